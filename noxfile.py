@@ -1,0 +1,56 @@
+"""What is run before a change lands, each in an environment of its own; `nox -l` lists it.
+
+Everything is installed with pip under constraints.txt, which pins what was tested.
+"""
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests", "walkthrough"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, *groups: str, package: bool = True) -> None:
+    """Install the package with all extras, and the named dependency groups."""
+    wanted = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
+    if package:
+        wanted += ["-e", ".[plots]"]
+    session.install("-c", "constraints.txt", *wanted)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests, with every shape checked at run time and warnings as errors."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    install(session, "lint", package=False)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the package, the tests, the benchmarks and this file."""
+    install(session, "types")
+    session.run("mypy")
+
+
+@nox.session
+def walkthrough(session: nox.Session) -> None:
+    """Hold every documented figure against the one computed now; arguments are passed on."""
+    install(session)
+    session.run("bigram", "walkthrough", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Time the reference, on the CPU and on CUDA where there is one."""
+    install(session, "test", "bench")
+    session.run("pytest", "benchmarks", "--benchmark-only", *session.posargs)
