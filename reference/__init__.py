@@ -1,0 +1,61 @@
+"""The bigram language model of a student's notes on nn.Module, specified properly.
+
+The names below are loaded when they are first used, so that `import reference` alone is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reference.checkpoint import load_model, save_model
+    from reference.corpus import Corpus, load_corpus
+    from reference.data import get_batch
+    from reference.errors import BigramError
+    from reference.model import BigramLanguageModel
+    from reference.shapes import LanguageModel
+    from reference.training import TrainConfig, estimate_loss, train
+    from reference.vocabulary import Vocabulary
+
+__all__ = [
+    "BigramError",
+    "BigramLanguageModel",
+    "Corpus",
+    "LanguageModel",
+    "TrainConfig",
+    "Vocabulary",
+    "estimate_loss",
+    "get_batch",
+    "load_corpus",
+    "load_model",
+    "save_model",
+    "train",
+]
+
+__version__ = "0.1.0"
+
+_MODULE_OF = {
+    "BigramError": "errors",
+    "BigramLanguageModel": "model",
+    "Corpus": "corpus",
+    "LanguageModel": "shapes",
+    "TrainConfig": "training",
+    "Vocabulary": "vocabulary",
+    "estimate_loss": "training",
+    "get_batch": "data",
+    "load_corpus": "corpus",
+    "load_model": "checkpoint",
+    "save_model": "checkpoint",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,104 @@
+"""Arguments held against what is allowed, so that a mistake is named where it is made.
+
+The costs are measured in `benchmarks/test_model.py`. What looks at shapes and types alone is
+always on. What reads every token (`check_tokens`) is on by default, and a model's `validate`
+attribute turns it off: it reads B*T integers where the lookup after it writes B*T*C floats, but
+on CUDA it makes the host wait for the device.
+"""
+
+import math
+from numbers import Integral
+from typing import SupportsIndex
+
+import torch
+from torch import Tensor
+
+from reference.errors import (
+    DtypeError,
+    EmptyError,
+    NotAnIntegerError,
+    NotATensorError,
+    OutOfRangeError,
+    RankError,
+    TargetsShapeError,
+    TokenRangeError,
+)
+
+
+def check_count(name: str, value: SupportsIndex, *, minimum: int) -> None:
+    """Refuse a count that is no integer (True and 3.0 are none) or is below its minimum.
+
+    Raises: NotAnIntegerError, OutOfRangeError.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise NotAnIntegerError(
+            f"{name} is {value!r} ({type(value).__name__}); it must be an integer, "
+            f"{minimum} or more"
+        )
+    if value < minimum:
+        raise OutOfRangeError(f"{name} is {value}; it must be {minimum} or more")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Refuse a quantity that is not a finite number above zero.
+
+    Raises: OutOfRangeError.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise OutOfRangeError(f"{name} is {value}; it must be a finite number above 0")
+
+
+def check_layout(name: str, tokens: Tensor, *, shape: str) -> None:
+    """Refuse what is not a non-empty int64 tensor of the shape's rank, such as "(B, T)".
+
+    Raises: NotATensorError, DtypeError, RankError, EmptyError.
+    """
+    if not isinstance(tokens, Tensor):
+        raise NotATensorError(
+            f"{name} is a {type(tokens).__name__}; it must be a torch.Tensor of shape {shape}"
+        )
+    if tokens.dtype != torch.int64:
+        raise DtypeError(f"{name} has dtype {tokens.dtype}; it must be torch.int64 (torch.long)")
+    rank = shape.count(", ") + 1
+    if tokens.ndim != rank:
+        raise RankError(
+            f"{name} has {tokens.ndim} dimensions, shape {tuple(tokens.shape)}; "
+            f"it must have {rank}, shape {shape}"
+        )
+    if tokens.numel() == 0:
+        raise EmptyError(
+            f"{name} has shape {tuple(tokens.shape)} and holds no token; "
+            f"each length in {shape} must be 1 or more"
+        )
+
+
+def check_tokens(name: str, tokens: Tensor, *, vocab_size: int) -> None:
+    """Refuse tokens outside 0 to vocab_size - 1, and name the first one and its place.
+
+    On CUDA the lookup itself would not raise but poison the context of the whole process;
+    this runs before it.
+
+    Raises: TokenRangeError.
+    """
+    low, high = torch.aminmax(tokens)
+    if int(low) >= 0 and int(high) < vocab_size:
+        return
+    outside = (tokens < 0) | (tokens >= vocab_size)
+    place = outside.nonzero()[0].tolist()
+    raise TokenRangeError(
+        f"{name}{place} is {tokens[tuple(place)].item()}; "
+        f"a token must lie in 0 to {vocab_size - 1} (vocab_size is {vocab_size})"
+    )
+
+
+def check_targets(targets: Tensor, idx: Tensor) -> None:
+    """Refuse targets of another layout than idx: one true next token per position.
+
+    Raises: NotATensorError, DtypeError, RankError, EmptyError, TargetsShapeError.
+    """
+    check_layout("targets", targets, shape="(B, T)")
+    if targets.shape != idx.shape:
+        raise TargetsShapeError(
+            f"targets has shape {tuple(targets.shape)}; "
+            f"it must have the shape of idx, {tuple(idx.shape)}"
+        )

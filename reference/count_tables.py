@@ -1,0 +1,54 @@
+"""Make the embedded corpus's tables again from the real text.
+
+    python -m reference.count_tables tinyshakespeare.txt [twin.npz]
+
+writes the counts of both splits and the windows that the notes' seed draws, under the notes'
+bound and under the lecture's (which also draws the last window), and prints the SHA-256 of the
+twin that is rebuilt from them. Without the second argument, nothing is written.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reference.corpus import Corpus, load_corpus
+from reference.notes import Figures
+from reference.oracle.counts import bigram_counts
+from reference.twin import Tables, build_twin
+
+
+def count_tables(corpus: Corpus) -> Tables:
+    """Reduce a corpus to its counts, and to the windows that the notes' figures rest on.
+
+    Shape: see `reference.twin.Tables`; each window is block_size + 1 tokens.
+    Source: notes, ( **4 * 8** , 65 ).
+    """
+    figures = Figures()
+    length = figures.block_size + 1
+    train, C = corpus.train.numpy(), len(corpus.vocabulary)
+    offsets: list[int] = []
+    for bound in (len(train) - length, len(train) - length + 1):  # the notes', the lecture's
+        generator = torch.Generator().manual_seed(figures.seed)
+        offsets += torch.randint(bound, (len(figures.batch),), generator=generator).tolist()
+    offsets.sort()
+    return Tables(
+        characters=corpus.vocabulary.characters,
+        train=bigram_counts(train, C),
+        val=bigram_counts(corpus.val.numpy(), C),
+        offsets=np.array(offsets),
+        windows=np.stack([train[i : i + length] for i in offsets]),
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Make the tables of the file that the first argument names."""
+    tables = count_tables(load_corpus(Path(arguments[0])))
+    if len(arguments) > 1:
+        tables.save(Path(arguments[1]))
+    print(build_twin(tables).sha256())  # noqa: T201  the script's result
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

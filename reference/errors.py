@@ -1,0 +1,88 @@
+"""One exception per cause; each is also the built-in kind that callers expect to catch.
+
+Every message names the value at fault, where it stands and what would be allowed.
+"""
+
+
+class BigramError(Exception):
+    """Raised by this package on purpose, in one of the kinds below."""
+
+
+class NotAnIntegerError(BigramError, TypeError):
+    """A count, such as `max_new_tokens`, is not an integer."""
+
+
+class OutOfRangeError(BigramError, ValueError):
+    """A number lies outside its allowed range."""
+
+
+class NotATensorError(BigramError, TypeError):
+    """Something else stands where a tensor should."""
+
+
+class DtypeError(BigramError, TypeError):
+    """A tensor's elements have the wrong type."""
+
+
+class RankError(BigramError, ValueError):
+    """A tensor has the wrong number of dimensions."""
+
+
+class EmptyError(BigramError, ValueError):
+    """A text or a tensor holds nothing, where at least one token is needed."""
+
+
+class TokenRangeError(BigramError, IndexError):
+    """A token is no row of the table: below 0, or vocab_size and above."""
+
+
+class TargetsShapeError(BigramError, ValueError):
+    """The targets have another shape than `idx`."""
+
+
+class TooShortError(BigramError, ValueError):
+    """The data is too short for one window of the asked length."""
+
+
+class UnknownSplitError(BigramError, ValueError):
+    """A split is neither "train" nor "val"."""
+
+
+class VocabularyError(BigramError, ValueError):
+    """A vocabulary's characters are not sorted, single and unique."""
+
+
+class UnknownCharacterError(BigramError, ValueError):
+    """A text holds a character that the vocabulary lacks."""
+
+
+class UnknownIdError(BigramError, IndexError):
+    """An id is no character of the vocabulary."""
+
+
+class NonFiniteLossError(BigramError, ArithmeticError):
+    """Training met a loss that is NaN or infinite."""
+
+
+class TextFileError(BigramError, OSError):
+    """A text file cannot be read as UTF-8 text."""
+
+
+class DownloadError(BigramError, OSError):
+    """A download did not arrive whole and unchanged."""
+
+
+class TwinError(BigramError, RuntimeError):
+    """The embedded corpus could not be rebuilt token for token."""
+
+
+class ModelFileError(BigramError, OSError):
+    """A saved model cannot be written, or read back."""
+
+
+class DeviceError(BigramError, RuntimeError):
+    """The asked device is not to be had on this machine."""
+
+
+class MissingExtraError(BigramError, ImportError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,55 @@
+"""The letters B, T and C, the array types made of them, and what a language model is.
+
+| letter | in the notes                  | is                                               |
+| ------ | ----------------------------- | ------------------------------------------------ |
+| B      | batch_size                    | sequences in the batch, one per row              |
+| T      | sequence length               | tokens in each sequence *now*; block_size only   |
+|        |                               | while training, and one more per generated token |
+| C      | vocab_size, "channels"        | tokens in the vocabulary, and logits per token   |
+| N      | len(data)                     | tokens in a whole stream of text                 |
+
+Source: notes, globals > -- forward -- > (B, T) > logits.**shape** > 65 **unique ids**.
+"""
+
+from typing import Protocol, TypeAlias, overload
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+TokenStream: TypeAlias = Int64[Tensor, "N"]
+"""A whole text as tokens, in order."""
+
+Ids: TypeAlias = Int64[Tensor, "B T"]
+"""Token indices: `idx`, and `targets`, one sequence a row."""
+
+Logits: TypeAlias = Float[Tensor, "B T C"]
+"""Scores of every next token, at every position."""
+
+FlatLogits: TypeAlias = Float[Tensor, "B*T C"]
+"""The same scores with batch and time as one dimension, as cross-entropy takes them."""
+
+Loss: TypeAlias = Float[Tensor, ""]
+"""One number, in nats per token."""
+
+Table: TypeAlias = Float[Tensor, "C C"]
+"""The whole model: row = current token, column = next token."""
+
+
+class LanguageModel(Protocol):
+    """Anything that scores the next token and continues a text.
+
+    Source: notes, nn.Module > [ Methods ] > forward > generate.
+    """
+
+    @overload
+    def forward(self, idx: Ids, targets: None = None) -> tuple[Logits, None]: ...
+
+    @overload
+    def forward(self, idx: Ids, targets: Ids) -> tuple[FlatLogits, Loss]: ...
+
+    def generate(
+        self, idx: Ids, max_new_tokens: int, *, generator: torch.Generator | None = None
+    ) -> Int64[Tensor, "B T+{max_new_tokens}"]:
+        """Continue each sequence of idx (B, T) to (B, T + max_new_tokens)."""
+        ...

@@ -1,0 +1,48 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+from hypothesis import settings
+
+from reference.corpus import Corpus, load_corpus
+
+# No deadline: machines are shared, and a slow run is no wrong one.
+settings.register_profile("shared-machine", deadline=None, derandomize=True)
+settings.load_profile("shared-machine")
+
+REAL_TEXT = Path(__file__).parents[2] / "shared/data/tinyshakespeare.txt"
+
+
+@pytest.fixture(scope="session")
+def twin() -> Corpus:
+    return load_corpus()
+
+
+@pytest.fixture(scope="session")
+def real_text() -> Path:
+    if not REAL_TEXT.exists():
+        pytest.skip("the real Tiny Shakespeare is not at ../shared/data")
+    return REAL_TEXT
+
+
+@pytest.fixture(scope="session")
+def real(real_text: Path) -> Corpus:
+    return load_corpus(real_text)
+
+
+@pytest.fixture
+def own_checks_only() -> Iterator[None]:
+    """Let bad arguments through to the package, past jaxtyping and beartype."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True)
+def global_stream() -> Iterator[None]:
+    """Start every test at the same place of torch's global random stream."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1337)
+        yield

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from reference import download
+from reference.corpus import Corpus, load_corpus
+from reference.errors import EmptyError, TextFileError, TooShortError, UnknownSplitError
+
+
+@given(st.text(min_size=1))
+def test_the_first_nine_tenths_are_for_training(text: str) -> None:
+    corpus = Corpus.from_text(text)
+    assert len(corpus.train) == int(0.9 * len(text))
+    decode = corpus.vocabulary.decode
+    assert decode(corpus.train.tolist()) + decode(corpus.val.tolist()) == text
+
+
+def test_each_split_draws_from_its_own_tokens() -> None:
+    corpus = Corpus.from_text("a" * 90 + "b" * 10)
+    for split, token in (("train", 0), ("val", 1)):
+        x, y = corpus.get_batch(split, 5, 50)
+        assert x.eq(token).all()
+        assert y.eq(token).all()
+
+
+@pytest.mark.parametrize("split", ["trian", "valid", "", "Train"])
+def test_a_misspelt_split_is_refused_not_taken_for_val(split: str, twin: Corpus) -> None:
+    with pytest.raises(UnknownSplitError, match=f"{split!r}.*train.*val"):
+        twin.get_batch(split, 8, 4)
+
+
+def test_a_split_that_is_too_short_is_named() -> None:
+    corpus = Corpus.from_text("abcdefghij" * 5, name="short")
+    corpus.get_batch("train", 8, 4)
+    with pytest.raises(TooShortError, match="val split of short.*5 tokens"):
+        corpus.get_batch("val", 8, 4)
+
+
+def test_moving_a_corpus_keeps_its_tokens(twin: Corpus) -> None:
+    moved = twin.to(torch.device("cpu"))
+    assert torch.equal(moved.train, twin.train)
+    assert torch.equal(moved.val, twin.val)
+    assert moved.vocabulary == twin.vocabulary
+
+
+def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    text = "één\r\ntwo\r\x00 \U0001f600\n" * 20
+    file.write_bytes(text.encode())
+    corpus = load_corpus(file)
+    assert corpus.name == "text.txt"
+    tokens = torch.cat([corpus.train, corpus.val])
+    assert corpus.vocabulary.decode(tokens.tolist()) == text
+    assert load_corpus(str(file)).vocabulary == corpus.vocabulary
+
+
+def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes(b"\xef\xbb\xbfabc")
+    assert load_corpus(file).vocabulary.characters == "abc"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"abc\xff\xfeabc", "byte 0xff at offset 3"),
+        (b"abc\xc3", "byte 0xc3 at offset 3"),
+        ("abc".encode("utf-16"), "byte 0xff at offset 0"),
+    ],
+)
+def test_a_file_that_is_not_utf_8_is_named_with_the_byte(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes(content)
+    with pytest.raises(TextFileError, match=message) as caught:
+        load_corpus(file)
+    assert str(file) in str(caught.value)
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "nothing.txt"
+    file.touch()
+    with pytest.raises(EmptyError, match=r"nothing\.txt is empty"):
+        load_corpus(file)
+
+
+def test_a_missing_file_or_a_directory_is_named_with_what_else_there_is(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(TextFileError, match='"twin".*"tinyshakespeare"') as caught:
+            load_corpus(path)
+        assert str(path) in str(caught.value)
+
+
+def test_tinyshakespeare_by_name_is_the_fetched_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "fetched.txt"
+    file.write_text("to be or not to be")
+    monkeypatch.setattr(download, "fetch_tinyshakespeare", lambda *, progress: file)
+    corpus = load_corpus("tinyshakespeare", progress=lambda arrived, total: None)
+    assert corpus.name == "Tiny Shakespeare"
+    assert corpus.vocabulary.characters == " benort"
+
+
+def test_the_real_text_splits_as_recorded(real: Corpus) -> None:
+    assert (len(real.train), len(real.val)) == (1_003_854, 111_540)

@@ -1,0 +1,95 @@
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from reference.corpus import Corpus
+from reference.errors import (
+    EmptyError,
+    NotAnIntegerError,
+    UnknownCharacterError,
+    UnknownIdError,
+    VocabularyError,
+)
+from reference.vocabulary import Vocabulary
+
+texts = st.text(min_size=1)
+
+
+@given(texts)
+def test_characters_are_sorted_and_unique(text: str) -> None:
+    vocabulary = Vocabulary.from_text(text)
+    assert list(vocabulary.characters) == sorted(set(text))
+    assert len(vocabulary) == len(set(text))
+
+
+@given(texts)
+def test_text_comes_back_from_its_tokens(text: str) -> None:
+    vocabulary = Vocabulary.from_text(text)
+    tokens = vocabulary.encode(text)
+    assert tokens.dtype == torch.int64
+    assert tokens.shape == (len(text),)
+    assert vocabulary.decode(tokens) == text
+    assert vocabulary.decode(tokens.tolist()) == text
+
+
+@given(texts)
+def test_an_id_is_the_place_in_the_sorted_characters(text: str) -> None:
+    vocabulary = Vocabulary.from_text(text)
+    assert vocabulary.encode(vocabulary.characters).tolist() == list(range(len(vocabulary)))
+
+
+def test_no_text_is_no_tokens() -> None:
+    assert Vocabulary("ab").encode("").shape == (0,)
+    assert Vocabulary("ab").decode([]) == ""
+
+
+def test_the_notes_count_65_unique_ids(twin: Corpus) -> None:
+    assert len(twin.vocabulary) == 65
+
+
+@given(texts, st.characters(), st.integers(min_value=0))
+def test_an_unknown_character_is_named_with_its_position(
+    text: str, character: str, place: int
+) -> None:
+    vocabulary = Vocabulary.from_text(text)
+    if character in text:
+        return
+    place %= len(text) + 1
+    with pytest.raises(UnknownCharacterError) as caught:
+        vocabulary.encode(text[:place] + character + text[place:])
+    assert repr(character) in str(caught.value)
+    assert f"position {place} " in str(caught.value)
+
+
+def test_a_large_vocabulary_is_not_listed_whole() -> None:
+    vocabulary = Vocabulary("".join(map(chr, range(0x4E00, 0x5E00))))
+    with pytest.raises(UnknownCharacterError, match="4096 characters") as caught:
+        vocabulary.encode("x")
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("number", [-1, 3, 2**40])
+def test_an_unknown_id_is_named_with_its_position(number: int) -> None:
+    with pytest.raises(UnknownIdError, match=rf"id {number} at position 2 .* 0 to 2"):
+        Vocabulary("abc").decode([0, 2, number])
+
+
+@pytest.mark.usefixtures("own_checks_only")
+@pytest.mark.parametrize("number", [1.0, True, "a", None])
+def test_an_id_that_is_no_integer_is_named(number: object) -> None:
+    with pytest.raises(NotAnIntegerError, match=f"id {number!r} at position 1"):
+        Vocabulary("abc").decode([0, number])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("characters", "error"),
+    [("", EmptyError), ("ba", VocabularyError), ("aa", VocabularyError), ("abca", VocabularyError)],
+)
+def test_a_vocabulary_must_be_sorted_and_unique(characters: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Vocabulary(characters)
+
+
+def test_an_empty_text_has_no_vocabulary() -> None:
+    with pytest.raises(EmptyError):
+        Vocabulary.from_text("")
