@@ -1,0 +1,154 @@
+"""A trained model in one file: the table as safetensors, and all else in its JSON header.
+
+Nothing is pickled, so that loading a file from somebody else runs no code of theirs.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from reference.errors import ModelFileError, VocabularyError
+from reference.model import BigramLanguageModel
+from reference.vocabulary import Vocabulary
+
+FILE = "model.safetensors"
+FORMAT = 1
+_TABLE = "token_embedding_table.weight"
+_HEADER = "bigram-reference"
+_SHA256 = "sha256"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SavedModel:
+    """A model, the vocabulary that its tokens stand for, and what was said of its training."""
+
+    model: BigramLanguageModel
+    vocabulary: Vocabulary
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_can_save(directory: Path, *, overwrite: bool = False) -> None:
+    """Make the directory, and find out before the work what would be in the way after it.
+
+    Raises: ModelFileError where a model is there already, or the directory cannot be written.
+    """
+    file = directory / FILE
+    if file.exists() and not overwrite:
+        raise ModelFileError(
+            f"{file} exists already; give another directory, or --overwrite (overwrite=True)"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = _partial(file)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ModelFileError(f"{directory} cannot be written: {error.strerror}") from error
+
+
+def save_model(
+    model: BigramLanguageModel,
+    vocabulary: Vocabulary,
+    directory: Path,
+    *,
+    about: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model into a directory, whole or not at all, and give the file's path.
+
+    `about` is anything that JSON can hold, such as how the model was trained.
+
+    Shape: the table (C, C), for a vocabulary of C characters.
+    Raises: ModelFileError where a model is there already, or the file cannot be written;
+        VocabularyError where the vocabulary is not of the table's size.
+    """
+    if len(vocabulary) != model.vocab_size:
+        raise VocabularyError(
+            f"the vocabulary has {len(vocabulary)} characters; the model's has {model.vocab_size}"
+        )
+    check_can_save(directory, overwrite=overwrite)
+    fields = {"format": FORMAT, "characters": vocabulary.characters, "about": dict(about or {})}
+    header = json.dumps(fields, allow_nan=False)
+    table = model.token_embedding_table.weight.detach().cpu().contiguous()
+    content = save({_TABLE: table}, metadata={_HEADER: header, _SHA256: _sha256(header, table)})
+    file = directory / FILE
+    partial = _partial(file)
+    try:
+        with partial.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ModelFileError(f"{file} cannot be written: {error.strerror}") from error
+    return file
+
+
+def load_model(directory: Path) -> SavedModel:
+    """Read back what `save_model` wrote: the same table, bit for bit, on the CPU.
+
+    Shape: the table (C, C), for a vocabulary of C characters.
+    Raises: ModelFileError where there is no model, or the file is damaged or of another kind.
+    """
+    file = directory / FILE
+    metadata, tensors = _read(file)
+    if _HEADER not in metadata or _TABLE not in tensors:
+        raise ModelFileError(
+            f"{file} is safetensors, but no model of bigram-reference: it lacks the header "
+            f"{_HEADER!r} or the tensor {_TABLE!r}"
+        )
+    header, table = metadata[_HEADER], tensors[_TABLE]
+    if metadata.get(_SHA256) != _sha256(header, table):
+        raise ModelFileError(
+            f"{file} is damaged: its SHA-256 is not the one that was saved with it. "
+            "Train and save it again"
+        )
+    try:
+        fields = json.loads(header)
+        if fields["format"] != FORMAT:
+            raise ModelFileError(
+                f"{file} has format {fields['format']!r}; this version of bigram-reference "
+                f"reads {FORMAT}. Install the version that wrote it"
+            )
+        vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
+        C = len(vocabulary)
+        if table.shape != (C, C):
+            raise ValueError(f"a table of {tuple(table.shape)} for {C} characters")  # noqa: TRY301
+        # On "meta" nothing is allocated, and nothing drawn from torch's random stream.
+        with torch.device("meta"):
+            model = BigramLanguageModel(C)
+        model.load_state_dict({_TABLE: table}, assign=True)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"{file} was not written by `save_model`: {error}") from error
+    return SavedModel(model=model, vocabulary=vocabulary, about=about)
+
+
+def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safetensors.safe_open(file, framework="pt") as kept:
+            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118  no mapping
+            return kept.metadata() or {}, tensors
+    except OSError as error:
+        raise ModelFileError(
+            f"{file} cannot be read: {error}. Give a directory that `bigram train --out` wrote"
+        ) from error
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise ModelFileError(f"{file} is damaged: {error}. Train and save it again") from error
+
+
+def _sha256(header: str, table: Tensor) -> str:
+    return hashlib.sha256(header.encode() + table.numpy().tobytes()).hexdigest()
+
+
+def _partial(file: Path) -> Path:
+    return file.with_name(f"{file.name}.{os.getpid()}.partial")

@@ -1,0 +1,114 @@
+"""The notes' training loop: draw a batch, measure the loss, step against its gradient.
+
+Source: notes, MAIN > TRAINING > loop.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from reference.checks import check_count, check_positive
+from reference.corpus import Corpus
+from reference.errors import NonFiniteLossError
+from reference.model import BigramLanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train; the defaults are the notes' values.
+
+    Units: batch_size in sequences, block_size in tokens, learning_rate per step.
+    Raises: NotAnIntegerError, OutOfRangeError, which name the field and its least value.
+    Source: notes, MAIN > TRAINING > optimizer > batch_size > steps.
+    """
+
+    steps: int = 100_000
+    batch_size: int = 32
+    block_size: int = 8
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps, minimum=0)
+        check_count("batch_size", self.batch_size, minimum=1)
+        check_count("block_size", self.block_size, minimum=1)
+        check_positive("learning_rate", self.learning_rate)
+
+
+class TrainStep(NamedTuple):
+    """One step that has been taken.
+
+    Units: step counts from 1; loss is that of the step's batch, before its update, in nats.
+    """
+
+    step: int
+    loss: float
+
+
+def train(
+    model: BigramLanguageModel,
+    corpus: Corpus,
+    config: TrainConfig = TrainConfig(),
+    *,
+    generator: torch.Generator | None = None,
+) -> Iterator[TrainStep]:
+    """Train the model in place, and hand back each step as it is taken.
+
+    It trains as far as it is iterated: `for step, loss in train(model, corpus): ...`. Leaving the
+    loop early leaves the model as trained so far. The optimizer is AdamW with torch's defaults,
+    as in the notes, so with a weight decay of 0.01, which keeps the table a little short of the
+    counting optimum.
+
+    Shape: batches (B, T) with B = batch_size and T = block_size, from the train split.
+    Raises: NonFiniteLossError at the first loss that is NaN or infinite, before the model is
+        changed by it; what `Corpus.get_batch` raises.
+    Source: notes, loop > get_batch > zero_grad > backward > step.
+    """
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    for step in range(1, config.steps + 1):
+        xb, yb = corpus.get_batch(
+            "train", config.block_size, config.batch_size, generator=generator
+        )  # (B, T), (B, T)
+        _logits, loss = model(xb, yb)
+        value = loss.item()
+        if not abs(value) < float("inf"):  # NaN, too, is not below infinity
+            raise NonFiniteLossError(
+                f"loss is {value} at step {step} of {config.steps}, learning_rate "
+                f"{config.learning_rate}; it must be finite. The table holds logits that are not, "
+                "or so large that they overflow: train a new one with a smaller learning_rate"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        yield TrainStep(step, value)
+
+
+@torch.no_grad()
+def estimate_loss(
+    model: BigramLanguageModel,
+    corpus: Corpus,
+    config: TrainConfig = TrainConfig(),
+    *,
+    batches: int = 200,
+    generator: torch.Generator | None = None,
+) -> dict[str, float]:
+    """Estimate the mean loss on each split, from a number of random batches.
+
+    Shape: batches (B, T) -> {"train": loss, "val": loss}, in nats per token.
+    Raises: NotAnIntegerError, OutOfRangeError where `batches` is no integer or is below 1; what
+        `Corpus.get_batch` raises.
+    Source: notes, evaluate the loss.
+    """
+    check_count("batches", batches, minimum=1)
+    mean = {}
+    for split in ("train", "val"):
+        total = 0.0
+        for _ in range(batches):
+            xb, yb = corpus.get_batch(
+                split, config.block_size, config.batch_size, generator=generator
+            )
+            _logits, loss = model(xb, yb)
+            total += loss.item()
+        mean[split] = total / batches
+    return mean
