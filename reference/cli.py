@@ -1,0 +1,332 @@
+"""The `bigram` command: walk through the notes, train a model, let it speak.
+
+torch takes over a second to import, so it is imported inside the commands: `--help` does without.
+"""
+
+import io
+import json
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from reference import __version__
+from reference.errors import (
+    BigramError,
+    DownloadError,
+    EmptyError,
+    NonFiniteLossError,
+    TwinError,
+)
+
+app = typer.Typer(
+    name="bigram",
+    help="The bigram language model of the notes on nn.Module: every documented figure "
+    "reproduced, and the model to train and to talk to.",
+    epilog="Exit codes: 0 done; 1 a documented figure did not come back; 2 wrong usage or input; "
+    "3 could not finish; 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
+CHUNK = 1_000
+"""Tokens that are generated, and written out, at a time."""
+
+
+class Device(StrEnum):
+    """Where tensors live."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="A UTF-8 text file; or 'twin', embedded, with the bigram counts of Tiny Shakespeare; "
+        "or 'tinyshakespeare', the real text, downloaded once (1.1 MB).",
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of every random draw.")
+]
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Where to compute; 'auto' takes CUDA if it is there.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object for machines, and nothing else.")
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="DIR", help="Draw pictures into this folder (matplotlib)."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def bigram(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Handle what stands before a command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def walkthrough(
+    *,
+    data: DataOption = "twin",
+    steps: Annotated[
+        int,
+        typer.Option("--steps", min=1, help="Training steps; only the notes' 100,000 are judged."),
+    ] = 100_000,
+    seed: SeedOption = 1337,
+    device: DeviceOption = Device.AUTO,
+    as_json: JsonOption = False,
+    plot: PlotOption = None,
+) -> None:
+    """Go through the notes in order: each documented figure beside the one computed just now.
+
+    A figure that does not come back makes the exit code 1. The figures belong to Tiny
+    Shakespeare and its twin with seed 1337: another text or seed gives others, and exit code 1.
+
+    All but the training loop runs on the CPU, whose random numbers are the notes'.
+    """
+    console = _console(as_json=as_json)
+    with console.status("loading torch"):
+        import torch
+
+        from reference import jobs, notes, plots, render
+        from reference.training import TrainConfig
+        from reference.walkthrough.data import documented_model
+        from reference.walkthrough.order import before_training
+        from reference.walkthrough.rows import Mark, Setting
+        from reference.walkthrough.training import after_training
+
+    if plot is not None:
+        plots.check_can_plot(plot)
+    where = jobs.find_device(device)
+    started = time.perf_counter()
+    setting = Setting(
+        corpus=jobs.load(data, console, splits=("train", "val")),
+        figures=notes.Figures(),
+        seed=seed,
+        config=TrainConfig(steps=steps),
+    )
+    console.print(Text(f"The notes, top to bottom, on {setting.corpus.name}.", "bold"))
+    console.print(render.legend())
+    rows = render.print_rows(console, before_training(setting))
+    model = documented_model(setting).to(where)
+    curve, interrupted = jobs.watch_training(model, setting.corpus, setting.config, seed, console)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    generator = torch.Generator(where).manual_seed(seed)
+    rows += render.print_rows(console, after_training(setting, model, curve, generator))
+    render.print_summary(console, rows)
+    seconds = time.perf_counter() - started
+    console.print(Text(f"{seconds:.0f} s", "dim"))
+
+    if plot is not None:
+        jobs.draw(plot, model, curve, setting.corpus, console)
+        plots.plot_words(setting.figures, plot / "words.png")
+    ok = all(row.mark is not Mark.DIFFERS for row in rows)
+    if as_json:
+        _print_json(
+            ok=ok,
+            corpus=setting.corpus.name,
+            seed=seed,
+            steps=steps,
+            device=where.type,
+            seconds=seconds,
+            figures=[vars(row) for row in rows],
+        )
+    if not ok:
+        console.print(
+            Text(
+                f"This was {setting.corpus.name}, with seed {seed} and torch {torch.__version__}. "
+                f"The documented figures belong to Tiny Shakespeare and its twin, with seed "
+                f"{Setting.seed}; torch 2.13.0 is known to give them."
+            )
+        )
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def train(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder to write the model into.")
+    ],
+    data: DataOption = "twin",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = 100_000,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="B, windows in a batch.")
+    ] = 32,
+    block_size: Annotated[
+        int, typer.Option("--block-size", min=1, help="T, tokens in a window.")
+    ] = 8,
+    learning_rate: Annotated[float, typer.Option("--lr", help="AdamW's learning rate.")] = 1e-3,
+    seed: SeedOption = 1337,
+    device: DeviceOption = Device.AUTO,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that is in DIR already.")
+    ] = False,
+    as_json: JsonOption = False,
+    plot: PlotOption = None,
+) -> None:
+    """Train a model on a text, and save it; the defaults are the notes' values.
+
+    Ctrl-C stops early: the model is saved as trained so far, and the exit code is 130.
+    """
+    console = _console(as_json=as_json)
+    with console.status("loading torch"):
+        import torch
+
+        from reference import jobs, plots
+        from reference.checkpoint import check_can_save, save_model
+        from reference.curve import exact_loss
+        from reference.model import BigramLanguageModel
+        from reference.oracle.counts import bigram_counts
+        from reference.training import TrainConfig
+
+    config = TrainConfig(
+        steps=steps, batch_size=batch_size, block_size=block_size, learning_rate=learning_rate
+    )
+    where = jobs.find_device(device)
+    corpus = jobs.load(data, console, splits=("train",), block_size=block_size)
+    check_can_save(out, overwrite=overwrite)
+    if plot is not None:
+        plots.check_can_plot(plot)
+    C = len(corpus.vocabulary)
+    torch.manual_seed(seed)
+    model = BigramLanguageModel(C).to(where)
+    started = time.perf_counter()
+    curve, interrupted = jobs.watch_training(model, corpus, config, seed, console)
+    about = {
+        "corpus": corpus.name,
+        "config": vars(config),
+        "seed": seed,
+        "device": where.type,
+        "interrupted": interrupted,
+        "steps_taken": curve.taken,
+        "seconds": time.perf_counter() - started,
+        "loss": curve.loss(),
+        "entropy_floor": curve.floor,
+        "val_loss": exact_loss(model, bigram_counts(corpus.val.numpy(), C))
+        if len(corpus.val) > 1
+        else None,
+    }
+    file = save_model(model, corpus.vocabulary, out, about=about, overwrite=overwrite)
+    if plot is not None:
+        jobs.draw(plot, model, curve, corpus, console)
+    if as_json:
+        _print_json(model=str(file), **about)
+    console.print(
+        Text(
+            f"{'interrupted, and saved' if interrupted else 'saved'} after {curve.taken:,} steps: "
+            f"{file}\n"
+            f"loss over the train split {curve.loss():.4f}, "
+            f"{curve.loss() - curve.floor:.4f} above its entropy floor {curve.floor:.4f}\n"
+            f"next: bigram generate --model {out}"
+        )
+    )
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def generate(
+    *,
+    model_dir: Annotated[
+        Path, typer.Option("--model", metavar="DIR", help="Folder that `bigram train` wrote.")
+    ],
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt",
+            metavar="TEXT",
+            help="Text to continue; by default the vocabulary's first character, as in the notes.",
+        ),
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", min=0, help="Tokens to add.")] = 500,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", min=0, max=2**63 - 1, help="Seed; by default another one every time."
+        ),
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Continue a text with a trained model, one character at a time.
+
+    The text goes to standard output as it comes, so that it can be piped on.
+    """
+    import torch
+
+    from reference import jobs
+    from reference.checkpoint import load_model
+
+    where = jobs.find_device(device)
+    saved = load_model(model_dir)
+    text = saved.vocabulary.characters[0] if prompt is None else prompt
+    if not text:
+        raise EmptyError("--prompt is empty; give one character or more, or leave it out")
+    seed = secrets.randbits(32) if seed is None else seed
+    model = saved.model.to(where)
+    generator = torch.Generator(where).manual_seed(seed)
+    idx = saved.vocabulary.encode(text).unsqueeze(0).to(where)  # (1, T)
+    pieces = [text]
+    if not as_json:
+        sys.stdout.write(text)
+    for done in range(0, tokens, CHUNK):
+        # The model sees the last token alone, so each piece goes on from there.
+        last = idx[:, -1:]  # (1, 1)
+        idx = model.generate(last, min(CHUNK, tokens - done), generator=generator)
+        pieces.append(saved.vocabulary.decode(idx[0, 1:].tolist()))
+        if not as_json:
+            sys.stdout.write(pieces[-1])
+            sys.stdout.flush()
+    if as_json:
+        _print_json(text="".join(pieces), prompt=text, tokens=tokens, seed=seed, device=where.type)
+    else:
+        sys.stdout.write("\n")
+        Console(stderr=True).print(Text(f"seed {seed}", "dim"))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, and turn this package's errors into one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "✓" shows "?"
+    try:
+        app(arguments)
+    except BigramError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            Text.assemble(("error: ", "bold red"), str(error))
+        )
+        unfinished = isinstance(error, DownloadError | NonFiniteLossError | TwinError)
+        raise SystemExit(UNFINISHED if unfinished else BAD_INPUT) from None
+
+
+def _console(*, as_json: bool) -> Console:
+    # With --json, standard output is for the object alone.
+    return Console(stderr=as_json, quiet=as_json and not sys.stderr.isatty(), highlight=False)
+
+
+def _print_json(**fields: object) -> None:
+    sys.stdout.write(json.dumps(fields, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,96 @@
+"""What the commands have in common: a device, a corpus, and training that can be watched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress
+from rich.text import Text
+
+from reference.corpus import Corpus, load_corpus
+from reference.curve import LossCurve
+from reference.errors import DeviceError
+from reference.model import BigramLanguageModel
+from reference.plots import plot_loss, plot_tables
+from reference.render import training_progress
+from reference.training import TrainConfig, train
+
+LOG_LINES = 10
+"""Of a training run, where there is no terminal to show a bar."""
+
+
+def find_device(wanted: str) -> torch.device:
+    """Give the device of that name; "auto" is CUDA where there is one, and else the CPU.
+
+    Raises: DeviceError where CUDA is asked for and is not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "--device is cuda, which torch does not find here; it must be auto or cpu, or torch "
+            "must be installed with CUDA"
+        )
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def load(source: str, console: Console, *, splits: Sequence[str], block_size: int = 8) -> Corpus:
+    """Load a corpus, under a progress bar where it is downloaded.
+
+    Raises: TooShortError where one of the splits is too short for a window, so that it is said
+        before the work and not in the midst of it; what `load_corpus` raises.
+    """
+    with Progress(
+        *Progress.get_default_columns(),
+        DownloadColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("downloading", total=None, visible=False)
+
+        def show(arrived: int, total: int) -> None:
+            bar.update(task, completed=arrived, total=total, visible=True)
+
+        corpus = load_corpus(source, progress=show)
+    for split in splits:
+        corpus.check_length(split, block_size)
+    return corpus
+
+
+def watch_training(
+    model: BigramLanguageModel, corpus: Corpus, config: TrainConfig, seed: int, console: Console
+) -> tuple[LossCurve, bool]:
+    """Train under a progress bar; give the curve, and whether Ctrl-C ended it early."""
+    curve = LossCurve(model, corpus, steps=config.steps)
+    there = corpus.to(model.token_embedding_table.weight.device)
+    generator = torch.Generator().manual_seed(seed)
+    next_line = config.steps / LOG_LINES
+    with training_progress(console) as bar:
+        task = bar.add_task("", total=config.steps, floor=f"{curve.floor:.4f}", loss="")
+        try:
+            for step in train(model, there, config, generator=generator):
+                if not curve.add(step):
+                    continue
+                loss = f"{curve.points[-1].loss:.4f}"
+                bar.update(task, completed=step.step, loss=loss)
+                if not console.is_terminal and step.step >= next_line:
+                    console.print(f"step {step.step:,}: loss {loss}, floor {curve.floor:.4f}")
+                    next_line += config.steps / LOG_LINES
+        except KeyboardInterrupt:
+            return curve, True
+    return curve, False
+
+
+def draw(
+    directory: Path,
+    model: BigramLanguageModel,
+    curve: LossCurve,
+    corpus: Corpus,
+    console: Console,
+) -> None:
+    """Draw the loss curve and the tables into a folder."""
+    plot_loss(curve, directory / "loss.png")
+    plot_tables(model, curve, corpus.vocabulary, directory / "tables.png")
+    console.print(Text(f"drawn: pictures of the loss and the tables in {directory}"))

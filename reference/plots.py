@@ -1,0 +1,136 @@
+"""Pictures of what was learned, for those who would rather look than read.
+
+Drawn with matplotlib's figures alone: no window, no global state.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reference.curve import LossCurve
+from reference.errors import MissingExtraError, ModelFileError
+from reference.model import BigramLanguageModel
+from reference.notes import Figures
+from reference.oracle.counts import transition_probabilities
+from reference.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#1f6fb4", "#d1620a", "#666666"
+DPI = 150
+LEAST = 1e-4
+"""Probabilities below this are drawn as white."""
+
+
+def check_can_plot(directory: Path) -> None:
+    """Find out before the work whether pictures can be drawn after it.
+
+    Raises: MissingExtraError without matplotlib; ModelFileError where the directory cannot be made.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401  an optional dependency
+    except ImportError as error:
+        raise MissingExtraError(
+            "--plot needs matplotlib: pip install 'bigram-reference[plots]'"
+        ) from error
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelFileError(f"{directory} cannot be made: {error.strerror}") from error
+
+
+def plot_loss(curve: LossCurve, path: Path) -> None:
+    """Draw the loss against the entropy floor, and below it the gap between the two."""
+    figure = _figure(7.5, 6.0)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    steps = [point.step for point in curve.points]
+    above.plot(
+        steps, [point.batch_loss for point in curve.points], color=BLUE, alpha=0.35, label="batches"
+    )
+    above.plot(
+        steps, [point.loss for point in curve.points], color=BLUE, label="the whole train split"
+    )
+    above.axhline(
+        curve.floor, color=ORANGE, linestyle="--", label=f"entropy floor {curve.floor:.4f}"
+    )
+    above.set_ylabel("loss, nats per token")
+    above.legend(frameon=False)
+    above.set_title("Training approaches, and cannot pass, the entropy of the text")
+    below.semilogy(steps, [point.loss - curve.floor for point in curve.points], color=BLUE)
+    below.set_ylabel("above the floor, nats")
+    below.set_xlabel("step")
+    below.xaxis.set_major_formatter("{x:,.0f}")
+    below.grid(visible=True, which="major", alpha=0.3)
+    figure.savefig(path, dpi=DPI)
+
+
+def plot_tables(
+    model: BigramLanguageModel, curve: LossCurve, vocabulary: Vocabulary, path: Path
+) -> None:
+    """Draw P(next | current) as the table has learned it, beside the text's own counts."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    weight = model.token_embedding_table.weight.detach().cpu().double()
+    learned = weight.softmax(dim=1).numpy()  # (C, C): row = current, column = next
+    counted = transition_probabilities(curve.counts)
+    figure = _figure(15.0, 7.2)
+    axes = figure.subplots(1, 2, sharey=True)
+    labels = [
+        character if character.isprintable() else repr(character)[1:-1]
+        for character in vocabulary.characters.replace(" ", "\u2423")
+    ]
+    norm = LogNorm(LEAST, 1)
+    pairs = zip(axes, (learned, counted), ("learned", "counted in the text"), strict=True)
+    for axis, probabilities, title in pairs:
+        axis.imshow(probabilities.clip(min=LEAST / 10), norm=norm, cmap="Blues")
+        axis.set_title(f"P(next | current), {title}")
+        axis.set_xlabel("next character")
+        if len(labels) <= 100:  # noqa: PLR2004  more would not be legible
+            axis.set_xticks(range(len(labels)), labels, fontsize=6, family="monospace")
+            axis.set_yticks(range(len(labels)), labels, fontsize=6, family="monospace")
+    axes[0].set_ylabel("current character")
+    scale = ScalarMappable(norm, "Blues")
+    figure.colorbar(scale, ax=axes, label="probability, log scale", shrink=0.8)
+    figure.savefig(path, dpi=DPI)
+
+
+def plot_words(figures: Figures, path: Path) -> None:
+    """Draw the notes' four words as points, and where King - Man + Woman leads."""
+    figure = _figure(7.5, 5.5)
+    axis = figure.subplots()
+    point = dict(zip(figures.words, figures.word_vectors, strict=True))
+    king, man, woman = point["King"], point["Man"], point["Woman"]
+    minus_man = (king[0] - man[0], king[1] - man[1])
+    result = (minus_man[0] + woman[0], minus_man[1] + woman[1])
+    for start, end, label in ((king, minus_man, "- Man"), (minus_man, result, "+ Woman")):
+        axis.annotate(
+            "", end, start, arrowprops={"arrowstyle": "->", "color": ORANGE, "linewidth": 1.6}
+        )
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        axis.annotate(label, middle, (-8, 0), textcoords="offset points", color=ORANGE, ha="right")
+    axis.plot(*result, marker="x", markersize=9, markeredgewidth=2, color=ORANGE)
+    axis.annotate(
+        f"King - Man + Woman ({result[0]:.1f}, {result[1]:.1f})",
+        result,
+        (10, 4),
+        textcoords="offset points",
+        color=ORANGE,
+    )
+    for word, (x, y) in point.items():
+        axis.plot(x, y, "o", color=BLUE, markersize=9)
+        axis.annotate(f"{word} ({x}, {y})", (x, y), (10, -4), textcoords="offset points")
+    axis.plot(*figures.king_in_prose, "o", markerfacecolor="none", color=GREY, markersize=9)
+    axis.annotate(
+        "King in the prose", figures.king_in_prose, (10, -4), textcoords="offset points", color=GREY
+    )
+    axis.set(xlim=(-0.3, 2.3), ylim=(-0.8, 1.0), xlabel="royalty", ylabel="gender")
+    axis.set_title("King - Man + Woman is near Queen, not equal to it")
+    axis.grid(visible=True, alpha=0.3)
+    figure.savefig(path, dpi=DPI)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")

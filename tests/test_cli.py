@@ -1,0 +1,294 @@
+import functools
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reference import __version__, cli, download, notes
+from reference.checkpoint import load_model
+from reference.corpus import Corpus
+from reference.errors import DownloadError
+from reference.model import BigramLanguageModel
+from reference.training import TrainConfig, train
+
+TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
+
+
+def run(*arguments: str) -> int:
+    """Run the command in this process, and give its exit code."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    file = tmp_path / "text.txt"
+    file.write_text(TEXT)
+    return file
+
+
+@pytest.fixture
+def model(tmp_path: Path, text: Path) -> Path:
+    out = tmp_path / "model"
+    assert run("train", "--data", str(text), "--out", str(out), "--steps", "30") == 0
+    return out
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    script = (
+        "import sys\nfrom reference import cli\n"
+        "try:\n    cli.main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    for command in ([], ["walkthrough"], ["train"], ["generate"]):
+        done = subprocess.run(  # noqa: S603  our own command
+            [sys.executable, "-c", script, *command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Usage" in done.stdout
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
+    assert run("wander") == 2
+    assert run("walkthrough", "--steps", "0") == 2
+    assert run("train") == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_the_walkthrough_passes_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("walkthrough", "--steps", "20") == 0
+    shown = capsys.readouterr().out
+    assert "4.8948" in shown
+    assert "NllLossBackward0" in shown
+    assert "✗   0 did not come back" in shown
+
+
+def test_one_wrong_figure_makes_the_walkthrough_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notes, "Figures", functools.partial(notes.Figures, loss="4.8949"))
+    assert run("walkthrough", "--steps", "20") == 1
+    shown = capsys.readouterr().out
+    assert "✗   1 did not come back" in shown
+    assert "MAIN > m.forward(xb, yb): loss" in shown
+
+
+def test_the_walkthrough_on_another_text_fails_and_says_why(
+    text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("walkthrough", "--steps", "20", "--data", str(text)) == 1
+    assert "figures belong to Tiny" in capsys.readouterr().out
+
+
+def test_the_walkthrough_for_machines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("walkthrough", "--steps", "20", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"] is True
+    assert (told["steps"], told["seed"], told["device"]) == (20, 1337, "cpu")
+    loss = next(figure for figure in told["figures"] if figure["name"] == "loss")
+    assert loss["documented"] == loss["computed"] == "4.8948"
+    assert loss["mark"] == "match"
+    monkeypatch.setattr(notes, "Figures", functools.partial(notes.Figures, loss="4.8949"))
+    assert run("walkthrough", "--steps", "20", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_a_trained_model_is_saved_with_how_it_was_trained(
+    tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "model"
+    options = ["--steps", "40", "--batch-size", "5", "--block-size", "3", "--lr", "0.01"]
+    assert run("train", "--data", str(text), "--out", str(out), "--json", *options) == 0
+    told = json.loads(capsys.readouterr().out)
+    saved = load_model(out)
+    assert saved.vocabulary.characters == "".join(sorted(set(TEXT)))
+    assert told.pop("model") == str(out / "model.safetensors")
+    assert told == saved.about
+    config = TrainConfig(steps=40, batch_size=5, block_size=3, learning_rate=0.01)
+    assert told["config"] == vars(config)
+    assert told["steps_taken"] == 40
+    assert told["entropy_floor"] < told["loss"]
+    # The same loop by hand trains the same table.
+    corpus = Corpus.from_text(TEXT)
+    torch.manual_seed(1337)
+    model = BigramLanguageModel(len(corpus.vocabulary))
+    generator = torch.Generator().manual_seed(1337)
+    for _step in train(model, corpus, config, generator=generator):
+        pass
+    assert torch.equal(saved.model.token_embedding_table.weight, model.token_embedding_table.weight)
+
+
+def test_progress_is_told_where_there_is_no_terminal(
+    tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "--data", str(text), "--out", str(tmp_path / "m"), "--steps", "100") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert len(lines) == 10
+    assert lines[-1].startswith("step 100: loss ")
+
+
+def test_a_model_is_not_overwritten_unasked(
+    model: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (model / "model.safetensors").read_bytes()
+    again = ["train", "--data", str(text), "--out", str(model), "--steps", "5"]
+    assert run(*again) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (model / "model.safetensors").read_bytes() == before
+    assert run(*again, "--overwrite") == 0
+    assert (model / "model.safetensors").read_bytes() != before
+
+
+def test_a_model_continues_a_prompt(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    options = ["generate", "--model", str(model), "--prompt", "the ", "--tokens", "50"]
+    assert run(*options, "--seed", "3") == 0
+    first = capsys.readouterr()
+    assert first.out.startswith("the ")
+    assert len(first.out) == 4 + 50 + 1
+    assert first.err == "seed 3\n"
+    assert run(*options, "--seed", "3") == 0
+    assert capsys.readouterr().out == first.out
+    assert run(*options, "--seed", "3", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["text"] + "\n" == first.out
+    assert (told["prompt"], told["tokens"], told["seed"]) == ("the ", 50, 3)
+
+
+def test_without_a_seed_the_continuation_is_another_and_can_be_repeated(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    options = ["generate", "--model", str(model), "--json"]
+    told: list[dict[str, object]] = []
+    for extra in ([], [], ["--seed", "?"]):
+        if extra:
+            extra = ["--seed", str(told[0]["seed"])]  # noqa: PLW2901  the one just seen
+        assert run(*options, *extra) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0]["text"] != told[1]["text"]
+    assert told[0] == told[2]
+
+
+def test_generating_in_pieces_is_generating(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    options = ["generate", "--model", str(model), "--prompt", "cat", "--tokens", "50"]
+    assert run(*options, "--seed", "3") == 0
+    whole = capsys.readouterr().out
+    monkeypatch.setattr(cli, "CHUNK", 7)
+    assert run(*options, "--seed", "3") == 0
+    assert capsys.readouterr().out == whole
+
+
+def test_the_default_prompt_is_the_notes_token_0(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run("generate", "--model", str(model), "--tokens", "0") == 0
+    assert capsys.readouterr().out == " \n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["generate", "--model", "MODEL", "--prompt", "the big cat"],
+            "character 'b' at position 4",
+        ),
+        (["generate", "--model", "MODEL", "--prompt", ""], "--prompt is empty"),
+        (["generate", "--model", "MISSING"], "bigram train --out"),
+        (["train", "--out", "NEW", "--data", "MISSING"], "MISSING cannot be read"),
+        (["train", "--out", "NEW", "--data", "TEXT", "--block-size", "2000"], "block_size 2000"),
+        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "-1"], "learning_rate is -1"),
+        (["walkthrough", "--data", "MISSING"], "MISSING cannot be read"),
+    ],
+)
+def test_bad_input_is_2_with_one_line_that_says_why(
+    model: Path, text: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    places = {"MODEL": str(model), "TEXT": str(text)}
+    places |= {name: str(text.parent / name) for name in ("MISSING", "NEW")}
+    assert run(*[places.get(argument, argument) for argument in arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert not (text.parent / "NEW").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there, so asking for it is right")
+def test_cuda_where_there_is_none_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "--out", str(tmp_path / "m"), "--device", "cuda") == 2
+    assert "--device is cuda" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_model_trained_on_cuda_speaks_on_the_cpu(tmp_path: Path, text: Path) -> None:
+    out = str(tmp_path / "m")
+    assert run("train", "--data", str(text), "--out", out, "--steps", "5", "--device", "cuda") == 0
+    assert run("generate", "--model", out, "--device", "cpu") == 0
+    assert run("generate", "--model", out, "--device", "cuda") == 0
+
+
+def test_a_failed_download_is_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_options: object) -> Path:
+        raise DownloadError("the network is away")
+
+    monkeypatch.setattr(download, "fetch_tinyshakespeare", fail)
+    assert run("walkthrough", "--data", "tinyshakespeare") == 3
+    assert "the network is away" in capsys.readouterr().err
+
+
+def test_a_loss_that_overflows_is_3_and_saves_nothing(
+    tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m"
+    assert run("train", "--data", str(text), "--out", str(out), "--lr", "1e30") == 3
+    assert "smaller learning_rate" in capsys.readouterr().err
+    assert not list(out.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_ctrl_c_saves_what_was_trained_and_is_130(tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    command = [sys.executable, "-m", "reference", "train", "--out", str(out), "--steps", "50000"]
+    with subprocess.Popen(  # noqa: S603  our own command
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("step 5,000: ")
+        process.send_signal(signal.SIGINT)
+        shown, _errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted, and saved" in shown
+    saved = load_model(out)
+    assert saved.about["interrupted"] is True
+    assert 5_000 <= saved.about["steps_taken"] < 50_000
+
+
+def test_ctrl_c_anywhere_else_is_130_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(**_options: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(download, "fetch_tinyshakespeare", interrupt)
+    assert run("walkthrough", "--data", "tinyshakespeare") == 130

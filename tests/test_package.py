@@ -1,0 +1,190 @@
+"""The house: which way imports point, what they cost, and what public docstrings say."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import reference
+from reference import corpus, data, model, training, vocabulary
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "reference"
+NOTES = ROOT / "docs/notes/nn-module.markmap.md"
+SHARED_NOTES = ROOT.parent / "shared/notes/nn-module.markmap.md"
+
+# From the ground up; a module may import its own floor and those below.
+FLOORS = [
+    {"oracle", "errors", "notes"},
+    {"shapes", "checks"},
+    {"vocabulary", "data", "twin", "download", "corpus"},
+    {"model"},
+    {"training", "checkpoint"},
+    {"count_tables", "curve"},
+    {"walkthrough"},
+    {"plots", "render"},
+    {"jobs"},
+    {"cli"},
+    {"__main__"},
+]
+CORE = {"model", "data", "training"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{path}: relative import"
+            if node.module == "reference":
+                yield from (f"reference.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def room(path: Path) -> str:
+    """The module or sub-package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def floor_of(name: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if name in floor)
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    here = floor_of(room(path))
+    for name in imports(path):
+        if name.startswith("reference.") and name != "reference.__version__":
+            assert floor_of(name.split(".")[1]) <= here, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "oracle").glob("*.py")), ids=lambda p: p.name)
+def test_the_oracle_stands_alone(path: Path) -> None:
+    allowed = {"numpy", "jaxtyping", "math", "collections", "typing"}
+    for name in imports(path):
+        assert name.split(".")[0] in allowed or name.startswith("reference.oracle"), name
+
+
+def python(script: str) -> str:
+    done = subprocess.run(  # noqa: S603  our own script
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_importing_loads_nothing_heavier_than_torch() -> None:
+    modules = python(
+        "import sys\nfrom reference import *\nprint(*{name.split('.')[0] for name in sys.modules})"
+    ).split()
+    assert {"torch", "numpy", "jaxtyping", "reference"} <= set(modules)
+    heavy = {"hypothesis", "typer", "rich", "numba", "matplotlib", "pooch", "requests", "scipy"}
+    assert not heavy & set(modules)
+
+
+def test_importing_the_package_alone_does_not_even_load_torch() -> None:
+    assert python("import sys, reference; print('torch' in sys.modules)").strip() == "False"
+
+
+def test_importing_has_no_side_effect() -> None:
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in FILES
+        if path.name not in {"__main__.py", "__init__.py"}
+    ]
+    script = (
+        "import importlib, os, torch\n"
+        "state, cwd = torch.get_rng_state(), set(os.listdir())\n"
+        f"for name in {names}: importlib.import_module(name)\n"
+        "assert torch.equal(state, torch.get_rng_state())\n"
+        "assert torch.get_default_dtype() == torch.float32\n"
+        "assert torch.is_grad_enabled()\n"
+        "assert set(os.listdir()) == cwd\n"
+    )
+    assert python(script) == ""
+
+
+def test_the_public_face_is_a_dozen_names_and_each_is_there() -> None:
+    assert len(reference.__all__) <= 12
+    assert reference.__all__ == sorted(reference._MODULE_OF)
+    assert set(reference.__all__) <= set(dir(reference))
+    for name in reference.__all__:
+        home = importlib.import_module(f"reference.{reference._MODULE_OF[name]}")
+        assert getattr(reference, name) is getattr(home, name)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = reference.no_such_name
+
+
+def public(module: ModuleType) -> Iterator[tuple[str, str, object]]:
+    """Every public class, function and method of a module, with its docstring."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(value) or inspect.isfunction(value):
+            yield f"{module.__name__}.{name}", inspect.getdoc(value) or "", value
+        if inspect.isclass(value):
+            for method, function in vars(value).items():
+                if not method.startswith("_"):
+                    function = getattr(function, "__func__", function)  # noqa: PLW2901  unwrapped
+                    if inspect.isfunction(function):
+                        place = f"{module.__name__}.{name}.{method}"
+                        yield place, inspect.getdoc(function) or "", function
+
+
+DOCUMENTED = [
+    entry for module in (vocabulary, data, corpus, model, training) for entry in public(module)
+]
+# What the notes do not have: ours to add, so there is no place to cite.
+OURS = {"TrainStep", "to", "read_text"}
+
+
+@pytest.mark.parametrize(("name", "doc"), [entry[:2] for entry in DOCUMENTED])
+def test_public_docstrings_cite_a_place_in_the_notes(name: str, doc: str) -> None:
+    assert doc, f"{name} has no docstring"
+    source = re.search(r"^Source: notes, (.+)\.$", doc, flags=re.MULTILINE | re.DOTALL)
+    if name.rsplit(".", maxsplit=1)[-1] in OURS:
+        assert source is None, f"{name} is listed as ours, and cites the notes"
+        return
+    assert source is not None, f"{name} does not say where in the notes it comes from"
+    notes = NOTES.read_text(encoding="utf-8").replace("**", "").replace("`", "")
+    at = 0
+    for place in source[1].replace("\n", " ").split(" > "):
+        found = notes.find(place, at)
+        assert found >= 0, f"{name}: the notes have no {place!r} there"
+        at = found
+
+
+@pytest.mark.parametrize(("name", "doc", "value"), DOCUMENTED)
+def test_public_docstrings_give_the_shapes_in_the_signature(
+    name: str, doc: str, value: object
+) -> None:
+    if not inspect.isfunction(value):
+        return
+    annotations = inspect.get_annotations(value)
+    if any("Tensor" in str(annotation) for annotation in annotations.values()):
+        assert "Shape:" in doc, f"{name} takes or gives tensors, and does not say of which shape"
+
+
+def test_the_readmes_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102  our own example
+    assert len(capsys.readouterr().out) == 1 + 100 + 1  # the start, the sample, the line's end
+
+
+def test_the_notes_here_are_the_notes() -> None:
+    if not SHARED_NOTES.exists():
+        pytest.skip("the user's own copy of the notes is not at ../shared/notes")
+    assert NOTES.read_bytes() == SHARED_NOTES.read_bytes()
