@@ -68,7 +68,8 @@ def watch_training(
     generator = torch.Generator().manual_seed(seed)
     next_line = config.steps / LOG_LINES
     with training_progress(console) as bar:
-        task = bar.add_task("", total=config.steps, floor=f"{curve.floor:.4f}", loss="")
+        loss = f"{curve.loss():.4f}"
+        task = bar.add_task("", total=config.steps, floor=f"{curve.floor:.4f}", loss=loss)
         try:
             for step in train(model, there, config, generator=generator):
                 if not curve.add(step):

@@ -10,7 +10,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -92,11 +91,9 @@ def row_text(row: Row) -> Text:
 def training_progress(console: Console) -> Progress:
     """Make the progress bar of a training run, with its loss beside the floor."""
     return Progress(
-        TextColumn("training"),
-        BarColumn(),
+        BarColumn(bar_width=18),  # all of it fits into 80 columns
         MofNCompleteColumn(),
         TextColumn("loss [bold]{task.fields[loss]}[/] floor {task.fields[floor]}"),
-        TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
