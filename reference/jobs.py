@@ -1,6 +1,7 @@
 """What the commands have in common: a device, a corpus, and training that can be watched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +16,9 @@ from reference.model import BigramLanguageModel
 from reference.plots import plot_loss, plot_tables
 from reference.render import training_progress
 from reference.training import TrainConfig, train
+
+SMALL = 2**20
+"""Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
 
 LOG_LINES = 10
 """Of a training run, where there is no terminal to show a bar."""
@@ -67,7 +71,10 @@ def watch_training(
     there = corpus.to(model.token_embedding_table.weight.device)
     generator = torch.Generator().manual_seed(seed)
     next_line = config.steps / LOG_LINES
-    with training_progress(console) as bar:
+    with (
+        _threads(config.batch_size * config.block_size * model.vocab_size),
+        training_progress(console) as bar,
+    ):
         loss = f"{curve.loss():.4f}"
         task = bar.add_task("", total=config.steps, floor=f"{curve.floor:.4f}", loss=loss)
         try:
@@ -82,6 +89,22 @@ def watch_training(
         except KeyboardInterrupt:
             return curve, True
     return curve, False
+
+
+@contextmanager
+def _threads(logits: int) -> Iterator[None]:
+    """Compute small batches on one thread.
+
+    More would not be faster, and where something else wants the core they would wait for each
+    other at every operation: the notes' loop then takes minutes.
+    """
+    before = torch.get_num_threads()
+    if logits <= SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def draw(
