@@ -5,13 +5,23 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+import torch
 from hypothesis import given, strategies as st
+from torch.nn import functional as F
 
 from reference.oracle.counts import (
     bigram_counts,
     cross_entropy,
     entropy_floor,
     transition_probabilities,
+)
+from reference.oracle.law import divergence, false_alarm_bound, joint_law, law_after
+from reference.oracle.learning import (
+    AdamW,
+    adamw_step,
+    counting_optimum,
+    gradient,
+    softmax,
 )
 
 C = 5
@@ -94,3 +104,154 @@ def test_the_counts_own_probabilities_reach_the_floor(tokens: list[int]) -> None
 def test_large_logits_do_not_overflow() -> None:
     table = np.array([[1e4, -1e4], [-1e4, 1e4]])
     assert cross_entropy(table, np.array([[1, 0], [0, 1]])) == 0
+
+
+# Learning
+
+
+@given(texts, tables)
+def test_the_gradient_is_torchs(tokens: list[int], table: np.ndarray) -> None:
+    weight = torch.tensor(table, requires_grad=True)
+    stream = torch.tensor(tokens)
+    F.cross_entropy(weight[stream[:-1]], stream[1:]).backward()
+    assert weight.grad is not None
+    ours = gradient(table, bigram_counts(tokens, C))
+    assert np.allclose(ours, weight.grad.numpy(), rtol=0, atol=1e-14)
+
+
+def test_the_gradient_by_hand() -> None:
+    # Two pairs (0, 1) under a flat table of 3: softmax less one-hot, and nothing elsewhere.
+    counts = np.array([[0, 2, 0], [0, 0, 0], [0, 0, 0]])
+    expected = np.array([[1 / 3, -2 / 3, 1 / 3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert np.allclose(gradient(np.zeros((3, 3)), counts), expected, rtol=0, atol=1e-15)
+
+
+@given(tables)
+def test_softmax_is_scipys(table: np.ndarray) -> None:
+    assert np.allclose(softmax(table), scipy.special.softmax(table, axis=1), rtol=1e-14, atol=0)
+    stacked = np.stack([table, table * 500])  # far past where exp overflows
+    assert np.allclose(softmax(stacked), scipy.special.softmax(stacked, axis=2), rtol=1e-12, atol=0)
+
+
+@given(texts)
+def test_at_the_counting_optimum_nothing_is_left_to_learn(tokens: list[int]) -> None:
+    counts = bigram_counts(tokens, C)
+    table = counting_optimum(counts)
+    assert np.array_equal(np.isneginf(table), (counts == 0) & counts.any(axis=1, keepdims=True))
+    assert np.abs(gradient(table, counts)).max() < 1e-15
+    assert cross_entropy(np.maximum(table, -1e5), counts) == pytest.approx(
+        entropy_floor(counts), abs=1e-12
+    )
+
+
+@given(tables, st.integers(0, 2**32))
+def test_an_adamw_step_is_torchs(table: np.ndarray, seed: int) -> None:
+    weight = torch.nn.Parameter(torch.tensor(table))
+    optimizer = torch.optim.AdamW([weight], lr=0.01, weight_decay=0.3)
+    state = AdamW(learning_rate=0.01, weight_decay=0.3)
+    draws = np.random.default_rng(seed)
+    for _step in range(5):
+        derivative = draws.normal(size=(C, C)) * 10.0 ** draws.integers(-6, 2)
+        weight.grad = torch.tensor(derivative)
+        optimizer.step()
+        table, state = adamw_step(table, derivative, state)
+        assert np.allclose(table, weight.detach().numpy(), rtol=1e-12, atol=1e-14)
+    assert state.steps == 5
+
+
+def test_adamws_settings_are_pytorchs_defaults() -> None:
+    defaults = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))]).defaults
+    ours = AdamW()
+    assert (ours.learning_rate, ours.weight_decay) == (defaults["lr"], defaults["weight_decay"])
+    assert (ours.beta1, ours.beta2, ours.epsilon) == (*defaults["betas"], defaults["eps"])
+
+
+def test_a_first_step_by_hand() -> None:
+    # Corrected, the means are the gradient and its square, so the step is the rate times the sign.
+    table, state = adamw_step(
+        np.array([[2.0, 2.0], [2.0, 2.0]]),
+        np.array([[3.0, -5.0], [0.0, 1e-3]]),
+        AdamW(learning_rate=0.1, weight_decay=0.5, epsilon=0.0 + 1e-300),
+    )
+    assert np.allclose(table, [[1.8, 2.0], [1.9, 1.8]], rtol=1e-12)
+    assert state.steps == 1
+
+
+# The law of the tokens to come
+
+
+@given(tables, st.integers(0, C - 1), st.integers(0, 4))
+def test_a_joint_law_multiplies_the_steps(table: np.ndarray, token: int, n: int) -> None:
+    law = joint_law(table, token, n)
+    assert law.shape == (C,) * n
+    assert law.sum() == pytest.approx(1, abs=1e-12)
+    probabilities = scipy.special.softmax(table, axis=1)
+    ways = np.ndindex(*law.shape)
+    for way in [next(ways) for _ in range(min(20, law.size))]:
+        steps = pairwise([token, *way])
+        expected = math.prod(float(probabilities[i, j]) for i, j in steps)
+        assert law[way] == pytest.approx(expected, rel=1e-12)
+
+
+@given(tables, st.integers(0, C - 1), st.integers(1, 4))
+def test_the_law_of_one_token_sums_over_those_between(
+    table: np.ndarray, token: int, n: int
+) -> None:
+    between = tuple(range(n - 1))
+    expected = joint_law(table, token, n).sum(axis=between)
+    assert np.allclose(law_after(table, token, n), expected, rtol=1e-10, atol=0)
+
+
+def test_no_token_later_is_the_token_itself() -> None:
+    assert law_after(np.eye(3), 1, 0).tolist() == [0, 1, 0]
+
+
+@given(st.lists(st.integers(0, 50), min_size=3, max_size=3), st.integers(0, 2**32))
+def test_the_divergence_is_scipys(observed: list[int], seed: int) -> None:
+    if not any(observed):
+        return
+    law = np.random.default_rng(seed).dirichlet(np.ones(3))
+    expected = float(scipy.stats.entropy(observed, law))
+    assert divergence(np.array(observed), law) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_what_the_law_rules_out_is_no_false_alarm() -> None:
+    law = np.array([0.5, 0.5, 0.0])
+    assert false_alarm_bound(np.array([5, 5, 0]), law) == 1
+    assert divergence(np.array([5, 4, 1]), law) == math.inf
+    assert false_alarm_bound(np.array([5, 4, 1]), law) == 0
+
+
+def test_a_certain_law_never_alarms() -> None:
+    assert false_alarm_bound(np.array([7, 0]), np.array([1.0, 0.0])) == 1
+
+
+def test_nothing_drawn_cannot_be_judged() -> None:
+    with pytest.raises(ValueError, match="nothing was drawn"):
+        false_alarm_bound(np.zeros(3, dtype=np.int64), np.ones(3) / 3)
+
+
+@pytest.mark.parametrize("law", [[0.5, 0.5], [0.9, 0.1], [0.2, 0.3, 0.5], [0.01, 0.04, 0.95]])
+@pytest.mark.parametrize("n", [1, 7, 25])
+def test_the_bound_is_one(law: list[float], n: int) -> None:
+    """For every possible sample, add up the exact probability of all that diverge as far."""
+    k = len(law)
+    samples = [
+        np.array([*head, n - sum(head)])
+        for head in np.ndindex(*(n + 1,) * (k - 1))
+        if sum(head) <= n
+    ]
+    chances = scipy.stats.multinomial(n, law).pmf(np.array(samples))
+    distances = np.array([divergence(sample, np.array(law)) for sample in samples])
+    for sample, distance in zip(samples, distances, strict=True):
+        exact = float(chances[distances >= distance - 1e-12].sum())
+        assert false_alarm_bound(sample, np.array(law)) >= exact - 1e-12
+
+
+def test_the_bound_is_strict_enough_to_see_a_small_bias() -> None:
+    # A million draws of 10 values, one of them 1% too often: far below one alarm in 1e9.
+    law = np.ones(10) / 10
+    biased = np.array([101_000] + [99_889] * 8 + [99_888])
+    assert false_alarm_bound(np.array([100_000] * 10), law) == 1
+    assert false_alarm_bound(biased, law) > 1e-9  # 1% is not certain with a million
+    assert false_alarm_bound(biased * 10, law) < 1e-9  # with ten million it is

@@ -1,0 +1,69 @@
+"""What a table says of the tokens to come, exactly, and how likely a sample is under that.
+
+The false-alarm rates are bounds that hold for every sample size, not limits for large ones.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from reference.oracle.learning import Weights, softmax
+
+
+def joint_law(table: Weights, token: int, n: int) -> Float64[np.ndarray, "*Cs"]:
+    """Give the probability of each way in which a text at `token` can go on for n tokens.
+
+    Shape: (C, C) -> (C,) * n; the entry [a, b, ...] is that of a, then b, and so on. They sum to 1.
+    """
+    probabilities = softmax(table)
+    law = np.ones(())
+    here = probabilities[token]  # (C,)
+    for _ in range(n):
+        law = law[..., None] * here  # one more axis: the next token, given the one before
+        here = probabilities
+    return law
+
+
+def law_after(table: Weights, token: int, n: int) -> Float64[np.ndarray, "C"]:
+    """Give the law of the n-th token after `token`, whatever came between: row of P to the n.
+
+    Shape: (C, C) -> (C,), summing to 1; n = 0 is `token` itself.
+    """
+    law: Float64[np.ndarray, C] = np.linalg.matrix_power(softmax(table), n)[token]
+    return law
+
+
+def divergence(observed: Int64[np.ndarray, "K"], law: Float64[np.ndarray, "K"]) -> float:
+    """Give the Kullback-Leibler divergence of the observed frequencies from the law.
+
+    Shape: K counts, K probabilities -> one number, in nats per draw; inf where something was
+    drawn that the law rules out.
+    """
+    seen = observed > 0
+    if (law[seen] == 0).any():
+        return math.inf
+    frequencies = observed[seen] / observed.sum()
+    return max(0.0, float((frequencies * np.log(frequencies / law[seen])).sum()))
+
+
+def false_alarm_bound(observed: Int64[np.ndarray, "K"], law: Float64[np.ndarray, "K"]) -> float:
+    """Bound the probability that draws from the law itself diverge from it as far as these do.
+
+    For n draws among K possible values and a divergence d, it is at most
+    exp(-n d) (e n d / (K - 1))^(K - 1) wherever n d > K - 1 (Agrawal 2020), and at most 1.
+    Values that the law rules out are not counted among the K.
+
+    Shape: K counts, K probabilities -> one number from 0 to 1.
+    Raises: ValueError where nothing was drawn.
+    """
+    n = int(observed.sum())
+    if n == 0:
+        raise ValueError("nothing was drawn; a sample needs 1 draw to be judged")
+    excess = n * divergence(observed, law)
+    freedom = int((law > 0).sum()) - 1
+    if math.isinf(excess):
+        return 0.0
+    if freedom == 0 or excess <= freedom:
+        return 1.0
+    return math.exp(freedom * (1 + math.log(excess / freedom)) - excess)

@@ -1,0 +1,96 @@
+"""What training does to a table: the gradient of the loss, one AdamW step, and where it ends.
+
+counts[i, j] is how often token j follows token i in what the loss is taken over; the loss is the
+mean over all of them, in nats per token.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float64
+
+from reference.oracle.counts import Counts, transition_probabilities
+
+Weights: TypeAlias = Float64[np.ndarray, "C C"]
+
+
+def softmax(logits: Float64[np.ndarray, "*dims C"]) -> Float64[np.ndarray, "*dims C"]:
+    """Turn logits into probabilities along the last axis.
+
+    Shape: (..., C) -> (..., C), each last axis summing to 1; -inf gives probability 0.
+    """
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))  # exp cannot overflow
+    probabilities: Float64[np.ndarray, "*dims C"] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def gradient(table: Weights, counts: Counts) -> Weights:
+    """Differentiate the mean loss by the table: (diag(n) softmax(table) - counts) / sum(counts).
+
+    n[i] is how often token i is a current token. A row that never is has gradient 0, and every
+    row's gradient sums to 0.
+
+    Shape: (C, C), (C, C) -> (C, C), in nats per token per unit of logit.
+    """
+    n = counts.sum(axis=1, keepdims=True)
+    derivative: Weights = (n * softmax(table) - counts) / counts.sum()
+    return derivative
+
+
+def counting_optimum(counts: Counts) -> Weights:
+    """Give the table with the least loss: the logarithms of the counted probabilities.
+
+    A pair that never occurs gets -inf; a row without counts, for which all tables do as well, 0.
+
+    Shape: (C, C) -> (C, C).
+    """
+    with np.errstate(divide="ignore"):  # log 0 is -inf, as said
+        table: Weights = np.log(transition_probabilities(counts))
+    table[counts.sum(axis=1) == 0] = 0.0
+    return table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AdamW:
+    """AdamW's state for one table, and its settings; the defaults are PyTorch's.
+
+    Shape: mean and square (C, C), the running means of the gradient and of its square.
+    """
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.01
+    steps: int = 0
+    mean: Weights | float = 0.0
+    square: Weights | float = 0.0
+
+
+def adamw_step(table: Weights, derivative: Weights, state: AdamW) -> tuple[Weights, AdamW]:
+    """Take one step: decay the table, then move against the corrected mean of the gradient.
+
+    Shape: (C, C), (C, C) -> (C, C).
+    """
+    steps = state.steps + 1
+    mean = state.beta1 * state.mean + (1 - state.beta1) * derivative
+    square = state.beta2 * state.square + (1 - state.beta2) * derivative**2
+    # Both means start from 0, and are too small by these factors.
+    unbiased_mean = mean / (1 - state.beta1**steps)
+    unbiased_square = square / (1 - state.beta2**steps)
+    decayed = table * (1 - state.learning_rate * state.weight_decay)
+    moved: Weights = decayed - state.learning_rate * unbiased_mean / (
+        np.sqrt(unbiased_square) + state.epsilon
+    )
+    after = AdamW(
+        learning_rate=state.learning_rate,
+        beta1=state.beta1,
+        beta2=state.beta2,
+        epsilon=state.epsilon,
+        weight_decay=state.weight_decay,
+        steps=steps,
+        mean=mean,
+        square=square,
+    )
+    return moved, after
