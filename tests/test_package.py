@@ -72,7 +72,7 @@ def test_imports_point_downward(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "oracle").glob("*.py")), ids=lambda p: p.name)
 def test_the_oracle_stands_alone(path: Path) -> None:
-    allowed = {"numpy", "jaxtyping", "math", "collections", "typing"}
+    allowed = {"numpy", "jaxtyping", "math", "collections", "dataclasses", "typing"}
     for name in imports(path):
         assert name.split(".")[0] in allowed or name.startswith("reference.oracle"), name
 
