@@ -6,6 +6,7 @@ Nothing is pickled, so that loading a file from somebody else runs no code of th
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ class SavedModel:
 
 
 def check_can_save(directory: Path, *, overwrite: bool = False) -> None:
-    """Make the directory, and find out before the work what would be in the way after it.
+    """Find out before the work whether a model could be saved after it.
 
     Raises: ModelFileError where a model is there already, or the directory cannot be written.
     """
@@ -46,11 +47,18 @@ def check_can_save(directory: Path, *, overwrite: bool = False) -> None:
         raise ModelFileError(
             f"{file} exists already; give another directory, or --overwrite (overwrite=True)"
         )
+    make_writable(directory)
+
+
+def make_writable(directory: Path) -> None:
+    """Make a directory, where it is not there yet, and write into it for a moment.
+
+    Raises: ModelFileError where that fails.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = _partial(file)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise ModelFileError(f"{directory} cannot be written: {error.strerror}") from error
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -312,15 +312,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command, and turn this package's errors into one line and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without "✓" shows "?"
+            stream.reconfigure(errors="backslashreplace")  # where ASCII is all there is
     try:
         app(arguments)
     except BigramError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            Text.assemble(("error: ", "bold red"), str(error))
-        )
-        unfinished = isinstance(error, DownloadError | NonFiniteLossError | TwinError)
-        raise SystemExit(UNFINISHED if unfinished else BAD_INPUT) from None
+        unfinished = isinstance(error, (DownloadError, NonFiniteLossError, TwinError))
+        _stop(str(error), UNFINISHED if unfinished else BAD_INPUT)
+    except OSError as error:  # a disk that is full, say
+        _stop(str(error), UNFINISHED)
+
+
+def _stop(reason: str, code: int) -> NoReturn:
+    message = Text.assemble(("error: ", "bold red"), reason)
+    Console(stderr=True, soft_wrap=True).print(message)
+    raise SystemExit(code)
 
 
 def _console(*, as_json: bool) -> Console:

@@ -3,11 +3,13 @@
 Drawn with matplotlib's figures alone: no window, no global state.
 """
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reference.checkpoint import make_writable
 from reference.curve import LossCurve
-from reference.errors import MissingExtraError, ModelFileError
+from reference.errors import MissingExtraError
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
@@ -25,7 +27,8 @@ LEAST = 1e-4
 def check_can_plot(directory: Path) -> None:
     """Find out before the work whether pictures can be drawn after it.
 
-    Raises: MissingExtraError without matplotlib; ModelFileError where the directory cannot be made.
+    Raises: MissingExtraError without matplotlib; ModelFileError where the directory cannot be
+        written.
     """
     try:
         import matplotlib.figure  # noqa: F401  an optional dependency
@@ -33,10 +36,7 @@ def check_can_plot(directory: Path) -> None:
         raise MissingExtraError(
             "--plot needs matplotlib: pip install 'bigram-reference[plots]'"
         ) from error
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelFileError(f"{directory} cannot be made: {error.strerror}") from error
+    make_writable(directory)
 
 
 def plot_loss(curve: LossCurve, path: Path) -> None:
@@ -92,7 +92,9 @@ def plot_tables(
     axes[0].set_ylabel("current character")
     scale = ScalarMappable(norm, "Blues")
     figure.colorbar(scale, ax=axes, label="probability, log scale", shrink=0.8)
-    figure.savefig(path, dpi=DPI)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # the font may lack a character: a box
+        figure.savefig(path, dpi=DPI)
 
 
 def plot_words(figures: Figures, path: Path) -> None:

@@ -1,5 +1,6 @@
 import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reference import __version__, cli, download, notes
+from reference import __version__, cli, download, jobs, notes
 from reference.checkpoint import load_model
 from reference.corpus import Corpus
 from reference.errors import DownloadError
@@ -257,6 +258,33 @@ def test_a_failed_download_is_3(
     monkeypatch.setattr(download, "fetch_tinyshakespeare", fail)
     assert run("walkthrough", "--data", "tinyshakespeare") == 3
     assert "the network is away" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_3(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device", "loss.png")
+
+    monkeypatch.setattr(jobs, "plot_loss", full)
+    options = ["--data", str(text), "--out", str(tmp_path / "m"), "--plot", str(tmp_path / "p")]
+    assert run("train", "--steps", "5", *options) == 3
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device: 'loss.png'\n"
+    load_model(tmp_path / "m")
+
+
+def test_what_a_terminal_cannot_show_is_spelled_out(tmp_path: Path) -> None:
+    text, out = tmp_path / "text.txt", str(tmp_path / "m")
+    text.write_text("né" * 50, encoding="utf-8")
+    assert run("train", "--data", str(text), "--out", out, "--steps", "1") == 0
+    command = [sys.executable, "-m", "reference", "generate", "--model", out, "--prompt", "né"]
+    done = subprocess.run(  # noqa: S603  our own command
+        [*command, "--tokens", "0"],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.stdout == b"n\\xe9\n"
 
 
 def test_a_loss_that_overflows_is_3_and_saves_nothing(
