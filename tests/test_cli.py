@@ -301,7 +301,12 @@ def test_ctrl_c_saves_what_was_trained_and_is_130(tmp_path: Path) -> None:
     out = tmp_path / "m"
     command = [sys.executable, "-m", "reference", "train", "--out", str(out), "--steps", "50000"]
     with subprocess.Popen(  # noqa: S603  our own command
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests in the background of a shell ignore Ctrl-C, and so would what they start.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("step 5,000: ")
