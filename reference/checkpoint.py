@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from reference.errors import ModelFileError, VocabularyError
+from reference.errors import ModelFileError
 from reference.model import BigramLanguageModel
 from reference.vocabulary import Vocabulary
 
@@ -37,17 +37,22 @@ class SavedModel:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_can_save(directory: Path, *, overwrite: bool = False) -> None:
+def check_can_save(directory: str | Path, *, overwrite: bool = False) -> None:
     """Find out before the work whether a model could be saved after it.
 
     Raises: ModelFileError where a model is there already, or the directory cannot be written.
     """
-    file = directory / FILE
-    if file.exists() and not overwrite:
+    file = Path(directory) / FILE
+    try:
+        is_there, is_folder = file.exists(), file.is_dir()
+    except OSError as error:  # a name too long, say
+        raise ModelFileError(f"{file} cannot be written: {error.strerror}") from error
+    if is_folder or (is_there and not overwrite):
         raise ModelFileError(
-            f"{file} exists already; give another directory, or --overwrite (overwrite=True)"
+            f"{file} exists already; give another directory"
+            + ("" if is_folder else ", or --overwrite (overwrite=True)")
         )
-    make_writable(directory)
+    make_writable(Path(directory))
 
 
 def make_writable(directory: Path) -> None:
@@ -66,7 +71,7 @@ def make_writable(directory: Path) -> None:
 def save_model(
     model: BigramLanguageModel,
     vocabulary: Vocabulary,
-    directory: Path,
+    directory: str | Path,
     *,
     about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -76,20 +81,20 @@ def save_model(
     `about` is anything that JSON can hold, such as how the model was trained.
 
     Shape: the table (C, C), for a vocabulary of C characters.
-    Raises: ModelFileError where a model is there already, or the file cannot be written;
-        VocabularyError where the vocabulary is not of the table's size.
+    Raises: ModelFileError where a model is there already, the file cannot be written, `about` is
+        nothing for JSON, or the table is not (C, C), finite, and float32 or float64.
     """
-    if len(vocabulary) != model.vocab_size:
-        raise VocabularyError(
-            f"the vocabulary has {len(vocabulary)} characters; the model's has {model.vocab_size}"
-        )
-    check_can_save(directory, overwrite=overwrite)
-    fields = {"format": FORMAT, "characters": vocabulary.characters, "about": dict(about or {})}
-    header = json.dumps(fields, allow_nan=False)
     table = model.token_embedding_table.weight.detach().cpu().contiguous()
+    _check_table(table, len(vocabulary), f"the model for {directory}")
+    fields = {"format": FORMAT, "characters": vocabulary.characters, "about": about or {}}
+    try:
+        header = json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"`about` is nothing that JSON can hold: {error}") from error
+    check_can_save(directory, overwrite=overwrite)
     content = save({_TABLE: table}, metadata={_HEADER: header, _SHA256: _sha256(header, table)})
-    file = directory / FILE
-    partial = _partial(file)
+    file = Path(directory) / FILE
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as out:
             out.write(content)
@@ -97,18 +102,19 @@ def save_model(
             os.fsync(out.fileno())
         partial.replace(file)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ModelFileError(f"{file} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)  # still there only if something went wrong
     return file
 
 
-def load_model(directory: Path) -> SavedModel:
+def load_model(directory: str | Path) -> SavedModel:
     """Read back what `save_model` wrote: the same table, bit for bit, on the CPU.
 
     Shape: the table (C, C), for a vocabulary of C characters.
     Raises: ModelFileError where there is no model, or the file is damaged or of another kind.
     """
-    file = directory / FILE
+    file = Path(directory) / FILE
     metadata, tensors = _read(file)
     if _HEADER not in metadata or _TABLE not in tensors:
         raise ModelFileError(
@@ -129,12 +135,10 @@ def load_model(directory: Path) -> SavedModel:
                 f"reads {FORMAT}. Install the version that wrote it"
             )
         vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
-        C = len(vocabulary)
-        if table.shape != (C, C):
-            raise ValueError(f"a table of {tuple(table.shape)} for {C} characters")  # noqa: TRY301
+        _check_table(table, len(vocabulary), str(file))
         # On "meta" nothing is allocated, and nothing drawn from torch's random stream.
         with torch.device("meta"):
-            model = BigramLanguageModel(C)
+            model = BigramLanguageModel(len(vocabulary))
         model.load_state_dict({_TABLE: table}, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{file} was not written by `save_model`: {error}") from error
@@ -155,8 +159,14 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _sha256(header: str, table: Tensor) -> str:
-    return hashlib.sha256(header.encode() + table.numpy().tobytes()).hexdigest()
+    content = table.view(torch.uint8).numpy().tobytes()  # NumPy lacks some of torch's types
+    return hashlib.sha256(header.encode() + content).hexdigest()
 
 
-def _partial(file: Path) -> Path:
-    return file.with_name(f"{file.name}.{os.getpid()}.partial")
+def _check_table(table: Tensor, C: int, what: str) -> None:
+    if table.dtype not in {torch.float32, torch.float64}:
+        raise ModelFileError(f"{what} has a table of {table.dtype}; it must be float32 or float64")
+    if table.shape != (C, C):
+        raise ModelFileError(f"{what} has a table of {tuple(table.shape)} for {C} characters")
+    if not table.isfinite().all():
+        raise ModelFileError(f"{what} has a table that is not finite; train a new one")

@@ -1,14 +1,12 @@
 """Arguments held against what is allowed, so that a mistake is named where it is made.
 
-The costs are measured in `benchmarks/test_model.py`. What looks at shapes and types alone is
-always on. What reads every token (`check_tokens`) is on by default, and a model's `validate`
-attribute turns it off: it reads B*T integers where the lookup after it writes B*T*C floats, but
-on CUDA it makes the host wait for the device.
+What looks at shapes and types alone is always on. What reads every token (`check_tokens`) is on by
+default, and a model's `validate` attribute turns it off: it reads B*T integers where the lookup
+after it writes B*T*C floats, but on CUDA it makes the host wait for the device. What it costs is
+measured in `benchmarks/test_model.py`.
 """
 
-import math
-from numbers import Integral
-from typing import SupportsIndex
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -17,7 +15,9 @@ from reference.errors import (
     DtypeError,
     EmptyError,
     NotAnIntegerError,
+    NotANumberError,
     NotATensorError,
+    NotTextError,
     OutOfRangeError,
     RankError,
     TargetsShapeError,
@@ -25,12 +25,22 @@ from reference.errors import (
 )
 
 
-def check_count(name: str, value: SupportsIndex, *, minimum: int) -> None:
+def is_integer(value: object) -> bool:
+    """Tell an integer, NumPy's too, from all else; True and 3.0 are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> bool:
+    """Tell a number, NumPy's too, from all else; True is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_count(name: str, value: int, *, minimum: int) -> None:
     """Refuse a count that is no integer (True and 3.0 are none) or is below its minimum.
 
     Raises: NotAnIntegerError, OutOfRangeError.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_integer(value):
         raise NotAnIntegerError(
             f"{name} is {value!r} ({type(value).__name__}); it must be an integer, "
             f"{minimum} or more"
@@ -39,13 +49,26 @@ def check_count(name: str, value: SupportsIndex, *, minimum: int) -> None:
         raise OutOfRangeError(f"{name} is {value}; it must be {minimum} or more")
 
 
-def check_positive(name: str, value: float) -> None:
-    """Refuse a quantity that is not a finite number above zero.
+def check_positive(name: str, value: float, *, maximum: float) -> None:
+    """Refuse a quantity that is no number above zero and up to its maximum.
 
-    Raises: OutOfRangeError.
+    Raises: NotANumberError, OutOfRangeError.
     """
-    if not (math.isfinite(value) and value > 0):
-        raise OutOfRangeError(f"{name} is {value}; it must be a finite number above 0")
+    if not is_real(value):
+        raise NotANumberError(
+            f"{name} is {value!r} ({type(value).__name__}); it must be a number above 0"
+        )
+    if not 0 < value <= maximum:  # so NaN is refused too
+        raise OutOfRangeError(f"{name} is {value}; it must be above 0, and at most {maximum:g}")
+
+
+def check_text(name: str, value: str) -> None:
+    """Refuse what is no text: bytes, say.
+
+    Raises: NotTextError.
+    """
+    if not isinstance(value, str):
+        raise NotTextError(f"{name} is {value!r:.60} ({type(value).__name__}); it must be a str")
 
 
 def check_layout(name: str, tokens: Tensor, *, shape: str) -> None:

@@ -5,6 +5,7 @@ torch takes over a second to import, so it is imported inside the commands: `--h
 
 import io
 import json
+import os
 import secrets
 import sys
 import time
@@ -39,6 +40,9 @@ app = typer.Typer(
 )
 
 FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
+CLOSED = 141
+"""As the shell has it for a command whose reader has gone."""
+MOST = 2**31 - 1
 CHUNK = 1_000
 """Tokens that are generated, and written out, at a time."""
 
@@ -67,7 +71,7 @@ DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where to compute; 'auto' takes CUDA if it is there.")
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object for machines, and nothing else.")
+    bool, typer.Option("--json", help="Print one JSON object for machines when done.")
 ]
 PlotOption = Annotated[
     Path | None,
@@ -92,7 +96,9 @@ def walkthrough(
     data: DataOption = "twin",
     steps: Annotated[
         int,
-        typer.Option("--steps", min=1, help="Training steps; only the notes' 100,000 are judged."),
+        typer.Option(
+            "--steps", min=1, max=MOST, help="Training steps; only the notes' 100,000 are judged."
+        ),
     ] = 100_000,
     seed: SeedOption = 1337,
     device: DeviceOption = Device.AUTO,
@@ -106,7 +112,7 @@ def walkthrough(
 
     All but the training loop runs on the CPU, whose random numbers are the notes'.
     """
-    console = _console(as_json=as_json)
+    console = _Console(as_json=as_json, stops=True)
     with console.status("loading torch"):
         import torch
 
@@ -142,7 +148,7 @@ def walkthrough(
 
     if plot is not None:
         jobs.draw(plot, model, curve, setting.corpus, console)
-        plots.plot_words(setting.figures, plot / "words.png")
+        plots.save(plots.words_figure(setting.figures), plot / "words.png")
     ok = all(row.mark is not Mark.DIFFERS for row in rows)
     if as_json:
         _print_json(
@@ -172,12 +178,14 @@ def train(
         Path, typer.Option("--out", metavar="DIR", help="Folder to write the model into.")
     ],
     data: DataOption = "twin",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = 100_000,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=MOST, help="Training steps.")
+    ] = 100_000,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="B, windows in a batch.")
+        int, typer.Option("--batch-size", min=1, max=MOST, help="B, windows in a batch.")
     ] = 32,
     block_size: Annotated[
-        int, typer.Option("--block-size", min=1, help="T, tokens in a window.")
+        int, typer.Option("--block-size", min=1, max=MOST, help="T, tokens in a window.")
     ] = 8,
     learning_rate: Annotated[float, typer.Option("--lr", help="AdamW's learning rate.")] = 1e-3,
     seed: SeedOption = 1337,
@@ -192,7 +200,7 @@ def train(
 
     Ctrl-C stops early: the model is saved as trained so far, and the exit code is 130.
     """
-    console = _console(as_json=as_json)
+    console = _Console(as_json=as_json, stops=False)
     with console.status("loading torch"):
         import torch
 
@@ -231,8 +239,6 @@ def train(
         else None,
     }
     file = save_model(model, corpus.vocabulary, out, about=about, overwrite=overwrite)
-    if plot is not None:
-        jobs.draw(plot, model, curve, corpus, console)
     if as_json:
         _print_json(model=str(file), **about)
     console.print(
@@ -242,8 +248,11 @@ def train(
             f"loss over the train split {curve.loss():.4f}, "
             f"{curve.loss() - curve.floor:.4f} above its entropy floor {curve.floor:.4f}\n"
             f"next: bigram generate --model {out}"
-        )
+        ),
+        soft_wrap=True,
     )
+    if plot is not None:
+        jobs.draw(plot, model, curve, corpus, console)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -262,7 +271,7 @@ def generate(
             help="Text to continue; by default the vocabulary's first character, as in the notes.",
         ),
     ] = None,
-    tokens: Annotated[int, typer.Option("--tokens", min=0, help="Tokens to add.")] = 500,
+    tokens: Annotated[int, typer.Option("--tokens", min=0, max=MOST, help="Tokens to add.")] = 500,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -292,24 +301,27 @@ def generate(
     idx = saved.vocabulary.encode(text).unsqueeze(0).to(where)  # (1, T)
     pieces = [text]
     if not as_json:
-        sys.stdout.write(text)
+        _write(text)
     for done in range(0, tokens, CHUNK):
         # The model sees the last token alone, so each piece goes on from there.
         last = idx[:, -1:]  # (1, 1)
         idx = model.generate(last, min(CHUNK, tokens - done), generator=generator)
         pieces.append(saved.vocabulary.decode(idx[0, 1:].tolist()))
         if not as_json:
-            sys.stdout.write(pieces[-1])
-            sys.stdout.flush()
+            _write(pieces[-1])
     if as_json:
         _print_json(text="".join(pieces), prompt=text, tokens=tokens, seed=seed, device=where.type)
     else:
-        sys.stdout.write("\n")
+        _write("\n")
         Console(stderr=True).print(Text(f"seed {seed}", "dim"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command, and turn this package's errors into one line and an exit code."""
+    """Run the command, and turn what goes wrong into one line and an exit code."""
+    # A stream may be closed from the start: then what is written to it has nowhere to go.
+    if sys.stdout is None or sys.stderr is None:
+        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open to the end
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # where ASCII is all there is
@@ -320,6 +332,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _stop(str(error), UNFINISHED if unfinished else BAD_INPUT)
     except OSError as error:  # a disk that is full, say
         _stop(str(error), UNFINISHED)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        _stop(f"there is not enough memory: {str(error).splitlines()[0]}", UNFINISHED)
 
 
 def _stop(reason: str, code: int) -> NoReturn:
@@ -328,10 +344,36 @@ def _stop(reason: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _console(*, as_json: bool) -> Console:
-    # With --json, standard output is for the object alone.
-    return Console(stderr=as_json, quiet=as_json and not sys.stderr.isatty(), highlight=False)
+class _Console(Console):
+    """A console whose reader may go, as `head` does, without the work being lost."""
+
+    def __init__(self, *, as_json: bool, stops: bool) -> None:
+        # With --json, standard output is for the object alone.
+        quiet = as_json and not sys.stderr.isatty()
+        super().__init__(stderr=as_json, quiet=quiet, highlight=False)
+        self.stops = stops
+
+    def on_broken_pipe(self) -> None:
+        """Stop, where there was only something to show, or else work on in silence."""
+        _drop_output()
+        if self.stops:
+            raise SystemExit(CLOSED)
+        self.quiet = True
+
+
+def _drop_output() -> None:
+    """Send what is still to be written nowhere, so that Python does not complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(**fields: object) -> None:
-    sys.stdout.write(json.dumps(fields, indent=2, allow_nan=False) + "\n")
+    _write(json.dumps(fields, indent=2, allow_nan=False) + "\n")
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        raise SystemExit(CLOSED) from None

@@ -9,7 +9,14 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from reference import data
-from reference.errors import EmptyError, TextFileError, TooShortError, UnknownSplitError
+from reference.checks import check_text
+from reference.errors import (
+    EmptyError,
+    NotTextError,
+    TextFileError,
+    TooShortError,
+    UnknownSplitError,
+)
 from reference.shapes import Ids, TokenStream
 from reference.vocabulary import Vocabulary
 
@@ -40,9 +47,10 @@ class Corpus:
     def from_text(cls, text: str, *, name: str = "text") -> "Corpus":
         """Encode a text and split it: the first 90% to train on, the rest to validate on.
 
-        Raises: EmptyError where the text is empty.
+        Raises: EmptyError where the text is empty; NotTextError where it is no str.
         Source: notes, TRAINING > [ Data ].
         """
+        check_text("text", text)
         if not text:
             raise EmptyError(f"{name} is empty; a corpus needs at least one character")
         vocabulary = Vocabulary.from_text(text)
@@ -80,11 +88,14 @@ class Corpus:
         Raises: UnknownSplitError, and what `reference.data.get_batch` raises.
         Source: notes, get_batch > returns > inputs > targets.
         """
-        self.check_length(split, block_size)
-        return data.get_batch(self.split(split), block_size, batch_size, generator=generator)
+        tokens = self.split(split)
+        try:
+            return data.get_batch(tokens, block_size, batch_size, generator=generator)
+        except TooShortError as error:
+            raise TooShortError(f"the {split} split of {self.name}: {error}") from None
 
     def check_length(self, split: str, block_size: int) -> None:
-        """Refuse a split that is too short for one window; get_batch does so too, but later.
+        """Refuse a split that is too short for one window, before get_batch has to.
 
         Raises: TooShortError, which names the split; UnknownSplitError.
         Source: notes, get_batch > torch.randint(len(data) - block_size - 1.
@@ -113,7 +124,7 @@ def load_corpus(
     `progress` is then called with the bytes that have arrived and the bytes in all.
 
     Raises: TextFileError where a file is missing or is no UTF-8 text; EmptyError where it is
-        empty; DownloadError where the download fails.
+        empty; DownloadError where the download fails; NotTextError where source is no name or path.
     Source: notes, TRAINING > [ Data ].
     """
     if source == TWIN:
@@ -132,6 +143,8 @@ def load_corpus(
         return Corpus.from_text(
             read_text(fetch_tinyshakespeare(progress=progress)), name="Tiny Shakespeare"
         )
+    if not isinstance(source, (str, Path)):
+        raise NotTextError(f"source is {source!r:.60}; it must be a name or a path")
     path = Path(source)
     return Corpus.from_text(read_text(path), name=path.name)
 
@@ -143,9 +156,10 @@ def read_text(path: Path) -> str:
     """
     try:
         raw = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else error
         raise TextFileError(
-            f"{path} cannot be read: {error.strerror}. Give the path of a UTF-8 text file, "
+            f"{path} cannot be read: {reason}. Give the path of a UTF-8 text file, "
             f'"{TWIN}" (embedded) or "{TINYSHAKESPEARE}" (a download)'
         ) from error
     try:

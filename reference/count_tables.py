@@ -7,6 +7,7 @@ bound and under the lecture's (which also draws the last window), and prints the
 twin that is rebuilt from them. Without the second argument, nothing is written.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from reference.corpus import Corpus, load_corpus
+from reference.errors import BigramError
 from reference.notes import Figures
 from reference.oracle.counts import bigram_counts
 from reference.twin import Tables, build_twin
@@ -26,6 +28,7 @@ def count_tables(corpus: Corpus) -> Tables:
     Source: notes, ( **4 * 8** , 65 ).
     """
     figures = Figures()
+    corpus.check_length("train", figures.block_size)
     length = figures.block_size + 1
     train, C = corpus.train.numpy(), len(corpus.vocabulary)
     offsets: list[int] = []
@@ -44,10 +47,18 @@ def count_tables(corpus: Corpus) -> Tables:
 
 def main(arguments: list[str]) -> None:
     """Make the tables of the file that the first argument names."""
-    tables = count_tables(load_corpus(Path(arguments[0])))
-    if len(arguments) > 1:
-        tables.save(Path(arguments[1]))
-    print(build_twin(tables).sha256())  # noqa: T201  the script's result
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("text", type=Path, help="Tiny Shakespeare, or another UTF-8 text file")
+    parser.add_argument("tables", type=Path, nargs="?", help="file to write the tables into")
+    chosen = parser.parse_args(arguments)
+    try:
+        tables = count_tables(load_corpus(chosen.text))
+        digest = build_twin(tables).sha256()
+        if chosen.tables is not None:
+            tables.save(chosen.tables)
+    except (BigramError, OSError) as error:
+        parser.error(str(error))
+    print(digest)  # noqa: T201  the script's result
 
 
 if __name__ == "__main__":

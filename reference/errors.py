@@ -12,6 +12,14 @@ class NotAnIntegerError(BigramError, TypeError):
     """A count, such as `max_new_tokens`, is not an integer."""
 
 
+class NotANumberError(BigramError, TypeError):
+    """A quantity, such as `learning_rate`, is not a number."""
+
+
+class NotTextError(BigramError, TypeError):
+    """Something else stands where text should."""
+
+
 class OutOfRangeError(BigramError, ValueError):
     """A number lies outside its allowed range."""
 

@@ -13,7 +13,7 @@ from reference.corpus import Corpus, load_corpus
 from reference.curve import LossCurve
 from reference.errors import DeviceError
 from reference.model import BigramLanguageModel
-from reference.plots import plot_loss, plot_tables
+from reference.plots import loss_figure, save, tables_figure
 from reference.render import training_progress
 from reference.training import TrainConfig, train
 
@@ -115,6 +115,6 @@ def draw(
     console: Console,
 ) -> None:
     """Draw the loss curve and the tables into a folder."""
-    plot_loss(curve, directory / "loss.png")
-    plot_tables(model, curve, corpus.vocabulary, directory / "tables.png")
-    console.print(Text(f"drawn: pictures of the loss and the tables in {directory}"))
+    save(loss_figure(curve), directory / "loss.png")
+    save(tables_figure(model, curve, corpus.vocabulary), directory / "tables.png")
+    console.print(Text(f"drawn: loss.png and tables.png in {directory}"), soft_wrap=True)

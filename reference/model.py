@@ -20,8 +20,8 @@ class BigramLanguageModel(nn.Module):
     Row i of `token_embedding_table` holds the logits of every token that may follow token i.
     No other token of the context counts.
 
-    Every call checks its tokens, so that a wrong one is named on the CPU and does not poison a
-    CUDA context. `model.validate = False` leaves that out, for tokens known to be good.
+    Every call checks that its tokens are in the vocabulary, so that a wrong one is named, and does
+    not poison a CUDA context. `model.validate = False` leaves that out, for tokens that are.
 
     Raises: NotAnIntegerError, OutOfRangeError where vocab_size is no integer or is below 1.
     Source: notes, class > token_embedding_table > nn.Embedding > __init__.
@@ -52,8 +52,7 @@ class BigramLanguageModel(nn.Module):
             holds a token outside 0 to C - 1, which is also what a target of -100 is.
         Source: notes, forward > logits = self.token_embedding_table(idx) > (B * T, C).
         """
-        if self.validate:
-            self._check(idx, targets)
+        self._check(idx, targets)
         logits = self.token_embedding_table(idx)  # (B, T, C)
         if targets is None:
             return logits, None
@@ -66,7 +65,7 @@ class BigramLanguageModel(nn.Module):
     if TYPE_CHECKING:
         __call__ = forward  # m(xb, yb) is m.forward(xb, yb)
 
-    @torch.no_grad()  # nothing is learned here; the notes' loop would keep every step's graph
+    @torch.no_grad()  # nothing is learned here; the notes' loop builds graphs that nothing uses
     def generate(
         self, idx: Ids, max_new_tokens: int, *, generator: torch.Generator | None = None
     ) -> Int64[Tensor, "B T+{max_new_tokens}"]:
@@ -81,8 +80,7 @@ class BigramLanguageModel(nn.Module):
         Source: notes, generate > for _ in range(max_new_tokens) > (B, T+1) > return.
         """
         check_count("max_new_tokens", max_new_tokens, minimum=0)
-        if self.validate:
-            self._check(idx)
+        self._check(idx)
         for _ in range(max_new_tokens):
             logits, _loss = self(idx)  # (B, T, C), and None: there are no targets
             logits = logits[:, -1, :]  # (B, C): only the last position is continued
@@ -95,5 +93,7 @@ class BigramLanguageModel(nn.Module):
         check_layout("idx", idx, shape="(B, T)")
         if targets is not None:
             check_targets(targets, idx)
-            check_tokens("targets", targets, vocab_size=self.vocab_size)
-        check_tokens("idx", idx, vocab_size=self.vocab_size)
+        if self.validate:
+            check_tokens("idx", idx, vocab_size=self.vocab_size)
+            if targets is not None:
+                check_tokens("targets", targets, vocab_size=self.vocab_size)

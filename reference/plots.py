@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#1f6fb4", "#d1620a", "#666666"
 DPI = 150
+LEAST_GAP = 1e-9
+"""Nats above the floor that are drawn; less is rounding."""
 LEAST = 1e-4
 """Probabilities below this are drawn as white."""
 
@@ -39,7 +41,7 @@ def check_can_plot(directory: Path) -> None:
     make_writable(directory)
 
 
-def plot_loss(curve: LossCurve, path: Path) -> None:
+def loss_figure(curve: LossCurve) -> "Figure":
     """Draw the loss against the entropy floor, and below it the gap between the two."""
     figure = _figure(7.5, 6.0)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
@@ -56,17 +58,16 @@ def plot_loss(curve: LossCurve, path: Path) -> None:
     above.set_ylabel("loss, nats per token")
     above.legend(frameon=False)
     above.set_title("Training approaches, and cannot pass, the entropy of the text")
-    below.semilogy(steps, [point.loss - curve.floor for point in curve.points], color=BLUE)
+    gaps = [max(point.loss - curve.floor, LEAST_GAP) for point in curve.points]
+    below.semilogy(steps, gaps, color=BLUE)
     below.set_ylabel("above the floor, nats")
     below.set_xlabel("step")
     below.xaxis.set_major_formatter("{x:,.0f}")
     below.grid(visible=True, which="major", alpha=0.3)
-    figure.savefig(path, dpi=DPI)
+    return figure
 
 
-def plot_tables(
-    model: BigramLanguageModel, curve: LossCurve, vocabulary: Vocabulary, path: Path
-) -> None:
+def tables_figure(model: BigramLanguageModel, curve: LossCurve, vocabulary: Vocabulary) -> "Figure":
     """Draw P(next | current) as the table has learned it, beside the text's own counts."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
@@ -92,12 +93,10 @@ def plot_tables(
     axes[0].set_ylabel("current character")
     scale = ScalarMappable(norm, "Blues")
     figure.colorbar(scale, ax=axes, label="probability, log scale", shrink=0.8)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # the font may lack a character: a box
-        figure.savefig(path, dpi=DPI)
+    return figure
 
 
-def plot_words(figures: Figures, path: Path) -> None:
+def words_figure(figures: Figures) -> "Figure":
     """Draw the notes' four words as points, and where King - Man + Woman leads."""
     figure = _figure(7.5, 5.5)
     axis = figure.subplots()
@@ -129,7 +128,14 @@ def plot_words(figures: Figures, path: Path) -> None:
     axis.set(xlim=(-0.3, 2.3), ylim=(-0.8, 1.0), xlabel="royalty", ylabel="gender")
     axis.set_title("King - Man + Woman is near Queen, not equal to it")
     axis.grid(visible=True, alpha=0.3)
-    figure.savefig(path, dpi=DPI)
+    return figure
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # the font may lack a character: a box
+        figure.savefig(path, dpi=DPI)
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -8,6 +8,9 @@
 | C      | vocab_size, "channels"        | tokens in the vocabulary, and logits per token   |
 | N      | len(data)                     | tokens in a whole stream of text                 |
 
+A token is a character of the text, by its place in the vocabulary, where the notes say "word". And
+B is whatever the batch has: the notes have 8, 4 and 32.
+
 Source: notes, globals > -- forward -- > (B, T) > logits.**shape** > 65 **unique ids**.
 """
 

@@ -3,6 +3,7 @@
 Source: notes, MAIN > TRAINING > loop.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,13 +15,16 @@ from reference.corpus import Corpus
 from reference.errors import NonFiniteLossError
 from reference.model import BigramLanguageModel
 
+MAX_LEARNING_RATE = 1e6
+"""A step moves each logit by about the learning rate; with more than this, float32 overflows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How to train; the defaults are the notes' values.
 
     Units: batch_size in sequences, block_size in tokens, learning_rate per step.
-    Raises: NotAnIntegerError, OutOfRangeError, which name the field and its least value.
+    Raises: NotAnIntegerError, NotANumberError, OutOfRangeError, which name the field and its range.
     Source: notes, MAIN > TRAINING > optimizer > batch_size > steps.
     """
 
@@ -33,7 +37,7 @@ class TrainConfig:
         check_count("steps", self.steps, minimum=0)
         check_count("batch_size", self.batch_size, minimum=1)
         check_count("block_size", self.block_size, minimum=1)
-        check_positive("learning_rate", self.learning_rate)
+        check_positive("learning_rate", self.learning_rate, maximum=MAX_LEARNING_RATE)
 
 
 class TrainStep(NamedTuple):
@@ -62,9 +66,10 @@ def train(
 
     Shape: batches (B, T) with B = batch_size and T = block_size, from the train split.
     Raises: NonFiniteLossError at the first loss that is NaN or infinite, before the model is
-        changed by it; what `Corpus.get_batch` raises.
+        changed by it, and where the last step left the table so; what `Corpus.get_batch` raises.
     Source: notes, loop > get_batch > zero_grad > backward > step.
     """
+    advice = f"train a new model with a learning_rate below {config.learning_rate}"
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     for step in range(1, config.steps + 1):
         xb, yb = corpus.get_batch(
@@ -72,16 +77,14 @@ def train(
         )  # (B, T), (B, T)
         _logits, loss = model(xb, yb)
         value = loss.item()
-        if not abs(value) < float("inf"):  # NaN, too, is not below infinity
-            raise NonFiniteLossError(
-                f"loss is {value} at step {step} of {config.steps}, learning_rate "
-                f"{config.learning_rate}; it must be finite. The table holds logits that are not, "
-                "or so large that they overflow: train a new one with a smaller learning_rate"
-            )
+        if not math.isfinite(value):
+            raise NonFiniteLossError(f"loss is {value} at step {step} of {config.steps}; {advice}")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         yield TrainStep(step, value)
+    if not model.token_embedding_table.weight.isfinite().all():  # the last step's doing
+        raise NonFiniteLossError(f"the table is not finite after step {config.steps}; {advice}")
 
 
 @torch.no_grad()

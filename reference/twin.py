@@ -23,6 +23,9 @@ from reference.oracle.counts import Counts
 TABLES = Path(__file__).with_name("twin.npz")
 """The count tables and windows that `load_twin` rebuilds the corpus from."""
 
+MOST_CHARACTERS = 256
+"""Distinct characters of a text: one byte each."""
+
 SHA256 = "872bda659f185a44da450f1a0f77a8225a9258aa5d9f573ca8e120f9dd1494bc"
 """Of the twin's tokens, train then val, one byte each."""
 
@@ -42,15 +45,24 @@ class Tables:
     windows: Int64[np.ndarray, "W L"]
 
     def save(self, path: Path) -> None:
-        """Write the tables in the smallest integers that hold them."""
-        np.savez_compressed(
-            path,
-            characters=np.frombuffer(self.characters.encode("utf-32-le"), dtype="<u4"),
-            train=self.train.astype(np.uint32),
-            val=self.val.astype(np.uint32),
-            offsets=self.offsets.astype(np.uint32),
-            windows=self.windows.astype(np.uint8),
-        )
+        """Write the tables in the smallest integers that hold them.
+
+        Raises: TwinError where a token does not fit into a byte.
+        """
+        if len(self.characters) > MOST_CHARACTERS:
+            raise TwinError(
+                f"the text has {len(self.characters)} distinct characters; a twin holds at most "
+                f"{MOST_CHARACTERS}"
+            )
+        with path.open("wb") as out:  # a name alone would get ".npz" appended
+            np.savez_compressed(
+                out,
+                characters=np.frombuffer(self.characters.encode("utf-32-le"), dtype="<u4"),
+                train=self.train.astype(np.uint32),
+                val=self.val.astype(np.uint32),
+                offsets=self.offsets.astype(np.uint32),
+                windows=self.windows.astype(np.uint8),
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Tables":
@@ -126,6 +138,8 @@ def euler_trail(counts: Counts) -> list[int]:
     """
     surplus = counts.sum(axis=1) - counts.sum(axis=0)  # a walk leaves its start once more
     ends = np.flatnonzero(surplus)
+    if not counts.any():
+        raise TwinError("no walk takes every pair: there is none")
     if not ends.size:
         start = end = int(np.flatnonzero(counts.sum(axis=1))[0])
     elif sorted(surplus[ends]) == [-1, 1]:

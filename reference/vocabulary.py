@@ -8,9 +8,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from reference.checks import check_text, is_integer
 from reference.errors import (
     EmptyError,
     NotAnIntegerError,
+    RankError,
     UnknownCharacterError,
     UnknownIdError,
     VocabularyError,
@@ -22,13 +24,15 @@ from reference.shapes import TokenStream
 class Vocabulary:
     """The distinct characters of a text, sorted by code point; a character's id is its place.
 
-    Raises: EmptyError without characters; VocabularyError where one repeats or is out of order.
+    Raises: EmptyError without characters; VocabularyError where one repeats or is out of order;
+        NotTextError where they are no str.
     Source: notes, vocab_size > num_ids > 65 unique ids (vocabulary).
     """
 
     characters: str
 
     def __post_init__(self) -> None:
+        check_text("characters", self.characters)
         if not self.characters:
             raise EmptyError("a vocabulary needs at least one character")
         for position, (before, here) in enumerate(pairwise(self.characters), start=1):
@@ -42,9 +46,10 @@ class Vocabulary:
     def from_text(cls, text: str) -> "Vocabulary":
         """Collect the distinct characters of a text.
 
-        Raises: EmptyError where the text is empty.
-        Source: notes, NORMALIZED.
+        Raises: EmptyError where the text is empty; NotTextError where it is no str.
+        Source: notes, num_ids > 65 unique ids (vocabulary).
         """
+        check_text("text", text)
         return cls("".join(sorted(set(text))))
 
     def __len__(self) -> int:
@@ -55,9 +60,11 @@ class Vocabulary:
         """Turn text into tokens, one per character.
 
         Shape: N characters -> (N,), int64, each in 0 to C - 1.
-        Raises: UnknownCharacterError, which names the first unknown character and its position.
+        Raises: UnknownCharacterError, which names the first unknown character and its position;
+            NotTextError where the text is no str.
         Source: notes, indexes.
         """
+        check_text("text", text)
         try:
             ids = [self._id_of[character] for character in text]
         except KeyError:
@@ -73,12 +80,14 @@ class Vocabulary:
 
         Shape: (N,), a list of integers or a tensor -> N characters.
         Raises: UnknownIdError, which names the first unknown id and its position;
-            NotAnIntegerError where an id is no integer.
+            NotAnIntegerError where an id is no integer; RankError where a tensor is not (N,).
         Source: notes, print(decode(m.generate(.
         """
-        numbers = ids.tolist() if isinstance(ids, Tensor) else ids
+        if isinstance(ids, Tensor) and ids.ndim != 1:
+            raise RankError(f"ids has shape {tuple(ids.shape)}; it must be (N,): one text")
+        numbers = ids.tolist() if isinstance(ids, Tensor) else list(ids)
         for position, number in enumerate(numbers):
-            if isinstance(number, bool) or not isinstance(number, int):
+            if not is_integer(number):
                 raise NotAnIntegerError(f"id {number!r} at position {position} is not an integer")
             if not 0 <= number < len(self):
                 raise UnknownIdError(

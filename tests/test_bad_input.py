@@ -5,6 +5,7 @@ Each case differs in one feature from one that is accepted.
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,7 +20,11 @@ C = 5
 GOOD = torch.tensor([[0, 1, 4], [2, 3, 0]])
 
 BAD_TOKENS: list[tuple[object, type[Exception], str]] = [
-    (torch.tensor([[0, 1, 5], [2, 3, 0]]), errors.TokenRangeError, r"\[0, 2\] is 5; .* 0 to 4"),
+    (
+        torch.tensor([[0, 1, 5], [2, 3, 0]]),
+        errors.TokenRangeError,
+        r"\[0, 2\] is 5; .* 0 to 4 \(vocab_size is 5\)",
+    ),
     (torch.tensor([[0, 1, 4], [-1, 3, 0]]), errors.TokenRangeError, r"\[1, 0\] is -1; .* 0 to 4"),
     (torch.tensor([[0, 1, 4], [2, 3, -100]]), errors.TokenRangeError, r"\[1, 2\] is -100; "),
     (torch.tensor([[0, 9, 4], [2, 3, -7]]), errors.TokenRangeError, r"\[0, 1\] is 9; "),
@@ -89,6 +94,7 @@ COUNTS: list[tuple[str, int, Callable[[int], object]]] = [
 @pytest.mark.parametrize(("name", "minimum", "call"), COUNTS)
 def test_bad_counts(name: str, minimum: int, call: Callable[[object], object]) -> None:
     call(minimum)
+    call(np.int64(minimum))
     for below in (minimum - 1, -5):
         with pytest.raises(errors.OutOfRangeError, match=f"{name} is {below}; .* {minimum} or"):
             call(below)
@@ -130,9 +136,21 @@ def test_validation_can_be_switched_off(model: BigramLanguageModel) -> None:
     model.validate = False
     _logits, loss = model(GOOD, bad)  # cross_entropy leaves the target out
     assert loss.isfinite()
-    with pytest.raises(IndexError) as caught:
-        BigramLanguageModel(C, validate=False)(bad)
-    assert not isinstance(caught.value, errors.BigramError)
+    for call in (model, lambda idx: model.generate(idx, 1)):
+        with pytest.raises(IndexError) as caught:
+            call(bad.clamp(max=0))
+        assert not isinstance(caught.value, errors.BigramError)
+
+
+def test_shapes_and_types_are_checked_all_the_same(model: BigramLanguageModel) -> None:
+    model.validate = False
+    for bad in (GOOD[0], GOOD.int(), GOOD[:0]):
+        with pytest.raises(errors.BigramError, match="idx"):
+            model(bad)
+        with pytest.raises(errors.BigramError, match="targets"):
+            model(GOOD, bad)
+    with pytest.raises(errors.TargetsShapeError):
+        model(GOOD, GOOD.t())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

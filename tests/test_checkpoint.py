@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from safetensors import safe_open
 
 from reference.checkpoint import FILE, check_can_save, load_model, save_model
-from reference.errors import ModelFileError, VocabularyError
+from reference.errors import ModelFileError
 from reference.model import BigramLanguageModel
 from reference.vocabulary import Vocabulary
 
@@ -97,10 +97,52 @@ def test_a_write_that_fails_leaves_the_old_model(
     assert torch.equal(weight, first.token_embedding_table.weight)
 
 
-def test_a_vocabulary_of_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(VocabularyError, match="2 characters; the model's has 4"):
-        save_model(made("hello")[0], Vocabulary("ab"), tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_an_interrupted_write_leaves_the_old_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(*made("hello", 1), tmp_path)
+    before = (tmp_path / FILE).read_bytes()
+
+    def interrupt(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(*made("hello", 2), tmp_path, overwrite=True)
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def spoiled(value: float) -> BigramLanguageModel:
+    model = made("hello")[0]
+    with torch.no_grad():
+        model.token_embedding_table.weight[2, 1] = value
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "characters", "message"),
+    [
+        (made("hello")[0], "ab", r"table of \(4, 4\) for 2 characters"),
+        (spoiled(math.nan), "ehlo", "not finite"),
+        (spoiled(math.inf), "ehlo", "not finite"),
+        (made("hello")[0].bfloat16(), "ehlo", "torch.bfloat16; it must be float32 or float64"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(
+    tmp_path: Path, model: BigramLanguageModel, characters: str, message: str
+) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        save_model(model, Vocabulary(characters), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_table_laid_out_by_columns_is_the_same_table(tmp_path: Path) -> None:
+    model, vocabulary = made("hello")
+    weight = model.token_embedding_table.weight
+    weight.data = weight.data.t().contiguous().t()
+    save_model(model, vocabulary, tmp_path)
+    assert torch.equal(load_model(tmp_path).model.token_embedding_table.weight, weight)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -109,8 +151,28 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     for directory in (blocked, blocked / "below"):
         with pytest.raises(ModelFileError, match="a file"):
             check_can_save(directory)
+    with pytest.raises(ModelFileError, match="too long"):
+        check_can_save(tmp_path / ("x" * 300))
     check_can_save(tmp_path / "new" / "deep")
     assert not list((tmp_path / "new" / "deep").iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(ModelFileError, match="cannot be written: Read-only file system"):
+        check_can_save(tmp_path)
+
+
+def test_a_folder_in_the_models_place_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(ModelFileError, match="exists already"):
+            check_can_save(tmp_path, overwrite=overwrite)
 
 
 def test_nothing_there_is_named_with_what_to_give(tmp_path: Path) -> None:
@@ -141,12 +203,13 @@ def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path) -> None:
                 load_model(tmp_path)
 
 
-def rewrite(file: Path, **changes: object) -> None:
+def rewrite(file: Path, *, table: torch.Tensor | None = None, **changes: object) -> None:
     """Write a file that is whole by its digest, and yet not what `save_model` writes."""
-    table = torch.zeros((4, 4))
+    table = torch.zeros((4, 4)) if table is None else table
     fields = {"format": 1, "characters": "ehlo", "about": {}} | changes
     header = json.dumps({key: value for key, value in fields.items() if value is not None})
-    digest = hashlib.sha256(header.encode() + table.numpy().tobytes()).hexdigest()
+    content = table.view(torch.uint8).numpy().tobytes()
+    digest = hashlib.sha256(header.encode() + content).hexdigest()
     safetensors.torch.save_file(
         {TABLE: table}, file, metadata={"bigram-reference": header, "sha256": digest}
     )
@@ -160,18 +223,25 @@ def rewrite(file: Path, **changes: object) -> None:
         ({"characters": "elho"}, "was not written by.*sorted"),
         ({"characters": "ehl"}, r"table of \(4, 4\) for 3 characters"),
         ({"characters": 5}, "was not written by"),
+        ({"characters": ["e", "h", "l", "o"]}, "was not written by"),
         ({"about": None}, "was not written by"),
+        ({"table": torch.zeros((4, 3))}, r"table of \(4, 3\) for 4 characters"),
+        ({"table": torch.zeros(4)}, r"table of \(4,\) for 4 characters"),
+        ({"table": torch.zeros((4, 4), dtype=torch.int64)}, "torch.int64; it must be float32"),
+        ({"table": torch.zeros((4, 4)).bfloat16()}, "torch.bfloat16; it must be float32"),
+        ({"table": torch.full((4, 4), math.nan)}, "not finite"),
     ],
 )
 @pytest.mark.usefixtures("own_checks_only")
-def test_a_strange_header_is_refused(
+def test_a_strange_header_or_table_is_refused(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     rewrite(tmp_path / FILE)
     assert load_model(tmp_path).model.vocab_size == 4
-    rewrite(tmp_path / FILE, **changes)
-    with pytest.raises(ModelFileError, match=message):
+    rewrite(tmp_path / FILE, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match=message) as caught:
         load_model(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
@@ -181,6 +251,12 @@ def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        save_model(*made("hello"), tmp_path, about={"loss": math.nan})
-    assert not list(tmp_path.iterdir())
+    for value in (math.nan, {1, 2}, tmp_path):
+        with pytest.raises(ModelFileError, match="JSON"):
+            save_model(*made("hello"), tmp_path / "new", about={"loss": value})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_may_be_named_by_a_string(tmp_path: Path) -> None:
+    save_model(*made("hello"), str(tmp_path))
+    assert load_model(str(tmp_path)).vocabulary.characters == "ehlo"

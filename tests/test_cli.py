@@ -12,8 +12,10 @@ import torch
 from reference import __version__, cli, download, jobs, notes
 from reference.checkpoint import load_model
 from reference.corpus import Corpus
-from reference.errors import DownloadError
+from reference.curve import exact_loss
+from reference.errors import DownloadError, TwinError
 from reference.model import BigramLanguageModel
+from reference.oracle.counts import bigram_counts
 from reference.training import TrainConfig, train
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
@@ -74,6 +76,9 @@ def test_the_walkthrough_passes_and_says_so(capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().out
     assert "4.8948" in shown
     assert "NllLossBackward0" in shown
+    assert "≠ King " in shown
+    assert "Near Queen, not equal to it" in shown
+    assert "✓ lr " in shown
     assert "✗   0 did not come back" in shown
 
 
@@ -120,12 +125,13 @@ def test_a_trained_model_is_saved_with_how_it_was_trained(
     assert saved.vocabulary.characters == "".join(sorted(set(TEXT)))
     assert told.pop("model") == str(out / "model.safetensors")
     assert told == saved.about
+    corpus = Corpus.from_text(TEXT)
     config = TrainConfig(steps=40, batch_size=5, block_size=3, learning_rate=0.01)
     assert told["config"] == vars(config)
     assert told["steps_taken"] == 40
     assert told["entropy_floor"] < told["loss"]
+    assert told["val_loss"] == exact_loss(saved.model, bigram_counts(corpus.val.numpy(), 13))
     # The same loop by hand trains the same table.
-    corpus = Corpus.from_text(TEXT)
     torch.manual_seed(1337)
     model = BigramLanguageModel(len(corpus.vocabulary))
     generator = torch.Generator().manual_seed(1337)
@@ -218,6 +224,10 @@ def test_the_default_prompt_is_the_notes_token_0(
         (["train", "--out", "NEW", "--data", "MISSING"], "MISSING cannot be read"),
         (["train", "--out", "NEW", "--data", "TEXT", "--block-size", "2000"], "block_size 2000"),
         (["train", "--out", "NEW", "--data", "TEXT", "--lr", "-1"], "learning_rate is -1"),
+        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "nan"], "learning_rate is nan"),
+        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "1e38"], "at most 1e+06"),
+        (["train", "--out", "NEW", "--data", "a\0b"], "cannot be read: embedded null"),
+        (["walkthrough", "--data", "SHORT"], "val split of SHORT"),
         (["walkthrough", "--data", "MISSING"], "MISSING cannot be read"),
     ],
 )
@@ -226,7 +236,8 @@ def test_bad_input_is_2_with_one_line_that_says_why(
 ) -> None:
     capsys.readouterr()
     places = {"MODEL": str(model), "TEXT": str(text)}
-    places |= {name: str(text.parent / name) for name in ("MISSING", "NEW")}
+    places |= {name: str(text.parent / name) for name in ("MISSING", "NEW", "SHORT")}
+    Path(places["SHORT"]).write_text("abc" * 20)
     assert run(*[places.get(argument, argument) for argument in arguments]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
@@ -249,15 +260,84 @@ def test_a_model_trained_on_cuda_speaks_on_the_cpu(tmp_path: Path, text: Path) -
     assert run("generate", "--model", out, "--device", "cuda") == 0
 
 
-def test_a_failed_download_is_3(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "error", [DownloadError("the network is away"), TwinError("damaged"), MemoryError("too big")]
+)
+def test_what_cannot_be_finished_is_3(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(**_options: object) -> Path:
-        raise DownloadError("the network is away")
+        raise error
 
     monkeypatch.setattr(download, "fetch_tinyshakespeare", fail)
     assert run("walkthrough", "--data", "tinyshakespeare") == 3
-    assert "the network is away" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert str(error) in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_batch_too_large_for_memory_is_3(
+    tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(text), "--out", str(tmp_path / "m"), "--batch-size", "2147483647"]
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nto allocate")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "randint", refuse)
+        assert run("train", *options) == 3
+    assert "there is not enough memory" in capsys.readouterr().err
+
+
+def shell(command: str, **options: str) -> subprocess.CompletedProcess[str]:
+    program = f"{sys.executable} -m reference"
+    return subprocess.run(  # noqa: S603  our own command
+        ["bash", "-c", command.replace("bigram", program)],  # noqa: S607  any bash
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **options},
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no bash to pipe with")
+def test_a_reader_that_goes_ends_what_is_only_shown(model: Path) -> None:
+    for command in (f"generate --model {model} --tokens 300000", "walkthrough"):
+        done = shell(f"bigram {command} | head -c 9; exit ${{PIPESTATUS[0]}}")
+        assert done.returncode == 141
+        assert len(done.stdout) == 9
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no bash to pipe with")
+def test_a_reader_that_goes_does_not_lose_the_training(tmp_path: Path, text: Path) -> None:
+    options = f"--data {text} --out {tmp_path / 'm'} --steps 5000"
+    done = shell(f"bigram train {options} | head -1; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("step 500: ")
+    assert load_model(tmp_path / "m").about["steps_taken"] == 5000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no bash to close a stream with")
+def test_a_closed_output_is_no_accident(model: Path) -> None:
+    done = shell(f"bigram generate --model {model} >&-")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_a_walkthrough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "train", interrupt)
+    assert run("walkthrough") == 130
+
+
+def test_training_draws_when_asked(tmp_path: Path, text: Path) -> None:
+    options = ["--data", str(text), "--out", str(tmp_path / "m"), "--plot", str(tmp_path / "p")]
+    assert run("train", "--steps", "5", *options) == 0
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {"loss.png", "tables.png"}
 
 
 def test_a_full_disk_is_3(
@@ -266,7 +346,7 @@ def test_a_full_disk_is_3(
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device", "loss.png")
 
-    monkeypatch.setattr(jobs, "plot_loss", full)
+    monkeypatch.setattr(jobs, "save", full)
     options = ["--data", str(text), "--out", str(tmp_path / "m"), "--plot", str(tmp_path / "p")]
     assert run("train", "--steps", "5", *options) == 3
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device: 'loss.png'\n"
@@ -291,8 +371,10 @@ def test_a_loss_that_overflows_is_3_and_saves_nothing(
     tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "m"
-    assert run("train", "--data", str(text), "--out", str(out), "--lr", "1e30") == 3
-    assert "smaller learning_rate" in capsys.readouterr().err
+    assert run("train", "--data", str(text), "--out", str(out), "--lr", "1e6") == 3
+    shown = capsys.readouterr().err
+    assert "train a new model with a learning_rate below 1000000" in shown
+    assert shown.count("\n") == 1
     assert not list(out.iterdir())
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,14 @@ from hypothesis import given, strategies as st
 
 from reference import download
 from reference.corpus import Corpus, load_corpus
-from reference.errors import EmptyError, TextFileError, TooShortError, UnknownSplitError
+from reference.errors import (
+    EmptyError,
+    NotAnIntegerError,
+    NotTextError,
+    TextFileError,
+    TooShortError,
+    UnknownSplitError,
+)
 
 
 @given(st.text(min_size=1))
@@ -42,7 +50,10 @@ def test_moving_a_corpus_keeps_its_tokens(twin: Corpus) -> None:
     moved = twin.to(torch.device("cpu"))
     assert torch.equal(moved.train, twin.train)
     assert torch.equal(moved.val, twin.val)
-    assert moved.vocabulary == twin.vocabulary
+    assert (moved.vocabulary, moved.name) == (twin.vocabulary, twin.name)
+    away = twin.to(torch.device("meta"))
+    assert away.train.is_meta
+    assert away.val.is_meta
 
 
 def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
@@ -60,6 +71,8 @@ def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_bytes(b"\xef\xbb\xbfabc")
     assert load_corpus(file).vocabulary.characters == "abc"
+    file.write_bytes(b"\xef\xbb\xbfabc\xef\xbb\xbf")  # what stands anywhere else is text
+    assert load_corpus(file).vocabulary.characters == "abc\ufeff"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +112,35 @@ def test_tinyshakespeare_by_name_is_the_fetched_file(
 ) -> None:
     file = tmp_path / "fetched.txt"
     file.write_text("to be or not to be")
-    monkeypatch.setattr(download, "fetch_tinyshakespeare", lambda *, progress: file)
-    corpus = load_corpus("tinyshakespeare", progress=lambda arrived, total: None)
+    told: list[tuple[int, int]] = []
+
+    def fetch(*, progress: Callable[[int, int], None]) -> Path:
+        progress(3, 18)
+        return file
+
+    monkeypatch.setattr(download, "fetch_tinyshakespeare", fetch)
+    corpus = load_corpus(
+        "tinyshakespeare", progress=lambda arrived, total: told.append((arrived, total))
+    )
+    assert told == [(3, 18)]
     assert corpus.name == "Tiny Shakespeare"
     assert corpus.vocabulary.characters == " benort"
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_what_is_no_source_is_refused() -> None:
+    for value in (None, b"text.txt", 5):
+        with pytest.raises(NotTextError, match="a name or a path"):
+            load_corpus(value)  # type: ignore[arg-type]
+    with pytest.raises(TextFileError, match="embedded null"):
+        load_corpus("a\0b")
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_a_size_that_is_no_integer_is_named_by_a_corpus_too(twin: Corpus) -> None:
+    for value in ("8", None, [8]):
+        with pytest.raises(NotAnIntegerError, match="block_size"):
+            twin.get_batch("train", value, 4)  # type: ignore[arg-type]
 
 
 def test_the_real_text_splits_as_recorded(real: Corpus) -> None:

@@ -41,8 +41,10 @@ def test_a_point_is_the_mean_of_the_batches_since_the_last(
     model: BigramLanguageModel, twin: Corpus
 ) -> None:
     curve = LossCurve(model, twin, steps=1500)
+    exact = curve.loss()
     assert [curve.add(TrainStep(step, float(step))) for step in (1, 2, 3)] == [False, False, True]
     assert curve.points[0].batch_loss == 2.0
+    assert curve.points[0].loss == exact
     for step in (4, 5, 6):
         curve.add(TrainStep(step, 7.0))
     assert curve.points[1].batch_loss == 7.0

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from reference.oracle.counts import (
     bigram_counts,
+    counting_optimum,
     cross_entropy,
     entropy_floor,
     transition_probabilities,
@@ -19,7 +20,6 @@ from reference.oracle.law import divergence, false_alarm_bound, joint_law, law_a
 from reference.oracle.learning import (
     AdamW,
     adamw_step,
-    counting_optimum,
     gradient,
     softmax,
 )
@@ -52,6 +52,18 @@ def test_a_token_outside_the_vocabulary_is_refused(tokens: list[int]) -> None:
         bigram_counts(tokens, 3)
 
 
+@pytest.mark.usefixtures("own_checks_only")
+def test_tokens_that_are_no_integers_are_refused() -> None:
+    with pytest.raises(ValueError, match="float64; each must be an integer"):
+        bigram_counts(np.array([0.5, 1.9]), 3)
+
+
+def test_a_pair_that_cannot_be_costs_nothing_where_there_is_none() -> None:
+    table = np.array([[0.0, -np.inf], [0.0, 0.0]])
+    assert cross_entropy(table, np.array([[3, 0], [0, 0]])) == 0
+    assert cross_entropy(table, np.array([[3, 1], [0, 0]])) == math.inf
+
+
 @given(texts)
 def test_a_row_of_probabilities_is_its_counts_shared_out(tokens: list[int]) -> None:
     counts = bigram_counts(tokens, C)
@@ -77,8 +89,9 @@ def test_the_floor_is_scipys_conditional_entropy(tokens: list[int]) -> None:
 
 
 def test_without_counts_there_is_no_floor() -> None:
-    with pytest.raises(ValueError, match="no counts"):
-        entropy_floor(np.zeros((3, 3), dtype=np.int64))
+    for call in (entropy_floor, lambda counts: cross_entropy(np.zeros((3, 3)), counts)):
+        with pytest.raises(ValueError, match="no counts"):
+            call(np.zeros((3, 3), dtype=np.int64))
 
 
 @given(texts, tables)

@@ -4,6 +4,8 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
 from reference import cli, plots
 from reference.corpus import Corpus
@@ -11,6 +13,7 @@ from reference.curve import LossCurve
 from reference.errors import MissingExtraError, ModelFileError
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
+from reference.oracle.counts import transition_probabilities
 from reference.training import TrainConfig, train
 
 
@@ -36,38 +39,63 @@ def test_the_walkthrough_draws_three_pictures(tmp_path: Path) -> None:
         assert 0.005 < inked(pixels) < 0.9
 
 
-def test_the_tables_show_what_was_learned(twin: Corpus, tmp_path: Path) -> None:
+def test_the_tables_are_the_models_softmax_and_the_texts_counts(twin: Corpus) -> None:
     model = BigramLanguageModel(65)
     curve = LossCurve(model, twin, steps=1)
-    plots.plot_tables(model, curve, twin.vocabulary, tmp_path / "untrained.png")
-    for _step in train(model, twin, TrainConfig(steps=300, learning_rate=0.1)):
-        pass
-    plots.plot_tables(model, curve, twin.vocabulary, tmp_path / "trained.png")
-    untrained, trained = (picture(tmp_path / f"{name}trained.png") for name in ("un", ""))
-    height, width = untrained.shape[:2]
-    left = np.s_[height // 4 : 3 * height // 4, width // 10 : width // 3]
-    right = np.s_[height // 4 : 3 * height // 4, width // 2 : 3 * width // 4]
-    assert np.array_equal(untrained[right], trained[right])  # the counts
-    assert not np.array_equal(untrained[left], trained[left])
-    # An untrained table prefers nothing: hardly any cell is as pale as most counted ones are.
-    assert inked(untrained[left]) > inked(trained[left]) > inked(untrained[right]) / 2
+    figure = plots.tables_figure(model, curve, twin.vocabulary)
+    learned, counted = (axis.images[0].get_array() for axis in figure.axes[:2])
+    assert learned is not None
+    assert counted is not None
+    expected = model.token_embedding_table.weight.detach().double().softmax(dim=1).numpy()
+    assert np.allclose(learned, np.maximum(expected, 1e-5), rtol=1e-12)
+    expected = transition_probabilities(curve.counts)
+    assert np.allclose(counted, np.maximum(expected, 1e-5), rtol=1e-12)
+    for axis in figure.axes[:2]:
+        assert axis.get_xlabel() == "next character"
+        assert [label.get_text() for label in axis.get_xticklabels()][:3] == ["\\n", "\u2423", "!"]
 
 
-def test_the_loss_curve_is_drawn_from_its_points(twin: Corpus, tmp_path: Path) -> None:
+def ys(line: Line2D) -> list[float]:
+    values: list[float] = np.asarray(line.get_ydata()).tolist()
+    return values
+
+
+def test_the_loss_curve_is_its_points_and_the_floor(twin: Corpus) -> None:
     model = BigramLanguageModel(65)
     curve = LossCurve(model, twin, steps=60)
     for step in train(model, twin, TrainConfig(steps=60, learning_rate=0.1)):
         curve.add(step)
-    plots.plot_loss(curve, tmp_path / "whole.png")
-    del curve.points[30:]
-    plots.plot_loss(curve, tmp_path / "half.png")
-    assert not np.array_equal(picture(tmp_path / "whole.png"), picture(tmp_path / "half.png"))
+    above, below = plots.loss_figure(curve).axes
+    batches, whole, floor = above.get_lines()
+    assert ys(batches) == [point.batch_loss for point in curve.points]
+    assert ys(whole) == [point.loss for point in curve.points]
+    assert set(ys(floor)) == {curve.floor}
+    (gap,) = below.get_lines()
+    assert ys(gap) == [point.loss - curve.floor for point in curve.points]
+    for line in (batches, whole, gap):
+        assert np.asarray(line.get_xdata()).tolist() == [point.step for point in curve.points]
 
 
-def test_the_words_stand_where_the_notes_put_them(tmp_path: Path) -> None:
-    plots.plot_words(Figures(), tmp_path / "notes.png")
-    plots.plot_words(Figures(king_in_prose=(1.0, 0.6)), tmp_path / "other.png")
-    assert not np.array_equal(picture(tmp_path / "notes.png"), picture(tmp_path / "other.png"))
+def test_a_loss_at_the_floor_can_be_drawn(tmp_path: Path) -> None:
+    corpus = Corpus.from_text("\U0001f600" * 100)  # one token: nothing to learn, and no such glyph
+    model = BigramLanguageModel(1)
+    curve = LossCurve(model, corpus, steps=2)
+    for step in train(model, corpus, TrainConfig(steps=2)):
+        curve.add(step)
+    assert str(curve.floor) == str(curve.loss()) == "0.0"
+    plots.save(plots.loss_figure(curve), tmp_path / "loss.png")
+    plots.save(plots.tables_figure(model, curve, corpus.vocabulary), tmp_path / "tables.png")
+
+
+def test_the_words_stand_where_the_notes_put_them() -> None:
+    figures = Figures()
+    (axis,) = plots.words_figure(figures).axes
+    points = [tuple(np.ravel(line.get_xydata())) for line in axis.get_lines()]
+    assert {*figures.word_vectors, figures.king_in_prose} < {*points}
+    result = next(point for point in points if point == pytest.approx(figures.analogy_point))
+    arrows = [text for text in axis.texts if isinstance(text, Annotation) and text.arrow_patch]
+    ends = [(arrow.xyann, arrow.xy) for arrow in arrows]
+    assert ends == [((1.0, 0.7), (1.0, pytest.approx(0.2))), (ends[0][1], result)]
 
 
 def test_without_matplotlib_the_command_says_what_to_install(

@@ -1,12 +1,19 @@
 import dataclasses
 import math
+import re
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from reference.corpus import Corpus
-from reference.errors import NonFiniteLossError, NotAnIntegerError, OutOfRangeError, TooShortError
+from reference.errors import (
+    NonFiniteLossError,
+    NotAnIntegerError,
+    NotANumberError,
+    OutOfRangeError,
+    TooShortError,
+)
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import bigram_counts, cross_entropy, entropy_floor
@@ -55,11 +62,20 @@ def test_a_count_in_a_config_is_checked(name: str) -> None:
         TrainConfig(**{name: 2.5})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rate", [0.0, -1e-3, math.nan, math.inf])
-def test_a_learning_rate_is_a_finite_number_above_zero(rate: float) -> None:
+@pytest.mark.parametrize("rate", [0.0, -1e-3, math.nan, math.inf, 1.1e6])
+def test_a_learning_rate_is_above_zero_and_no_more_than_a_million(rate: float) -> None:
     TrainConfig(learning_rate=1e-12)
-    with pytest.raises(OutOfRangeError, match=f"learning_rate is {rate}"):
+    TrainConfig(learning_rate=1e6)
+    with pytest.raises(OutOfRangeError, match=re.escape(f"learning_rate is {rate}; ")):
         TrainConfig(learning_rate=rate)
+
+
+@pytest.mark.usefixtures("own_checks_only")
+@pytest.mark.parametrize("rate", ["0.1", None, True])
+def test_a_learning_rate_is_a_number(rate: object) -> None:
+    TrainConfig(learning_rate=1)
+    with pytest.raises(NotANumberError, match=f"learning_rate is {rate!r}"):
+        TrainConfig(learning_rate=rate)  # type: ignore[arg-type]
 
 
 def test_the_loop_is_the_notes_loop(twin: Corpus) -> None:
@@ -148,6 +164,14 @@ def test_a_loss_that_is_not_finite_stops_before_it_spreads(
     assert torch.equal(table(model).nan_to_num(), before.nan_to_num())
 
 
+def test_a_last_step_that_overflows_is_told_too(model: BigramLanguageModel, small: Corpus) -> None:
+    torch.nn.init.constant_(model.token_embedding_table.weight, 1e36)
+    # Its weight decay multiplies the table by 1 - 1e4.
+    config = TrainConfig(steps=1, learning_rate=1e6)
+    with pytest.raises(NonFiniteLossError, match="the table is not finite after step 1; "):
+        list(train(model, small, config))
+
+
 def test_a_text_too_short_is_refused(model: BigramLanguageModel, small: Corpus) -> None:
     with pytest.raises(TooShortError, match="train split"):
         next(train(model, small, TrainConfig(block_size=10_000)))
@@ -174,6 +198,19 @@ def test_the_estimate_tells_the_splits_apart() -> None:
     estimate = estimate_loss(model, corpus, TrainConfig(block_size=3), batches=2)
     assert estimate["train"] == pytest.approx(0, abs=1e-6)
     assert estimate["val"] == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_an_estimate_takes_the_configs_batches_and_200_of_them(small: Corpus) -> None:
+    seen: list[tuple[tuple[int, ...], bool]] = []
+
+    class Watched(BigramLanguageModel):
+        def forward(self, idx, targets=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  as its base
+            seen.append((tuple(idx.shape), torch.is_grad_enabled()))
+            return super().forward(idx, targets)
+
+    model = Watched(len(small.vocabulary))
+    estimate_loss(model, small, TrainConfig(batch_size=3, block_size=5))
+    assert seen == [((3, 5), False)] * 400  # 200 of each split
 
 
 def test_estimating_changes_nothing(model: BigramLanguageModel, small: Corpus) -> None:

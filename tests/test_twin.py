@@ -103,6 +103,31 @@ def test_a_trail_depends_on_the_counts_alone(tokens: list[int]) -> None:
     assert euler_trail(counts) == euler_trail(counts.copy())
 
 
+def test_no_counts_are_refused() -> None:
+    with pytest.raises(TwinError, match="there is none"):
+        euler_trail(np.zeros((4, 4), dtype=np.int64))
+
+
+def test_a_text_of_too_many_characters_is_not_saved(tmp_path: Path) -> None:
+    tables = tables_of(np.array([0, 1, 2] * 20), [0])
+    tables.save(tmp_path / "tables")
+    assert Tables.load(tmp_path / "tables").windows.tolist() == [[0, 1, 2, 0]]
+    many = dataclasses.replace(tables, characters="".join(map(chr, range(257))))
+    with pytest.raises(TwinError, match="257 distinct characters.*256"):
+        many.save(tmp_path / "many")
+    assert not (tmp_path / "many").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["MISSING"], ["SHORT"], ["a", "b", "c"]])
+def test_the_script_says_what_is_wrong(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "SHORT").write_text("abc")
+    with pytest.raises(SystemExit, match="2"):
+        count_tables.main([str(tmp_path / argument) for argument in arguments])
+    assert "error: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "pairs",
     [
@@ -141,9 +166,10 @@ def test_windows_of_any_text_come_back_at_their_offsets(seed: int) -> None:
 
 def test_a_window_that_the_counts_do_not_hold_is_refused() -> None:
     tables = tables_of(np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 3]), [0])
-    impossible = dataclasses.replace(tables, windows=np.array([[5, 4, 3, 2]]))
-    with pytest.raises(TwinError, match="do not hold the window"):
-        build_twin(impossible)
+    for window in ([5, 4, 3, 2], [3, 3, 3, 3], [0, 1, 2, 3], [1, 2, 1, 2]):
+        impossible = dataclasses.replace(tables, windows=np.array([window]))
+        with pytest.raises(TwinError, match="do not hold the window"):
+            build_twin(impossible)
 
 
 def test_a_window_that_leads_back_by_itself_is_a_cycle_as_it_is() -> None:

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
@@ -6,6 +9,8 @@ from reference.corpus import Corpus
 from reference.errors import (
     EmptyError,
     NotAnIntegerError,
+    NotTextError,
+    RankError,
     UnknownCharacterError,
     UnknownIdError,
     VocabularyError,
@@ -59,6 +64,10 @@ def test_an_unknown_character_is_named_with_its_position(
         vocabulary.encode(text[:place] + character + text[place:])
     assert repr(character) in str(caught.value)
     assert f"position {place} " in str(caught.value)
+    if len(vocabulary) <= 100:
+        assert f"its {len(vocabulary)} characters are {vocabulary.characters!r}" in str(
+            caught.value
+        )
 
 
 def test_a_large_vocabulary_is_not_listed_whole() -> None:
@@ -66,6 +75,8 @@ def test_a_large_vocabulary_is_not_listed_whole() -> None:
     with pytest.raises(UnknownCharacterError, match="4096 characters") as caught:
         vocabulary.encode("x")
     assert len(str(caught.value)) < 300
+    assert repr(vocabulary.characters[:50]) in str(caught.value)
+    assert repr(vocabulary.characters[-50:]) in str(caught.value)
 
 
 @pytest.mark.parametrize("number", [-1, 3, 2**40])
@@ -88,6 +99,35 @@ def test_an_id_that_is_no_integer_is_named(number: object) -> None:
 def test_a_vocabulary_must_be_sorted_and_unique(characters: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         Vocabulary(characters)
+
+
+@pytest.mark.usefixtures("own_checks_only")
+@pytest.mark.parametrize("value", [b"ab", None, 5, ["a", "b"]])
+def test_what_is_no_text_is_refused(value: object) -> None:
+    vocabulary = Vocabulary("ab")
+    calls: list[Callable[..., object]] = [
+        Vocabulary,
+        Vocabulary.from_text,
+        vocabulary.encode,
+        Corpus.from_text,
+    ]
+    for call in calls:
+        with pytest.raises(NotTextError, match=type(value).__name__):
+            call(value)
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_numpys_integers_are_ids_too() -> None:
+    assert Vocabulary("abc").decode(list(np.array([2, 0, 1]))) == "cab"
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_ids_are_read_once_and_are_one_text() -> None:
+    vocabulary = Vocabulary("abc")
+    assert vocabulary.decode(iter([2, 0])) == "ca"  # type: ignore[arg-type]
+    for shape in ((), (1, 3)):
+        with pytest.raises(RankError, match="one text"):
+            vocabulary.decode(torch.zeros(shape, dtype=torch.long))
 
 
 def test_an_empty_text_has_no_vocabulary() -> None:

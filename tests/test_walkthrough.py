@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
@@ -5,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from reference import data, model
 from reference.corpus import Corpus
 from reference.curve import LossCurve
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
-from reference.training import TrainConfig
+from reference.training import TrainConfig, estimate_loss
 from reference.walkthrough.data import documented_model
+from reference.walkthrough.examples import aligned
 from reference.walkthrough.order import before_training
 from reference.walkthrough.rows import Mark, Row, Section, Setting
 from reference.walkthrough.training import after_training
@@ -113,6 +117,22 @@ def test_the_errata_are_shown_with_what_is_so(twin: Corpus) -> None:
     assert rows["loss, all offsets"].computed == "4.8786"
 
 
+def test_what_is_only_shown_is_shown_right(twin: Corpus) -> None:
+    rows = {row.name: row for row in before_training(Setting(corpus=twin))}
+    assert rows["train_data, val_data"].computed == "1,003,854 and 111,540 tokens"
+    assert rows["yb, the targets"].computed.splitlines()[0] == "59  6  1 58 56 47 40 59"
+    assert rows["distances"].computed == (
+        "King-Man 1.02, Queen-Woman 1; King-Queen 1.2, Man-Woman 1"
+    )
+    assert rows["xb, the inputs"].remark.splitlines()[0] == "'ou, trib'"
+
+
+def test_the_words_are_aligned_as_far_as_they_are() -> None:
+    origin = torch.zeros(2)
+    for gap, said in ((0.0, "exactly"), (0.2, "approximately"), (0.3, "not")):
+        assert aligned(origin, torch.tensor([9.0, -gap]), 1) == said
+
+
 def test_every_section_is_a_place_in_the_notes(twin: Corpus) -> None:
     notes = NOTES.read_text(encoding="utf-8")
     for row in before_training(Setting(corpus=twin)):
@@ -133,6 +153,49 @@ def test_an_erratum_must_be_the_recorded_one(
 ) -> None:
     row = Section("x").erratum("name", documented, computed, "", recorded=recorded)
     assert row.mark is mark
+
+
+def other_call(model: BigramLanguageModel, *arguments: torch.Tensor) -> object:
+    logits, loss = model.forward(*arguments)
+    return logits + 1, loss
+
+
+def tracking(
+    model: BigramLanguageModel, idx: torch.Tensor, max_new_tokens: int, **_options: object
+) -> torch.Tensor:
+    for _ in range(max_new_tokens):
+        logits, _loss = model(idx)
+        probs = F.softmax(logits[:, -1, :], dim=1)
+        idx = torch.cat((idx, torch.multinomial(probs, num_samples=1)), dim=1)
+    return idx
+
+
+# What the package might do wrong, by the row that then must say so.
+WRONG: dict[str, tuple[object, str, object]] = {
+    "seeded twice": (torch, "manual_seed", lambda _seed: None),
+    "the offsets": (data, "check_length", lambda _length, _block_size: None),
+    "the split": (Corpus, "split", lambda corpus, _name: corpus.val),
+    "F.cross_entropy, target -100": (model, "check_tokens", lambda *_all, **_options: None),
+    "m(xb, yb)": (BigramLanguageModel, "__call__", other_call),
+    "gradients": (BigramLanguageModel, "generate", tracking),
+    "T": (BigramLanguageModel, "generate", lambda _model, idx, max_new_tokens: idx),
+    "methods": (BigramLanguageModel, "extra", print),
+    "dim=1": (F, "softmax", lambda logits, dim: torch.softmax(logits, dim=-1)),
+}
+
+
+@pytest.mark.parametrize("row", WRONG)
+@pytest.mark.usefixtures("own_checks_only")
+def test_what_the_package_does_wrong_is_noticed(
+    row: str, twin: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, name, wrong = WRONG[row]
+    monkeypatch.setattr(place, name, wrong, raising=False)
+    seen = set()
+    with contextlib.suppress(Exception):  # a later row may well end it, for the same reason
+        for made in before_training(Setting(corpus=twin)):
+            seen.add((made.name, made.mark))
+    assert (row, Mark.DIFFERS) in seen
 
 
 @pytest.fixture
@@ -175,3 +238,19 @@ def test_another_number_of_steps_is_shown_and_not_judged(twin: Corpus) -> None:
     rows = trained_rows(setting, documented_model(setting))
     assert rows["loss after 10 steps"].mark is Mark.SHOWN
     assert len(rows["300 characters"].computed) == 301
+
+
+def test_the_estimate_shows_each_splits_own_loss(twin: Corpus) -> None:
+    setting = Setting(corpus=twin, config=TrainConfig(steps=10))
+    model = documented_model(setting)
+    generator = torch.Generator().manual_seed(setting.seed)
+    estimate = estimate_loss(model, twin, generator=generator)
+    shown = trained_rows(setting, model)["loss on 200 batches"].computed
+    assert shown == f"train {estimate['train']:.4f}, val {estimate['val']:.4f}"
+
+
+def test_a_loss_below_the_floor_cannot_be(twin: Corpus, optimum: BigramLanguageModel) -> None:
+    curve = LossCurve(optimum, twin, steps=1)
+    curve.floor += 0.001
+    rows = after_training(Setting(corpus=twin), optimum, curve, torch.Generator())
+    assert next(rows).mark is Mark.DIFFERS

@@ -11,15 +11,19 @@ from jaxtyping import Float64, Int64
 
 Counts: TypeAlias = Int64[np.ndarray, "C C"]
 Probabilities: TypeAlias = Float64[np.ndarray, "C C"]
+Weights: TypeAlias = Float64[np.ndarray, "C C"]
 
 
 def bigram_counts(tokens: Sequence[int] | Int64[np.ndarray, "N"], vocab_size: int) -> Counts:
     """Count every pair of neighbours.
 
     Shape: tokens (N,), each in 0 to C - 1 -> (C, C), summing to N - 1.
-    Raises: ValueError where a token lies outside 0 to C - 1.
+    Raises: ValueError where a token is no integer, or lies outside 0 to C - 1.
     """
-    stream = np.asarray(tokens, dtype=np.int64)
+    stream = np.asarray(tokens)
+    if stream.size and not np.issubdtype(stream.dtype, np.integer):
+        raise ValueError(f"tokens are {stream.dtype}; each must be an integer")
+    stream = stream.astype(np.int64)
     if stream.size and (stream.min() < 0 or stream.max() >= vocab_size):
         raise ValueError(
             f"tokens run from {stream.min()} to {stream.max()}; "
@@ -48,18 +52,33 @@ def entropy_floor(counts: Counts) -> float:
     Shape: (C, C) -> one number, in nats per token.
     Raises: ValueError where there are no counts.
     """
-    if not counts.any():
-        raise ValueError("there are no counts; a text needs 2 tokens to have a pair")
-    probabilities = transition_probabilities(counts)
-    seen = counts > 0
-    return float(-(counts[seen] * np.log(probabilities[seen])).sum() / counts.sum())
+    return cross_entropy(counting_optimum(counts), counts)
 
 
-def cross_entropy(table: Float64[np.ndarray, "C C"], counts: Counts) -> float:
+def cross_entropy(table: Weights, counts: Counts) -> float:
     """Mean loss over every pair of the text, of the model whose logits are the table's rows.
 
+    A logit of -inf says that a pair cannot be; that costs nothing where the text has no such pair.
+
     Shape: (C, C), (C, C) -> one number, in nats per token.
+    Raises: ValueError where there are no counts.
     """
+    if not counts.any():
+        raise ValueError("there are no counts; a text needs 2 tokens to have a pair")
     shifted = table - table.max(axis=1, keepdims=True)  # exp cannot overflow
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-(counts * log_probabilities).sum() / counts.sum())
+    seen = counts > 0
+    return float(0.0 - (counts[seen] * log_probabilities[seen]).sum() / counts.sum())
+
+
+def counting_optimum(counts: Counts) -> Weights:
+    """Give the table with the least loss: the logarithms of the counted probabilities.
+
+    A pair that never occurs gets -inf; a row without counts, for which all tables do as well, 0.
+
+    Shape: (C, C) -> (C, C).
+    """
+    with np.errstate(divide="ignore"):  # log 0 is -inf, as said
+        table: Weights = np.log(transition_probabilities(counts))
+    table[counts.sum(axis=1) == 0] = 0.0
+    return table

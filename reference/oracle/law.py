@@ -8,7 +8,8 @@ import math
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from reference.oracle.learning import Weights, softmax
+from reference.oracle.counts import Weights
+from reference.oracle.learning import softmax
 
 
 def joint_law(table: Weights, token: int, n: int) -> Float64[np.ndarray, "*Cs"]:

@@ -1,18 +1,15 @@
-"""What training does to a table: the gradient of the loss, one AdamW step, and where it ends.
+"""What training does to a table: the gradient of the loss, and one AdamW step.
 
 counts[i, j] is how often token j follows token i in what the loss is taken over; the loss is the
 mean over all of them, in nats per token.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
 
-from reference.oracle.counts import Counts, transition_probabilities
-
-Weights: TypeAlias = Float64[np.ndarray, "C C"]
+from reference.oracle.counts import Counts, Weights
 
 
 def softmax(logits: Float64[np.ndarray, "*dims C"]) -> Float64[np.ndarray, "*dims C"]:
@@ -36,19 +33,6 @@ def gradient(table: Weights, counts: Counts) -> Weights:
     n = counts.sum(axis=1, keepdims=True)
     derivative: Weights = (n * softmax(table) - counts) / counts.sum()
     return derivative
-
-
-def counting_optimum(counts: Counts) -> Weights:
-    """Give the table with the least loss: the logarithms of the counted probabilities.
-
-    A pair that never occurs gets -inf; a row without counts, for which all tables do as well, 0.
-
-    Shape: (C, C) -> (C, C).
-    """
-    with np.errstate(divide="ignore"):  # log 0 is -inf, as said
-        table: Weights = np.log(transition_probabilities(counts))
-    table[counts.sum(axis=1) == 0] = 0.0
-    return table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
