@@ -72,7 +72,7 @@ def watch_training(
     generator = torch.Generator().manual_seed(seed)
     next_line = config.steps / LOG_LINES
     with (
-        _threads(config.batch_size * config.block_size * model.vocab_size),
+        _without_waste(model, config.batch_size * config.block_size * model.vocab_size),
         training_progress(console) as bar,
     ):
         loss = f"{curve.loss():.4f}"
@@ -92,19 +92,21 @@ def watch_training(
 
 
 @contextmanager
-def _threads(logits: int) -> Iterator[None]:
-    """Compute small batches on one thread.
+def _without_waste(model: BigramLanguageModel, logits: int) -> Iterator[None]:
+    """Train small batches on one thread, and without checking tokens that come from the corpus.
 
-    More would not be faster, and where something else wants the core they would wait for each
-    other at every operation: the notes' loop then takes minutes.
+    More threads would not be faster, and where something else wants the core they would wait for
+    each other at every operation: the notes' loop then takes minutes.
     """
-    before = torch.get_num_threads()
+    threads, validate = torch.get_num_threads(), model.validate
     if logits <= SMALL:
         torch.set_num_threads(1)
+    model.validate = False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        model.validate = validate
 
 
 def draw(
