@@ -159,7 +159,7 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _sha256(header: str, table: Tensor) -> str:
-    content = table.view(torch.uint8).numpy().tobytes()  # NumPy lacks some of torch's types
+    content = table.reshape(-1).view(torch.uint8).numpy().tobytes()  # NumPy lacks bfloat16
     return hashlib.sha256(header.encode() + content).hexdigest()
 
 

@@ -32,7 +32,7 @@ app = typer.Typer(
     help="The bigram language model of the notes on nn.Module: every documented figure "
     "reproduced, and the model to train and to talk to.",
     epilog="Exit codes: 0 done; 1 a documented figure did not come back; 2 wrong usage or input; "
-    "3 could not finish; 130 interrupted.",
+    "3 could not finish; 130 interrupted; 141 nobody reads the output any more.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

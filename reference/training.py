@@ -16,7 +16,7 @@ from reference.errors import NonFiniteLossError
 from reference.model import BigramLanguageModel
 
 MAX_LEARNING_RATE = 1e6
-"""A step moves each logit by about the learning rate; with more than this, float32 overflows."""
+"""A step moves a logit by about the learning rate, and by this much it soon overflows float32."""
 
 
 @dataclass(frozen=True, kw_only=True)

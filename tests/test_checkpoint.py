@@ -208,7 +208,7 @@ def rewrite(file: Path, *, table: torch.Tensor | None = None, **changes: object)
     table = torch.zeros((4, 4)) if table is None else table
     fields = {"format": 1, "characters": "ehlo", "about": {}} | changes
     header = json.dumps({key: value for key, value in fields.items() if value is not None})
-    content = table.view(torch.uint8).numpy().tobytes()
+    content = table.reshape(-1).view(torch.uint8).numpy().tobytes()
     digest = hashlib.sha256(header.encode() + content).hexdigest()
     safetensors.torch.save_file(
         {TABLE: table}, file, metadata={"bigram-reference": header, "sha256": digest}
@@ -227,6 +227,7 @@ def rewrite(file: Path, *, table: torch.Tensor | None = None, **changes: object)
         ({"about": None}, "was not written by"),
         ({"table": torch.zeros((4, 3))}, r"table of \(4, 3\) for 4 characters"),
         ({"table": torch.zeros(4)}, r"table of \(4,\) for 4 characters"),
+        ({"table": torch.zeros(())}, r"table of \(\) for 4 characters"),
         ({"table": torch.zeros((4, 4), dtype=torch.int64)}, "torch.int64; it must be float32"),
         ({"table": torch.zeros((4, 4)).bfloat16()}, "torch.bfloat16; it must be float32"),
         ({"table": torch.full((4, 4), math.nan)}, "not finite"),
