@@ -3,6 +3,8 @@
 Everything is installed with pip under constraints.txt, which pins what was tested.
 """
 
+import shutil
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -47,6 +49,16 @@ def walkthrough(session: nox.Session) -> None:
     """Hold every documented figure against the one computed now; arguments are passed on."""
     install(session)
     session.run("bigram", "walkthrough", *session.posargs)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the reference and the oracle line by line: a test must fail, or a list say why not."""
+    install(session, "mutation")
+    session.env["OMP_NUM_THREADS"] = "1"  # the tests of many changes run side by side
+    shutil.rmtree("mutants", ignore_errors=True)
+    session.run("mutmut", "run")
+    session.run("python", "tests/mutation/survivors.py")
 
 
 @nox.session

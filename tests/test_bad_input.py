@@ -63,7 +63,7 @@ def test_bad_idx(
         lambda: model.generate(bad, 0),
     ]
     for call in calls:
-        with pytest.raises(error, match="idx.*" + message):
+        with pytest.raises(error, match=r"^idx\b.*" + message):
             call()
 
 
@@ -71,7 +71,7 @@ def test_bad_idx(
 def test_bad_targets(
     model: BigramLanguageModel, bad: Tensor, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match="targets.*" + message):
+    with pytest.raises(error, match=r"^targets\b.*" + message):
         model(GOOD, bad)
 
 
@@ -113,7 +113,7 @@ def test_bad_counts(name: str, minimum: int, call: Callable[[object], object]) -
     ],
 )
 def test_bad_data(bad: Tensor, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match="data.*" + message):
+    with pytest.raises(error, match=r"^data\b.*" + message):
         get_batch(bad, 3, 2)
 
 

@@ -90,7 +90,7 @@ def test_the_floor_is_scipys_conditional_entropy(tokens: list[int]) -> None:
 
 def test_without_counts_there_is_no_floor() -> None:
     for call in (entropy_floor, lambda counts: cross_entropy(np.zeros((3, 3)), counts)):
-        with pytest.raises(ValueError, match="no counts"):
+        with pytest.raises(ValueError, match="^there are no counts; "):
             call(np.zeros((3, 3), dtype=np.int64))
 
 
@@ -117,6 +117,8 @@ def test_the_counts_own_probabilities_reach_the_floor(tokens: list[int]) -> None
 def test_large_logits_do_not_overflow() -> None:
     table = np.array([[1e4, -1e4], [-1e4, 1e4]])
     assert cross_entropy(table, np.array([[1, 0], [0, 1]])) == 0
+    table = np.array([[1e4, 0.0], [-1e4, -1e4]])  # each row by itself
+    assert cross_entropy(table, np.array([[1, 0], [1, 1]])) == pytest.approx(2 / 3 * math.log(2))
 
 
 # Learning
@@ -151,6 +153,7 @@ def test_at_the_counting_optimum_nothing_is_left_to_learn(tokens: list[int]) -> 
     counts = bigram_counts(tokens, C)
     table = counting_optimum(counts)
     assert np.array_equal(np.isneginf(table), (counts == 0) & counts.any(axis=1, keepdims=True))
+    assert (table[~counts.any(axis=1)] == 0).all()
     assert np.abs(gradient(table, counts)).max() < 1e-15
     assert cross_entropy(np.maximum(table, -1e5), counts) == pytest.approx(
         entropy_floor(counts), abs=1e-12
@@ -160,8 +163,8 @@ def test_at_the_counting_optimum_nothing_is_left_to_learn(tokens: list[int]) -> 
 @given(tables, st.integers(0, 2**32))
 def test_an_adamw_step_is_torchs(table: np.ndarray, seed: int) -> None:
     weight = torch.nn.Parameter(torch.tensor(table))
-    optimizer = torch.optim.AdamW([weight], lr=0.01, weight_decay=0.3)
-    state = AdamW(learning_rate=0.01, weight_decay=0.3)
+    optimizer = torch.optim.AdamW([weight], lr=0.01, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3)
+    state = AdamW(learning_rate=0.01, beta1=0.8, beta2=0.95, epsilon=1e-3, weight_decay=0.3)
     draws = np.random.default_rng(seed)
     for _step in range(5):
         derivative = draws.normal(size=(C, C)) * 10.0 ** draws.integers(-6, 2)
@@ -237,10 +240,20 @@ def test_what_the_law_rules_out_is_no_false_alarm() -> None:
 
 def test_a_certain_law_never_alarms() -> None:
     assert false_alarm_bound(np.array([7, 0]), np.array([1.0, 0.0])) == 1
+    assert false_alarm_bound(np.array([7, 0]), np.array([1 - 1e-12, 0.0])) == 1  # but for rounding
+
+
+def test_the_bound_by_hand() -> None:
+    # 20 of 25 from a fair coin: 25 d = 25 (0.8 ln 1.6 + 0.2 ln 0.4), one degree of freedom.
+    excess = 20 * math.log(1.6) + 5 * math.log(0.4)
+    expected = math.e * excess * math.exp(-excess)
+    for observed, law in (([20, 5], [0.5, 0.5]), ([20, 0, 5], [0.5, 0.0, 0.5])):
+        assert false_alarm_bound(np.array(observed), np.array(law)) == pytest.approx(expected)
+    assert expected == pytest.approx(0.1058, abs=5e-5)
 
 
 def test_nothing_drawn_cannot_be_judged() -> None:
-    with pytest.raises(ValueError, match="nothing was drawn"):
+    with pytest.raises(ValueError, match="^nothing was drawn; "):
         false_alarm_bound(np.zeros(3, dtype=np.int64), np.ones(3) / 3)
 
 

@@ -45,6 +45,7 @@ def test_an_id_is_the_place_in_the_sorted_characters(text: str) -> None:
 
 def test_no_text_is_no_tokens() -> None:
     assert Vocabulary("ab").encode("").shape == (0,)
+    assert Vocabulary("ab").encode("").dtype == torch.int64
     assert Vocabulary("ab").decode([]) == ""
 
 
@@ -77,6 +78,9 @@ def test_a_large_vocabulary_is_not_listed_whole() -> None:
     assert len(str(caught.value)) < 300
     assert repr(vocabulary.characters[:50]) in str(caught.value)
     assert repr(vocabulary.characters[-50:]) in str(caught.value)
+    vocabulary = Vocabulary("".join(map(chr, range(0x4E00, 0x4E64))))  # 100 are not too many
+    with pytest.raises(UnknownCharacterError, match=vocabulary.characters):
+        vocabulary.encode("x")
 
 
 @pytest.mark.parametrize("number", [-1, 3, 2**40])
@@ -93,11 +97,16 @@ def test_an_id_that_is_no_integer_is_named(number: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("characters", "error"),
-    [("", EmptyError), ("ba", VocabularyError), ("aa", VocabularyError), ("abca", VocabularyError)],
+    ("characters", "message"),
+    [
+        ("ba", "'a' at position 1 follows 'b'"),
+        ("aa", "'a' at position 1 follows 'a'"),
+        ("abca", "'a' at position 3 follows 'c'"),
+    ],
 )
-def test_a_vocabulary_must_be_sorted_and_unique(characters: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_a_vocabulary_must_be_sorted_and_unique(characters: str, message: str) -> None:
+    rule = "characters must be unique and sorted by code point"
+    with pytest.raises(VocabularyError, match=f"^character {message}; {rule}$"):
         Vocabulary(characters)
 
 
@@ -105,14 +114,14 @@ def test_a_vocabulary_must_be_sorted_and_unique(characters: str, error: type[Exc
 @pytest.mark.parametrize("value", [b"ab", None, 5, ["a", "b"]])
 def test_what_is_no_text_is_refused(value: object) -> None:
     vocabulary = Vocabulary("ab")
-    calls: list[Callable[..., object]] = [
-        Vocabulary,
-        Vocabulary.from_text,
-        vocabulary.encode,
-        Corpus.from_text,
+    calls: list[tuple[str, Callable[..., object]]] = [
+        ("characters", Vocabulary),
+        ("text", Vocabulary.from_text),
+        ("text", vocabulary.encode),
+        ("text", Corpus.from_text),
     ]
-    for call in calls:
-        with pytest.raises(NotTextError, match=type(value).__name__):
+    for name, call in calls:
+        with pytest.raises(NotTextError, match=rf"^{name} is .*\({type(value).__name__}\)"):
             call(value)
 
 
@@ -131,5 +140,5 @@ def test_ids_are_read_once_and_are_one_text() -> None:
 
 
 def test_an_empty_text_has_no_vocabulary() -> None:
-    with pytest.raises(EmptyError):
+    with pytest.raises(EmptyError, match="^a vocabulary needs at least one character$"):
         Vocabulary.from_text("")
