@@ -3,29 +3,20 @@
 torch takes over a second to import, so it is imported inside the commands: `--help` does without.
 """
 
-import io
-import json
-import os
 import secrets
-import sys
 import time
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from reference import __version__
-from reference.errors import (
-    BigramError,
-    DownloadError,
-    EmptyError,
-    NonFiniteLossError,
-    TwinError,
-)
+from reference.errors import EmptyError
+from reference.terminal import FAILED, INTERRUPTED, OutputConsole, print_json, run, write
 
 app = typer.Typer(
     name="bigram",
@@ -39,9 +30,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
-CLOSED = 141
-"""As the shell has it for a command whose reader has gone."""
 MOST = 2**31 - 1
 CHUNK = 1_000
 """Tokens that are generated, and written out, at a time."""
@@ -112,7 +100,7 @@ def walkthrough(
 
     All but the training loop runs on the CPU, whose random numbers are the notes'.
     """
-    console = _Console(as_json=as_json, stops=True)
+    console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch"):
         import torch
 
@@ -151,7 +139,7 @@ def walkthrough(
         plots.save(plots.words_figure(setting.figures), plot / "words.png")
     ok = all(row.mark is not Mark.DIFFERS for row in rows)
     if as_json:
-        _print_json(
+        print_json(
             ok=ok,
             corpus=setting.corpus.name,
             seed=seed,
@@ -200,7 +188,7 @@ def train(
 
     Ctrl-C stops early: the model is saved as trained so far, and the exit code is 130.
     """
-    console = _Console(as_json=as_json, stops=False)
+    console = OutputConsole(as_json=as_json, stops=False)
     with console.status("loading torch"):
         import torch
 
@@ -240,7 +228,7 @@ def train(
     }
     file = save_model(model, corpus.vocabulary, out, about=about, overwrite=overwrite)
     if as_json:
-        _print_json(model=str(file), **about)
+        print_json(model=str(file), **about)
     console.print(
         Text(
             f"{'interrupted, and saved' if interrupted else 'saved'} after {curve.taken:,} steps: "
@@ -301,79 +289,21 @@ def generate(
     idx = saved.vocabulary.encode(text).unsqueeze(0).to(where)  # (1, T)
     pieces = [text]
     if not as_json:
-        _write(text)
+        write(text)
     for done in range(0, tokens, CHUNK):
         # The model sees the last token alone, so each piece goes on from there.
         last = idx[:, -1:]  # (1, 1)
         idx = model.generate(last, min(CHUNK, tokens - done), generator=generator)
         pieces.append(saved.vocabulary.decode(idx[0, 1:].tolist()))
         if not as_json:
-            _write(pieces[-1])
+            write(pieces[-1])
     if as_json:
-        _print_json(text="".join(pieces), prompt=text, tokens=tokens, seed=seed, device=where.type)
+        print_json(text="".join(pieces), prompt=text, tokens=tokens, seed=seed, device=where.type)
     else:
-        _write("\n")
+        write("\n")
         Console(stderr=True).print(Text(f"seed {seed}", "dim"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command, and turn what goes wrong into one line and an exit code."""
-    # A stream may be closed from the start: then what is written to it has nowhere to go.
-    if sys.stdout is None or sys.stderr is None:
-        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open to the end
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # where ASCII is all there is
-    try:
-        app(arguments)
-    except BigramError as error:
-        unfinished = isinstance(error, (DownloadError, NonFiniteLossError, TwinError))
-        _stop(str(error), UNFINISHED if unfinished else BAD_INPUT)
-    except OSError as error:  # a disk that is full, say
-        _stop(str(error), UNFINISHED)
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
-            raise
-        _stop(f"there is not enough memory: {str(error).splitlines()[0]}", UNFINISHED)
-
-
-def _stop(reason: str, code: int) -> NoReturn:
-    message = Text.assemble(("error: ", "bold red"), reason)
-    Console(stderr=True, soft_wrap=True).print(message)
-    raise SystemExit(code)
-
-
-class _Console(Console):
-    """A console whose reader may go, as `head` does, without the work being lost."""
-
-    def __init__(self, *, as_json: bool, stops: bool) -> None:
-        # With --json, standard output is for the object alone.
-        quiet = as_json and not sys.stderr.isatty()
-        super().__init__(stderr=as_json, quiet=quiet, highlight=False)
-        self.stops = stops
-
-    def on_broken_pipe(self) -> None:
-        """Stop, where there was only something to show, or else work on in silence."""
-        _drop_output()
-        if self.stops:
-            raise SystemExit(CLOSED)
-        self.quiet = True
-
-
-def _drop_output() -> None:
-    """Send what is still to be written nowhere, so that Python does not complain at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _print_json(**fields: object) -> None:
-    _write(json.dumps(fields, indent=2, allow_nan=False) + "\n")
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output()
-        raise SystemExit(CLOSED) from None
+    """Run the command with these arguments, or with the shell's."""
+    run(app, arguments)

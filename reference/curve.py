@@ -12,7 +12,7 @@ POINTS = 500
 """Of a curve, at most; it is drawn a few hundred pixels wide."""
 
 EFFORT = 2**25
-"""Table entries to look at for one curve, at most: a fraction of a second in all."""
+"""Table entries to look at for one curve of more than two points: a fraction of a second in all."""
 
 
 class Point(NamedTuple):

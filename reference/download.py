@@ -27,8 +27,8 @@ def fetch_tinyshakespeare(
     Raises: DownloadError, which says what came instead and what else can be done.
     """
     # Imported here, so that whoever does not download does not wait for an HTTP library.
-    import pooch  # noqa: PLC0415
-    import requests  # noqa: PLC0415
+    import pooch  # noqa: PLC0415  as said
+    import requests  # noqa: PLC0415  as said
 
     pooch.get_logger().setLevel("WARNING")  # the progress shows what it would say
     folder = cache or Path(pooch.os_cache("bigram-reference"))

@@ -239,7 +239,7 @@ def test_a_strange_header_or_table_is_refused(
 ) -> None:
     rewrite(tmp_path / FILE)
     assert load_model(tmp_path).model.vocab_size == 4
-    rewrite(tmp_path / FILE, **changes)  # type: ignore[arg-type]
+    rewrite(tmp_path / FILE, **changes)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ModelFileError, match=message) as caught:
         load_model(tmp_path)
     assert "\n" not in str(caught.value)

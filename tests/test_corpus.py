@@ -131,7 +131,7 @@ def test_tinyshakespeare_by_name_is_the_fetched_file(
 def test_what_is_no_source_is_refused() -> None:
     for value in (None, b"text.txt", 5):
         with pytest.raises(NotTextError, match="a name or a path"):
-            load_corpus(value)  # type: ignore[arg-type]
+            load_corpus(value)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TextFileError, match="embedded null"):
         load_corpus("a\0b")
 
@@ -140,7 +140,7 @@ def test_what_is_no_source_is_refused() -> None:
 def test_a_size_that_is_no_integer_is_named_by_a_corpus_too(twin: Corpus) -> None:
     for value in ("8", None, [8]):
         with pytest.raises(NotAnIntegerError, match="block_size"):
-            twin.get_batch("train", value, 4)  # type: ignore[arg-type]
+            twin.get_batch("train", value, 4)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_the_real_text_splits_as_recorded(real: Corpus) -> None:

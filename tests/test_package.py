@@ -23,7 +23,7 @@ SHARED_NOTES = ROOT.parent / "shared/notes/nn-module.markmap.md"
 # From the ground up; a module may import its own floor and those below.
 FLOORS = [
     {"oracle", "errors", "notes"},
-    {"shapes", "checks"},
+    {"shapes", "checks", "terminal"},
     {"vocabulary", "data", "twin", "download", "corpus"},
     {"model"},
     {"training", "checkpoint"},
@@ -34,7 +34,6 @@ FLOORS = [
     {"cli"},
     {"__main__"},
 ]
-CORE = {"model", "data", "training"}
 
 
 def imports(path: Path) -> Iterator[str]:

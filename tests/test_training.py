@@ -46,9 +46,9 @@ def test_the_defaults_are_the_notes_values() -> None:
 
 def test_a_config_is_frozen_and_keyword_only() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        TrainConfig().steps = 1  # type: ignore[misc]
+        TrainConfig().steps = 1  # type: ignore[misc]  # wrong on purpose
     with pytest.raises(TypeError):
-        TrainConfig(1)  # type: ignore[call-arg]
+        TrainConfig(1)  # type: ignore[call-arg]  # wrong on purpose
 
 
 @pytest.mark.usefixtures("own_checks_only")
@@ -59,7 +59,7 @@ def test_a_count_in_a_config_is_checked(name: str) -> None:
     with pytest.raises(OutOfRangeError, match=f"{name} is {minimum - 1}"):
         TrainConfig(**{name: minimum - 1})
     with pytest.raises(NotAnIntegerError, match=f"{name} is 2.5"):
-        TrainConfig(**{name: 2.5})  # type: ignore[arg-type]
+        TrainConfig(**{name: 2.5})  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-3, math.nan, math.inf, 1.1e6])
@@ -75,7 +75,7 @@ def test_a_learning_rate_is_above_zero_and_no_more_than_a_million(rate: float) -
 def test_a_learning_rate_is_a_number(rate: object) -> None:
     TrainConfig(learning_rate=1)
     with pytest.raises(NotANumberError, match=f"learning_rate is {rate!r}"):
-        TrainConfig(learning_rate=rate)  # type: ignore[arg-type]
+        TrainConfig(learning_rate=rate)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_the_loop_is_the_notes_loop(twin: Corpus) -> None:

@@ -93,7 +93,7 @@ def test_an_unknown_id_is_named_with_its_position(number: int) -> None:
 @pytest.mark.parametrize("number", [1.0, True, "a", None])
 def test_an_id_that_is_no_integer_is_named(number: object) -> None:
     with pytest.raises(NotAnIntegerError, match=f"id {number!r} at position 1"):
-        Vocabulary("abc").decode([0, number])  # type: ignore[list-item]
+        Vocabulary("abc").decode([0, number])  # type: ignore[list-item]  # wrong on purpose
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_numpys_integers_are_ids_too() -> None:
 @pytest.mark.usefixtures("own_checks_only")
 def test_ids_are_read_once_and_are_one_text() -> None:
     vocabulary = Vocabulary("abc")
-    assert vocabulary.decode(iter([2, 0])) == "ca"  # type: ignore[arg-type]
+    assert vocabulary.decode(iter([2, 0])) == "ca"  # type: ignore[arg-type]  # wrong on purpose
     for shape in ((), (1, 3)):
         with pytest.raises(RankError, match="one text"):
             vocabulary.decode(torch.zeros(shape, dtype=torch.long))

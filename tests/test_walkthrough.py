@@ -86,7 +86,7 @@ def test_every_figure_has_a_wrong_twin() -> None:
 
 @pytest.mark.parametrize("name", PERTURBED)
 def test_one_wrong_figure_is_noticed(name: str, twin: Corpus) -> None:
-    figures = dataclasses.replace(Figures(), **{name: PERTURBED[name]})  # type: ignore[arg-type]
+    figures = dataclasses.replace(Figures(), **{name: PERTURBED[name]})  # type: ignore[arg-type]  # fields differ
     assert differing(before_training(Setting(corpus=twin, figures=figures)))
 
 

@@ -23,7 +23,7 @@ def survivors() -> set[tuple[str, str]]:
         if state != "survived":
             raise SystemExit(f"{name} was not decided: {state}")
         lines = re.findall(r"^\+ (.*)$", mutmut("show", name), flags=re.MULTILINE)
-        module, _, function = name.removesuffix(name[name.index("__mutmut") :]).rpartition(".")
+        module, _, function = name[: name.index("__mutmut")].rpartition(".")
         function = function.removeprefix("x\u01c1").removeprefix("x_").replace("\u01c1", ".")
         found.add((f"{module}.{function}", " ".join(line.strip() for line in lines)))
     return found
