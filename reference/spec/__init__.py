@@ -1,0 +1,1 @@
+"""What is promised: every clause, one module per concept of the notes."""

@@ -1,0 +1,219 @@
+"""The questions that checks ask. Each keeps what it expected and saw, and raises Broken on a no."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from reference.oracle.law import false_alarm_bound
+from reference.spec.subject import SubjectError
+
+MOST_SHOWN = 40
+"""Numbers of a tensor that are written out; of more, the shape and the first difference."""
+
+
+NOT_BY_CHANCE = 1e-99
+"""A probability that is not worth telling."""
+
+
+class Broken(Exception):  # noqa: N818  a finding, not a fault of the program
+    """The subject does not keep the clause."""
+
+    def __init__(self, *, expected: str, seen: str, cause: str) -> None:
+        super().__init__(f"{cause}: expected {expected}, saw {seen}")
+        self.expected = expected
+        self.seen = seen
+        self.cause = cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One question that was asked, and answered as expected."""
+
+    what: str
+    expected: str
+    seen: str
+
+
+_ASKED: ContextVar[list[Asked] | None] = ContextVar("asked", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Asked]]:
+    """Keep every question that is asked inside, for people who want to see an example."""
+    asked: list[Asked] = []
+    token = _ASKED.set(asked)
+    try:
+        yield asked
+    finally:
+        _ASKED.reset(token)
+
+
+def shown(value: object) -> str:
+    """Write a value so that a person can read it."""
+    if isinstance(value, Tensor):
+        if value.numel() > MOST_SHOWN:
+            return f"{value.dtype} of shape {tuple(value.shape)}".replace("torch.", "")
+        return shown(value.tolist())
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    if isinstance(value, (list, tuple)):
+        inside = ", ".join(shown(one) for one in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    return str(value) if isinstance(value, torch.dtype) else repr(value)
+
+
+def expect(
+    kept: bool | np.bool,  # noqa: FBT001  the question itself
+    *,
+    what: str,
+    expected: str,
+    seen: object,
+    cause: str,
+) -> None:
+    """Ask anything."""
+    saw = seen if isinstance(seen, str) else shown(seen)
+    if not kept:
+        raise Broken(expected=f"{what}: {expected}", seen=saw, cause=cause)
+    asked = _ASKED.get()
+    if asked is not None:
+        asked.append(Asked(what=what, expected=expected, seen=saw))
+
+
+def expect_equal(seen: object, expected: object, *, what: str, cause: str) -> None:
+    """Ask for the very same: of tensors, the same shape, type and bits."""
+    if isinstance(seen, Tensor) and isinstance(expected, Tensor):
+        _expect_tensors(seen, expected, torch.zeros(()), what=what, cause=cause)
+    else:
+        kept = type(seen) is type(expected) and seen == expected
+        expect(kept, what=what, expected=shown(expected), seen=shown(seen), cause=cause)
+
+
+def expect_close(
+    seen: Tensor, expected: Tensor, *, tolerance: float | Tensor, what: str, cause: str
+) -> None:
+    """Ask for the same but for rounding: no element further off than the tolerance."""
+    _expect_tensors(seen, expected, torch.as_tensor(tolerance), what=what, cause=cause)
+
+
+def _expect_tensors(
+    seen: Tensor, expected: Tensor, tolerance: Tensor, *, what: str, cause: str
+) -> None:
+    shape = tuple(expected.shape)
+    if seen.shape != expected.shape:
+        saw = f"shape {tuple(seen.shape)}"
+        raise Broken(expected=f"{what}: shape {shape}", seen=saw, cause=cause)
+    exact = not tolerance.any()
+    if exact and seen.dtype != expected.dtype:
+        dtype = f"{what}: dtype {expected.dtype}"
+        raise Broken(expected=dtype, seen=f"dtype {seen.dtype}", cause=cause)
+    theirs, ours = seen.detach().cpu(), expected.detach().cpu()
+    if exact:
+        off = theirs != ours
+    else:  # not (a <= b), so that NaN is off too
+        off = ~((theirs.double() - ours.double()).abs() <= tolerance.double())
+    if not off.any():
+        within = "" if exact else f" within {float(tolerance.max()):.2g}"
+        expect(True, what=what, expected=shown(expected) + within, seen=seen, cause=cause)
+        return
+    if theirs.ndim == 0:
+        want, saw = shown(ours.item()), shown(theirs.item())
+    elif theirs.numel() <= MOST_SHOWN:
+        want, saw = shown(ours), shown(theirs)
+    else:
+        place = tuple(off.nonzero()[0].tolist())
+        want = f"{shown(ours[place].item())} at {list(place)}"
+        saw = f"{shown(theirs[place].item())} at {list(place)} (shape {shape})"
+    if not exact:
+        want += f" within {float(tolerance.max()):.2g}"
+    raise Broken(expected=f"{what}: {want}", seen=saw, cause=cause)
+
+
+def expect_refused(
+    action: Callable[[], object], *, what: str, cause: str, names: str | None = None
+) -> str:
+    """Ask for an exception, of any type; where `names` is given, its message must hold that."""
+    try:
+        answer = action()
+    except SubjectError as error:
+        if error.original is None:  # it gave something strange instead
+            raise Broken(expected=f"{what}: an error", seen=error.said, cause=cause) from error
+        message = error.said
+    else:
+        text = f"no error, but {shown(answer)}"
+        raise Broken(expected=f"{what}: an error", seen=text, cause=cause)
+    if names is not None:
+        kept = names in message
+        expect(kept, what=what, expected=f"an error that names {names}", seen=message, cause=cause)
+    else:
+        expect(True, what=what, expected="an error", seen=message, cause=cause)
+    return message
+
+
+def expect_law(
+    observed: Int64[np.ndarray, "K"],
+    law: Float64[np.ndarray, "K"],
+    *,
+    alarm: float,
+    what: str,
+    cause: str,
+) -> None:
+    """Ask whether draws can come from a law; right ones are turned down at most at rate `alarm`."""
+    bound = false_alarm_bound(observed, law)
+    draws = int(observed.sum())
+    frequencies = observed / draws
+    worst = int(np.abs(frequencies - law).argmax())
+    expect(
+        bound >= alarm,
+        what=what,
+        expected=f"value {worst} in {100 * law[worst]:.3g}% of {draws:,} draws",
+        seen=f"in {100 * frequencies[worst]:.3g}% ({_odds(bound, alarm)})",
+        cause=cause,
+    )
+
+
+def _odds(bound: float, alarm: float) -> str:
+    if bound >= alarm:
+        return "within chance"
+    if bound > NOT_BY_CHANCE:
+        return f"by chance at most once in {1 / bound:.0e} runs"
+    return "not by chance"
+
+
+def expect_independent(a: Tensor, b: Tensor, *, alarm: float, what: str, cause: str) -> None:
+    """Ask whether two coins can have been tossed each by itself, however each of them is bent.
+
+    By Fisher's exact test: given how often each comes up, how often both do is hypergeometric.
+
+    Shape: a, b (n,), each 0 or 1.
+    """
+    ones_a, ones_b, both, n = int(a.sum()), int(b.sum()), int((a * b).sum()), len(a)
+    ln = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # of k!
+    k = np.arange(max(0, ones_a + ones_b - n), min(ones_a, ones_b) + 1)
+    chance = np.exp(
+        (ln[ones_a] - ln[k] - ln[ones_a - k])
+        + (ln[n - ones_a] - ln[ones_b - k] - ln[n - ones_a - ones_b + k])
+        - (ln[n] - ln[ones_b] - ln[n - ones_b])
+    )
+    bound = 2 * min(chance[k <= both].sum(), chance[k >= both].sum())
+    agree = n - ones_a - ones_b + 2 * both
+    expect(
+        bool(bound >= alarm),
+        what=what,
+        expected=f"about {(ones_a * ones_b + (n - ones_a) * (n - ones_b)) / n:.0f} of {n:,}",
+        seen=f"{agree:,} ({_odds(bound, alarm)})",
+        cause=cause,
+    )
+
+
+def observe(action: Callable[[], object]) -> object | SubjectError:
+    """Try something that may be refused, and give what came back or the refusal."""
+    try:
+        return action()
+    except SubjectError as error:
+        return error

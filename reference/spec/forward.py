@@ -1,0 +1,444 @@
+"""forward(idx, targets=None) -> (logits, loss): the scores of every next token."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from reference.spec.cases import IndexCase, LayoutCase, LossCase, tokens
+from reference.spec.clause import Level, clause
+from reference.spec.expect import expect, expect_close, expect_equal, expect_refused, observe
+from reference.spec.randomness import seed_all
+from reference.spec.subject import Model, Output, Part, Subject
+
+LOSS = (Part.LOSS,)
+
+
+@clause(
+    "forward.returns",
+    source="return logits > returned from the forward function",
+    audit="where is it returned to",
+)
+def returns(subject: Subject, case: IndexCase) -> None:
+    """forward gives a pair: the logits, a tensor, and the loss."""
+    answer = case.model(subject).answer(case.tensor())
+    expect(
+        isinstance(answer, tuple) and len(answer) == len(Output._fields),
+        what="what m(idx) returns",
+        expected="a pair (logits, loss)",
+        seen=_kind(answer),
+        cause="forward returns something else; if that is meant, name an adapter "
+        "(--adapter logits, or --adapter output for an object with .logits and .loss)",
+    )
+    assert isinstance(answer, tuple)  # noqa: S101  just asked
+    expect(
+        isinstance(answer[0], Tensor),
+        what="the first of what m(idx) returns",
+        expected="a tensor, the logits",
+        seen=_kind(answer[0]),
+        cause="forward does not return the logits first",
+    )
+
+
+def rounding(model: Model, logits: Tensor) -> float:
+    """Allow no rounding to a lookup; to a model of another make, that of its products and sums."""
+    if model.can_be_set:
+        return 0.0
+    return 256 * torch.finfo(logits.dtype).eps * max(1.0, float(logits.detach().abs().max()))
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}: {', '.join(type(one).__name__ for one in value)}"
+    return f"a {type(value).__name__}"
+
+
+@clause(
+    "forward.logits.shape",
+    needs=("forward.returns",),
+    source="logits = self.token_embedding_table(idx) # (B,T,C)",
+)
+def logits_shape(subject: Subject, case: IndexCase) -> None:
+    """Without targets the logits are (B, T, C): C scores at every position of every sequence."""
+    logits = case.model(subject)(case.tensor()).logits
+    B, T = case.tensor().shape
+    expect_equal(
+        tuple(logits.shape),
+        (B, T, case.C),
+        what=f"shape of the logits of idx {(B, T)}",
+        cause=_layout(subject),
+    )
+
+
+def _layout(subject: Subject) -> str:
+    """Say how the logits lie instead, from a call in which B, T and C all differ."""
+    B, T, C = 2, 3, 5
+    shape = tuple(subject.model(C)(tokens(((0, 1, 2), (3, 4, 0)))).logits.shape)
+    if len(shape) == 3 and shape[:2] == (B, T) and shape[2] > C:  # noqa: PLR2004  B, T and C
+        return "there are scores for more tokens than the vocabulary has"
+    likely = {
+        (B, T, C): "a dimension of size 1 is lost: squeeze",
+        (B, 1, C): "only the last position is scored: all of them are asked for",
+        (B, C): "only the last position is scored: all of them are asked for",
+        (B * T, C): "the logits are flattened to (B*T, C) without targets too",
+        (B, C, T): "the logits are turned to (B, C, T), as F.cross_entropy takes them",
+        (T, B, C): "time comes before batch",
+    }
+    return likely.get(shape, "the logits are not laid out as (B, T, C)")
+
+
+@clause(
+    "forward.logits.dtype",
+    needs=("forward.logits.shape",),
+    source="RAW + UNBOUNDED > values have no min/max",
+)
+def logits_dtype(subject: Subject, case: IndexCase) -> None:
+    """The logits are floating-point numbers of the table's own type."""
+    model = case.model(subject)
+    logits = model(case.tensor()).logits
+    parameters = [value.dtype for value in model.parameters().values()]
+    want = parameters[0] if len(parameters) == 1 else torch.get_default_dtype()
+    expect_equal(
+        logits.dtype,
+        want,
+        what="dtype of the logits",
+        cause="the logits are converted to another type than the table's",
+    )
+
+
+@clause(
+    "forward.loss.none",
+    needs=("forward.returns",),
+    source="targets == None: > loss = None",
+    audit="how is this function getting *loss*",
+    errata=(5,),
+)
+def loss_none(subject: Subject, case: IndexCase) -> None:
+    """Without targets there is no loss: it is None.
+
+    Erratum: the notes' `targets == None` asks the tensor's own ==; `is None` is meant.
+    """
+    model = case.model(subject)
+    what = "the loss of m(idx)"
+    cause = "forward gives a loss where nothing was to be predicted"
+    for _ in range(2):
+        answer = model.answer(case.tensor())
+        assert isinstance(answer, tuple)  # noqa: S101  forward.returns
+        expect(answer[1] is None, what=what, expected="None", seen=repr(answer[1]), cause=cause)
+        observe(lambda: model.answer(case.tensor(), case.tensor()))
+        what += " after a call with targets"
+        cause = "forward gives the loss of an earlier call, which it has kept"
+
+
+@clause(
+    "forward.repeatable",
+    needs=("forward.logits.shape", "forward.pure.inputs", "forward.pure.table"),
+    source="forward() > how input is > passed through the layers",
+)
+def repeatable(subject: Subject, case: LossCase) -> None:
+    """A call gives what it would give had there been no call before, and is undone by none after.
+
+    Formula: logits of idx are the same numbers at the first call, the second, and after others.
+    """
+    seed_all(0)
+    model = case.model(subject)
+    idx, other = case.tensor(), case.target_tensor()
+    first = model(idx).logits
+    copy = first.clone()
+    _expect_again(model, idx, copy, what="logits of the second call with the same idx")
+    after = model(other).logits.clone()
+    expect_equal(
+        first,
+        copy,
+        what="logits of the first call, after the later ones",
+        cause="a call writes over the logits of the call before: both share their memory",
+    )
+    if model.can_be_set:
+        seed_all(0)  # so that this one was made like the other
+        expect_equal(
+            after,
+            case.model(subject)(other).logits,
+            what=f"logits of {other.tolist()} after other calls, against a new model's",
+            cause=_KEPT,
+        )
+    _expect_again(model, idx, copy, what="logits of the fourth call, with the first call's idx")
+
+
+_KEPT = "forward keeps something from one call to the next"
+
+
+def _expect_again(model: Model, idx: Tensor, logits: Tensor, *, what: str) -> None:
+    again = model(idx).logits.clone()
+    off = rounding(model, logits)
+    same = again.shape == logits.shape and bool(((again - logits).abs() <= off).all())
+    cause = "" if same else _what_changed(model, idx)
+    expect_close(again, logits, tolerance=off, what=what, cause=cause)
+
+
+def _what_changed(model: Model, idx: Tensor) -> str:
+    """Tell chance from memory: what chance gives, the same seed gives again."""
+    seeded = []
+    for seed in (0, 0, 1, 2, 3, 4, 5, 6, 7):
+        seed_all(seed)
+        seeded.append(model(idx).logits.clone())
+    same = [torch.equal(seeded[0], one) for one in seeded]
+    if same[1] and not all(same):
+        return "forward is random: noise, or dropout that evaluation does not turn off"
+    return _KEPT
+
+
+@clause(
+    "forward.modes",
+    level=Level.SHOULD,
+    needs=("forward.repeatable",),
+    source="forward() > how input is > passed through the layers",
+)
+def modes(subject: Subject, case: IndexCase) -> None:
+    """Training and evaluation mode give the same logits: the table is all there is."""
+    model = case.model(subject)
+    idx = case.tensor()
+    model.train(mode=False)
+    expected = model(idx).logits.clone()
+    model.train(mode=True)
+    for call in ("first", "second"):
+        expect_close(
+            model(idx).logits,
+            expected,
+            tolerance=rounding(model, expected),
+            what=f"logits of the {call} call after train(), against eval()",
+            cause="dropout, or another layer that works in training only, changes the logits",
+        )
+
+
+@clause(
+    "forward.batch-independent",
+    needs=("forward.repeatable",),
+    source="batch_size > num_rows = [ 4 ] > (per batch)",
+)
+def batch_independent(subject: Subject, case: IndexCase) -> None:
+    """The logits of a sequence do not depend on the other sequences of the batch.
+
+    Formula: logits of idx[b:b+1] = logits of idx, at b.
+    """
+    model = case.model(subject)
+    idx = case.tensor()
+    whole = model(idx).logits
+    alone = torch.cat([model(idx[b : b + 1]).logits for b in range(len(idx))])
+    expect_close(
+        whole,
+        alone,
+        tolerance=rounding(model, whole),
+        what="logits of the batch against those of its rows one by one",
+        cause="sequences of one batch influence each other"
+        if _influenced(subject)
+        else "a sequence is scored by where it stands in the batch, or by how great the batch is",
+    )
+
+
+def _influenced(subject: Subject) -> bool:
+    """Tell whether one of two sequences is scored otherwise when the other is another."""
+    model = subject.model(5)
+    a, b, other = (0, 1), (2, 3), (4, 2)
+    logits = model(tokens((a, b))).logits
+    first, second = model(tokens((a, other))).logits[0], model(tokens((other, b))).logits[1]
+    return not (torch.equal(first, logits[0]) and torch.equal(second, logits[1]))
+
+
+@clause(
+    "forward.memoryless",
+    needs=("forward.repeatable",),
+    source="indexes > token > vector representation",
+)
+def memoryless(subject: Subject, case: IndexCase) -> None:
+    """The logits at a position depend on the token there and on no other, before or after.
+
+    Formula: logits[b, t] is a function of idx[b, t].
+    """
+    model = case.model(subject)
+    idx = case.tensor()
+    whole = model(idx).logits
+    T = idx.shape[1]
+    for t in range(T):
+        alone = model(idx[:, t : t + 1]).logits[:, 0]
+        if torch.equal(alone, whole[:, t]):
+            continue
+        expect_close(
+            whole[:, t],
+            alone,
+            tolerance=rounding(model, whole),
+            what=f"logits at position {t} of {T} against those of its token alone",
+            cause=_seen_from(model, idx, t, whole[:, t]),
+        )
+    expect_equal(
+        tuple(whole.shape),
+        (*idx.shape, case.C),
+        what="shape of the logits",
+        cause="the logits are not laid out as (B, T, C)",
+    )
+
+
+def _seen_from(model: Model, idx: Tensor, t: int, logits: Tensor) -> str:
+    """Say what position t looks at, by changing the tokens after it, and those before it."""
+    others = {
+        "after": torch.cat([idx[:, : t + 1], (idx[:, t + 1 :] + 1) % model.C], dim=1),
+        "before": torch.cat([(idx[:, :t] + 1) % model.C, idx[:, t:]], dim=1),
+    }
+    seen = [
+        where
+        for where, other in others.items()
+        if not torch.allclose(model(other).logits[:, t], logits)
+    ]
+    if "after" in seen:
+        return "a position sees tokens that come after it: the future leaks"
+    if "before" in seen:
+        return "a position sees the tokens before it: that is no bigram model"
+    return "a position is scored by where it stands, or by how long the sequence is"
+
+
+@clause(
+    "forward.non-contiguous",
+    needs=("forward.repeatable",),
+    source="idx > hold a sequence of tokens > (B, T) > indices",
+)
+def non_contiguous(subject: Subject, case: LayoutCase) -> None:
+    """An idx that lies otherwise in memory, as a transposed or sliced one, is the same idx."""
+    model = case.model(subject)
+    straight = model(tokens(case.idx)).logits
+    expect_close(
+        model(case.tensor()).logits,
+        straight,
+        tolerance=rounding(model, straight),
+        what=f"logits of a {case.layout} idx",
+        cause="the tokens are read in the order of memory, not by their places",
+    )
+
+
+@clause(
+    "forward.call",
+    needs=("forward.repeatable",),
+    source="m.forward(xb, yb) > pytorch allows us to call a model like a function",
+)
+def call(subject: Subject, case: IndexCase) -> None:
+    """Calling the model is calling its forward: m(idx) is m.forward(idx)."""
+    model = case.model(subject)
+    expect_equal(
+        model.forward(case.tensor()).logits,
+        model(case.tensor()).logits,
+        what="logits of m.forward(idx) against m(idx)",
+        cause="__call__ or a hook does something that forward does not",
+    )
+
+
+@clause(
+    "forward.pure.inputs",
+    needs=("forward.returns",),
+    source="forward (self, idx",
+)
+def pure_inputs(subject: Subject, case: LossCase) -> None:
+    """forward leaves idx and targets as they were."""
+    model = case.model(subject)
+    idx, targets = case.tensor(), case.target_tensor()
+    cause = "forward writes into the tensors that it is given"
+    for given in ((idx, targets), (idx,)) if Part.LOSS in subject.parts else ((idx,),):
+        observe(partial(model.answer, *given))  # loss.scalar tells if it cannot be called
+        expect_equal(idx, tokens(case.idx), what="idx afterwards", cause=cause)
+        expect_equal(targets, tokens(case.targets), what="targets afterwards", cause=cause)
+
+
+@clause(
+    "forward.pure.table",
+    parts=(Part.TABLE,),
+    needs=("forward.returns",),
+    source="-- side effect -- > a lookup table",
+)
+def pure_table(subject: Subject, case: LossCase) -> None:
+    """forward leaves the table as it was: only the optimizer changes it."""
+    model = case.model(subject)
+    before = model.table()
+    if Part.LOSS in subject.parts:
+        observe(lambda: model.answer(case.tensor(), case.target_tensor()))
+    answer = model.answer(case.tensor())
+    expect_equal(
+        model.table(),
+        before,
+        what="the table after a call",
+        cause="forward changes the table: max_norm, or a normalisation in place",
+    )
+    assert isinstance(answer, tuple)  # noqa: S101  forward.returns
+    with suppress(RuntimeError):  # of logits that cannot be written into, as expanded ones
+        answer[0].detach().fill_(7.0)
+    expect_equal(
+        model.table(),
+        before,
+        what="the table after writing into the logits",
+        cause="the logits are the table's own memory: whoever changes them changes it",
+    )
+
+
+@clause(
+    "forward.logits.flattened",
+    parts=LOSS,
+    needs=("forward.repeatable", "loss.scalar"),
+    source="logits = logits.view(B * T, C) > ( 4 * 8 , 65 ) = ( 32* 65 )",
+    audit="input v logit",
+)
+def logits_flattened(subject: Subject, case: LossCase) -> None:
+    """With targets the logits are the same numbers as (B*T, C), sequence after sequence.
+
+    Formula: flat[b*T + t, :] = logits[b, t, :].
+    """
+    model = case.model(subject)
+    logits = model(case.tensor()).logits  # (B, T, C)
+    flat = model(case.tensor(), case.target_tensor()).logits
+    B, T = case.tensor().shape
+    expect_equal(
+        flat,
+        logits.reshape(B * T, case.C),
+        what="logits with targets",
+        cause=_flattening(flat, logits),
+    )
+
+
+def _flattening(flat: Tensor, logits: Tensor) -> str:
+    if flat.ndim == logits.ndim:
+        return "with targets the logits are not flattened: left (B, T, C), or turned to (B, C, T)"
+    if torch.equal(flat, logits.transpose(0, 1).flatten(0, 1)):
+        return "with targets the logits are flattened position after position: index t*B + b"
+    if flat.shape != logits.flatten(0, 1).shape:
+        return "with targets there are logits for more or fewer positions than B*T"
+    return "with targets the logits are other numbers: probabilities, or changed for the loss"
+
+
+@clause(
+    "forward.targets.mismatch",
+    parts=LOSS,
+    needs=("loss.scalar",),
+    source="targets.view(B * T) > results in a 1D tensor : (B, T) => (B * T)",
+)
+def targets_mismatch(subject: Subject, case: LossCase) -> None:
+    """Targets for more or fewer positions than idx has are refused; as many are not."""
+    model = case.model(subject)
+    idx, targets = case.tensor(), case.target_tensor()
+    wrongs = [
+        torch.cat([targets, targets[:, :1]], dim=1),  # (B, T+1)
+        torch.cat([targets, targets]),  # (2B, T)
+        targets[:1],  # (1, T)
+        targets[:, :1].contiguous(),  # (B, 1)
+    ]
+    for wrong in (wrong for wrong in wrongs if wrong.shape != idx.shape):
+        expect_refused(
+            _calling(model, idx, wrong),
+            what=f"targets {tuple(wrong.shape)} for idx {tuple(idx.shape)}",
+            cause="targets that do not match idx are cut, repeated or broadcast without a word",
+        )
+    model(idx, targets)
+
+
+def _calling(
+    model: Callable[[Tensor, Tensor], Output], idx: Tensor, targets: Tensor
+) -> Callable[[], Output]:
+    return lambda: model(idx, targets)

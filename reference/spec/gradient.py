@@ -1,0 +1,106 @@
+"""The gradient of the loss by the table: what backward hands to the optimizer."""
+
+import torch
+from torch import Tensor
+
+from reference.oracle.learning import gradient as analytic_gradient
+from reference.spec.cases import BulkCase, LossCase
+from reference.spec.clause import clause
+from reference.spec.embedding import amiss, go_back
+from reference.spec.expect import expect_close, expect_equal
+from reference.spec.loss import PROBE, loss_of, pairs, roundoff
+from reference.spec.subject import Part, Subject, SubjectError
+
+PARTS = (Part.LOSS, Part.TABLE, Part.GRADIENT)
+
+
+def backward(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor]:
+    """Give the gradient that backward leaves in the table, and the table.
+
+    Shape: -> (C, C), (C, C).
+    """
+    model = case.model(subject)
+    go_back(loss_of(model, case.tensor(), case.target_tensor()))
+    gradient = model.gradient()
+    if gradient is None:
+        raise SubjectError("loss.backward()", "left no gradient in the table")
+    return gradient, model.table()
+
+
+def tolerance(table: Tensor, n: int) -> float:
+    """Bound the rounding of one entry: n terms, each a probability off by (C + 4 m + 4) u."""
+    u = roundoff(table)
+    return u * (len(table) + 4 * float(table.abs().max()) + 4 + n)
+
+
+@clause(
+    "gradient.value",
+    parts=PARTS,
+    needs=("loss.mean-cross-entropy", "loss.differentiable", "embedding.one-hot"),
+    source="loss.backward() > getting gradient of loss wrt to model parameters",
+)
+def value(subject: Subject, case: LossCase) -> None:
+    """backward leaves the derivative of the mean loss in the table.
+
+    Formula: (diag(n) softmax(table) - counts) / (B*T), where n[i] counts token i in idx.
+
+    Tolerance: u (C + 4 m + 4 + n) for n = B*T logits up to m, u = eps/2.
+    """
+    seen, want, allowed = _both(subject, case)
+    cause = "the gradient is not that of the mean loss"
+    if not torch.allclose(seen, want, rtol=0, atol=allowed):
+        cause = amiss(*_both(subject, PROBE)[:2])
+    expect_close(seen, want, tolerance=allowed, what="gradient of the table", cause=cause)
+
+
+def _both(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor, float]:
+    """Give the gradient, the one that it should be, in float64, and the tolerance."""
+    gradient, table = backward(subject, case)
+    counts = pairs(case.tensor(), case.target_tensor(), case.C)
+    want = torch.tensor(analytic_gradient(table.double().numpy(), counts))
+    return gradient.double(), want, tolerance(table, case.tensor().numel())
+
+
+@clause(
+    "gradient.untouched-rows",
+    parts=PARTS,
+    needs=("gradient.value",),
+    source="loss > used to update model's weight during training",
+)
+def untouched_rows(subject: Subject, case: LossCase) -> None:
+    """The row of a token that is not in idx has a gradient of exactly 0."""
+    gradient, _table = backward(subject, case)
+    absent = [token for token in range(case.C) if token not in set(sum(case.idx, ()))]
+    expect_equal(
+        gradient[absent],
+        torch.zeros_like(gradient[absent]),
+        what=f"gradient of the rows {absent}, which no position looks up",
+        cause="rows that the batch does not use are moved too: a penalty on the whole table",
+    )
+
+
+@clause(
+    "gradient.row-sum",
+    parts=PARTS,
+    needs=("gradient.untouched-rows", "loss.permutation"),
+    source="classify [inputs] > all rows sum to 1.0",
+)
+def row_sum(subject: Subject, case: BulkCase) -> None:
+    """Each row of the gradient sums to 0: what one score gains, the others lose.
+
+    Formula: sum over j of gradient[i, j] = 0.
+
+    Tolerance: u n[i]/N (C + 4 m + 10 + 2 n[i]): the rounding of n[i] rows of probabilities that sum
+    to 1, of the division by N and of adding the rows up.
+    """
+    gradient, table = backward(subject, case)
+    u = roundoff(table)
+    n = torch.bincount(case.tensor().flatten(), minlength=case.C).double()
+    m = float(table.abs().max())
+    expect_close(
+        gradient.double().sum(dim=1),
+        torch.zeros(case.C).double(),
+        tolerance=u * n / n.sum() * (case.C + 4 * m + 10 + 2 * n),
+        what="sum of each row of the gradient",
+        cause="the gradient pushes all scores of a token up or down together",
+    )

@@ -1,0 +1,176 @@
+"""idx: tokens in, of shape (B, T), whatever B and T are now."""
+
+import torch
+from torch import Tensor
+
+from reference.notes import Figures
+from reference.spec.cases import (
+    BadTokenCase,
+    IndexCase,
+    LongCase,
+    Nothing,
+    certain_table,
+    model_with,
+    tokens,
+)
+from reference.spec.clause import Level, clause
+from reference.spec.expect import expect_close, expect_equal, expect_refused, observe
+from reference.spec.forward import rounding
+from reference.spec.subject import Part, Subject, SubjectError
+
+
+@clause(
+    "index.any-length",
+    needs=("forward.memoryless", "forward.batch-independent"),
+    source="(B, T) > indices > length > block_size > T is the current sequence length",
+    audit="I don't understand this lol",
+    errata=(7,),
+)
+def any_length(subject: Subject, case: LongCase) -> None:
+    """T is the length of idx as it is now, not block_size: sequences of any length are scored.
+
+    Formula: logits of idx[:, :T] are the same numbers for T = 1, 2, ... up to any T.
+
+    Erratum: the notes also call T block_size; it is that only while training.
+    """
+    model = case.model(subject)
+    idx = case.tensor()
+    T = idx.shape[1]
+    pieces = torch.cat([model(idx[:, t : t + 1]).logits for t in range(T)], dim=1)  # (B, T, C)
+    whole = model(idx).logits
+    expect_equal(
+        tuple(whole.shape),
+        (*idx.shape, case.C),
+        what=f"shape of the logits of {T} tokens",
+        cause="the length of the sequence is bounded, or cut, by block_size",
+    )
+    expect_close(
+        whole,
+        pieces,
+        tolerance=rounding(model, whole),
+        what=f"logits of {T} tokens against those of its tokens one by one",
+        cause="long sequences are scored otherwise than short ones",
+    )
+
+
+@clause(
+    "index.range",
+    needs=("forward.logits.shape",),
+    source="indexes > token in the vocabulary",
+)
+def in_range(subject: Subject, case: BadTokenCase) -> None:
+    """A token outside 0 to C - 1 is refused with an error; without it, idx is not.
+
+    Formula: 0 <= idx[b, t] < C.
+    """
+    model = case.model(subject)
+    bad = case.spoilt(case.tensor())
+    expect_refused(
+        lambda: model(bad),
+        what=f"token {case.token} in idx, with {case.C} tokens in the vocabulary",
+        cause=_stands_for(subject, token=-1 if case.token < 0 else 5),
+    )
+    model(case.tensor())
+
+
+def _stands_for(subject: Subject, *, token: int, C: int = 5) -> str:
+    """Say which token's row a bad token is given."""
+    cause = "a token that is none is looked up all the same"
+    model = model_with(subject, C, 0)
+    answer = observe(lambda: model(tokens(((token,),))).logits)
+    if not isinstance(answer, Tensor) or answer.shape != (1, 1, C):
+        return cause
+    (row,) = answer[0]
+    if not row.any():
+        return f"{cause}, as a row of zeros"
+    rows = model(torch.arange(C)[:, None]).logits[:, 0]  # (C, C)
+    same = [number for number in range(C) if torch.allclose(row, rows[number])]
+    if same == [token % C]:
+        return f"{cause}: it wraps round, as the index of a bare tensor does"
+    if same == [min(max(token, 0), C - 1)]:
+        return f"{cause}: it is clamped"
+    return f"{cause}, as token {same[0]}" if same else f"{cause}, and has a row of its own"
+
+
+@clause(
+    "index.range.named",
+    level=Level.CHOICE,
+    needs=("index.range",),
+    source="indexes > token in the vocabulary",
+)
+def range_named(subject: Subject, case: BadTokenCase) -> str:
+    """The error for such a token may also name it."""
+    model = case.model(subject)
+    bad = case.spoilt(case.tensor())
+    message = expect_refused(lambda: model(bad), what="a bad token", cause="it is not refused")
+    return "named" if str(case.token) in message else "not named"
+
+
+@clause(
+    "index.dtype",
+    needs=("forward.logits.shape",),
+    source="type long > intended to hold integer > values",
+)
+def dtype(subject: Subject, case: IndexCase) -> None:
+    """Tokens are integers: the same idx as int64 is looked up, and as float32 is refused."""
+    model = case.model(subject)
+    expect_refused(
+        lambda: model(case.tensor().float()),
+        what="idx as float32",
+        cause="fractions are cut off without a word before the lookup",
+    )
+    model(case.tensor())
+
+
+@clause(
+    "index.int32",
+    level=Level.CHOICE,
+    needs=("index.dtype",),
+    source="type long > intended to hold integer > values",
+)
+def int32(subject: Subject, case: IndexCase) -> str:
+    """Idx as int32 may be looked up like int64, or refused."""
+    model = case.model(subject)
+    answer = observe(lambda: model(case.tensor().int()))
+    return "refused" if isinstance(answer, SubjectError) else "looked up"
+
+
+@clause(
+    "index.rank",
+    level=Level.CHOICE,
+    needs=("forward.logits.shape",),
+    source="forward > type 2D tensor (B, T)",
+)
+def rank(subject: Subject, case: IndexCase) -> str:
+    """An idx that is not (B, T), say one sequence of shape (T,), may be refused or looked up.
+
+    Choice: the notes' code looks it up as long as there are no targets.
+    """
+    model = case.model(subject)
+    row = case.tensor()[0]
+    answer = observe(lambda: model.answer(row))
+    if isinstance(answer, SubjectError):
+        return "(T,) is refused"
+    return "(T,) is looked up"
+
+
+@clause(
+    "index.documented",
+    level=Level.CHOICE,
+    parts=(Part.TABLE, Part.GENERATE),
+    needs=("generate.range",),
+    source="-- generate -- > ['the', 'cat', 'sat', 'on', 'mat'] > shape (1, 5)",
+    errata=(8,),
+)
+def documented(subject: Subject, case: Nothing) -> str:
+    """Of five words, "the cat", shape (1, 2), is continued to "the cat sat on mat", (1, 5).
+
+    Erratum: the notes' prose has "sat on a mat", and the vocabulary has no "a".
+    """
+    figures = Figures()
+    C = len(figures.sentence)
+    model = subject.model(C)
+    model.set_table(certain_table([(word + 1) % C for word in range(C)]))
+    prompt = tokens((figures.prompt,))
+    out = model.generate(prompt, len(figures.continued) - len(figures.prompt))
+    return "as documented" if out.tolist() == [list(figures.continued)] else str(out.tolist())

@@ -1,0 +1,25 @@
+"""The random streams that a program shares: which state they are in."""
+
+import random
+
+import numpy as np
+import torch
+
+
+def streams() -> tuple[object, ...]:
+    """Give the state of torch's and NumPy's global streams, to be compared.
+
+    Python's own is left out: checks of types at run time, as beartype's, draw from it.
+    """
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  the shared one is meant
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        (kind, np.asarray(keys).tobytes(), *rest),
+    )
+
+
+def seed_all(seed: int) -> None:
+    """Seed all three."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  the shared one is meant
+    random.seed(seed)

@@ -1,0 +1,277 @@
+"""softmax: logits to probabilities, one law for each row."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from reference.notes import Figures
+from reference.oracle.learning import softmax as exact_softmax
+from reference.spec.cases import LogitsCase, Nothing
+from reference.spec.clause import Level, clause
+from reference.spec.expect import expect, expect_close, expect_equal
+from reference.spec.subject import Part, Subject
+
+SOFTMAX = (Part.SOFTMAX,)
+EPS = torch.finfo(torch.float32).eps
+
+
+def probabilities(subject: Subject, logits: Tensor) -> Tensor:
+    """Take the subject's softmax, of a copy: softmax.pure tells where it writes into it."""
+    return subject.softmax(logits.clone())
+
+
+@clause(
+    "softmax.range",
+    parts=SOFTMAX,
+    source="NORMALIZED SOFTMAX > all values between 0 and 1",
+)
+def in_range(subject: Subject, case: LogitsCase) -> None:
+    """Every probability lies between 0 and 1, and there is one for each logit.
+
+    Tolerance: 4 eps above 1, for rounding.
+    """
+    logits = case.tensor()
+    probs = probabilities(subject, logits)
+    expect_equal(
+        tuple(probs.shape),
+        tuple(logits.shape),
+        what="shape",
+        cause="softmax does not give one number for each logit",
+    )
+    expect(
+        bool(((probs >= 0) & (probs <= 1 + 4 * EPS)).all()),
+        what="probabilities",
+        expected="each from 0 to 1",
+        seen=probs,
+        cause="softmax gives numbers below 0: logarithms, or the scores themselves"
+        if bool((probs < 0).any())
+        else "softmax gives numbers above 1, or NaN: the exponentials are not divided by their sum",
+    )
+
+
+@clause(
+    "softmax.pure",
+    level=Level.SHOULD,
+    parts=SOFTMAX,
+    needs=("softmax.range",),
+    source="F.softmax(logits, dim=1) > convert to probabilities via softmax",
+)
+def pure(subject: Subject, case: LogitsCase) -> None:
+    """Taking the softmax leaves the logits as they were."""
+    logits = case.tensor()
+    subject.softmax(logits)
+    expect_equal(
+        logits,
+        case.tensor(),
+        what="the logits afterwards",
+        cause="softmax works in place: it writes into the caller's logits",
+    )
+
+
+@clause(
+    "softmax.axis",
+    parts=SOFTMAX,
+    needs=("softmax.range",),
+    source="F.softmax(logits, dim=1) > becomes (B, C) > F.softmax(logits, dim=1) > (B, C)",
+    errata=(9,),
+    audit="(B, C) @audit",
+)
+def axis(subject: Subject, case: LogitsCase) -> None:
+    """Each row is normalised by itself, over the C scores: other rows have no part in it.
+
+    Tolerance: 4 eps.
+
+    Erratum: dim=1 is right for (B, C) only; on (B, T, C) it would normalise over time.
+    """
+    logits = case.tensor()
+    seen = probabilities(subject, logits)
+    alone = torch.cat([probabilities(subject, row[None]) for row in logits]).double()
+    expect_close(
+        seen,
+        alone,
+        tolerance=4 * EPS,
+        what="probabilities of the batch against those of its rows one by one",
+        cause="" if torch.equal(seen.double(), alone) else _along(subject),
+    )
+
+
+TRIED = ((0.5, -2.0, 2.5), (1.0, 0.25, -1.0))
+"""Scores on which one mistake can be told from another."""
+
+
+def _along(subject: Subject) -> str:
+    seen = probabilities(subject, torch.tensor(TRIED)).double()
+    again = probabilities(subject, torch.tensor(TRIED)).double()
+    if not torch.equal(seen, again):
+        return "softmax is random: noise is added, or some of it is dropped out"
+    if torch.allclose(seen.sum(dim=0), torch.ones(3).double()):
+        return "softmax runs over the batch: dim=0, where dim=1 is meant"
+    if torch.allclose(seen.sum(), torch.ones(()).double()):
+        return "softmax runs over the whole batch at once, where dim=1 is meant"
+    return "a row's probabilities depend on the other rows"
+
+
+@clause(
+    "softmax.sum",
+    parts=SOFTMAX,
+    needs=("softmax.axis",),
+    source="NORMALIZED SOFTMAX > all rows sum to 1.0",
+)
+def sums_to_one(subject: Subject, case: LogitsCase) -> None:
+    """The probabilities of each row sum to 1.
+
+    Tolerance: (C + 2) eps.
+    """
+    logits = case.tensor()
+    total = probabilities(subject, logits).double().sum(dim=1)
+    ones = torch.ones(len(logits)).double()
+    expect_close(
+        total,
+        ones,
+        tolerance=(logits.shape[1] + 2) * EPS,
+        what="sum of each row",
+        cause="the rows sum almost to 1: the numbers are rounded, or something small is added to "
+        "the denominator"
+        if torch.allclose(total, ones, atol=0.02)
+        else "the exponentials are not divided by their sum",
+    )
+
+
+@clause(
+    "softmax.order",
+    parts=SOFTMAX,
+    needs=("softmax.sum",),
+    source="logits > used to measure the model's prediction",
+)
+def order(subject: Subject, case: LogitsCase) -> None:
+    """A higher score never gets a lower probability."""
+    logits = case.tensor()
+    by_score = probabilities(subject, logits).gather(1, logits.argsort(dim=1))
+    expect(
+        bool((by_score.diff(dim=1) >= 0).all()),
+        what="probabilities, from the lowest score to the highest",
+        expected="never going down",
+        seen=by_score,
+        cause="higher scores do not get higher probabilities",
+    )
+
+
+@clause(
+    "softmax.shift",
+    parts=SOFTMAX,
+    needs=("softmax.order",),
+    source="RAW + UNBOUNDED > values have no min/max",
+)
+def shift(subject: Subject, case: LogitsCase) -> None:
+    """Adding a number to all scores of a row changes nothing: only differences count.
+
+    Formula: softmax(z + a) = softmax(z); here a is 2.
+
+    Tolerance: 24 eps, the rounding of scores up to 5 twice.
+    """
+    logits = case.tensor()
+    expect_close(
+        probabilities(subject, logits + 2),
+        probabilities(subject, logits).double(),
+        tolerance=24 * EPS,
+        what="probabilities after adding 2 to every score",
+        cause="the probabilities depend on the scores themselves, not on their differences, as "
+        "with clipped scores or another function than exp",
+    )
+
+
+@clause(
+    "softmax.large-logits",
+    parts=SOFTMAX,
+    needs=("softmax.shift",),
+    source="RAW + UNBOUNDED > values have no min/max > and can be positive or negative",
+)
+def large_logits(subject: Subject, case: LogitsCase) -> None:
+    """Scores of any size have probabilities: nothing overflows, and no row is lost beside another.
+
+    Formula: softmax(z + a) = softmax(z), where a is 10,000 or -10,000, not the same for all rows.
+
+    Tolerance: 2e-3, as scores of 10,000 are themselves rounded by up to 5e-4.
+    """
+    logits = case.tensor()
+    signs = torch.where(torch.arange(len(logits)) % 2 == 0, 1e4, -1e4)[:, None]
+    for far in (signs, -signs):
+        expect_close(
+            probabilities(subject, logits + far),
+            probabilities(subject, logits).double(),
+            tolerance=2e-3,
+            what=f"probabilities after adding {far.flatten().tolist()} to the rows",
+            cause="the exponential of a great score overflows, or all of a row vanish: take away "
+            "each row's greatest score first",
+        )
+
+
+@clause(
+    "softmax.ratio",
+    parts=SOFTMAX,
+    needs=("softmax.large-logits",),
+    source="F.softmax(logits, dim=1) > convert to probabilities via softmax",
+)
+def ratio(subject: Subject, case: LogitsCase) -> None:
+    """A score that is higher by d has a probability that is e^d times as great.
+
+    Formula: softmax(z)[i] = exp(z[i]) / sum over j of exp(z[j]).
+
+    Tolerance: (C + 8) eps.
+    """
+    logits = case.tensor()
+    seen = probabilities(subject, logits)
+    expect_close(
+        seen,
+        exact(logits),
+        tolerance=(logits.shape[1] + 8) * EPS,
+        what="probabilities",
+        cause="" if torch.allclose(seen.double(), exact(logits), rtol=1e-6) else _scaled(subject),
+    )
+
+
+def exact(logits: Tensor) -> Tensor:
+    """Take the oracle's softmax, in float64."""
+    return torch.tensor(exact_softmax(logits.double().numpy()))
+
+
+def _scaled(subject: Subject) -> str:
+    """Say whether the scores seem to be multiplied by a number first, and by which."""
+    logits = torch.tensor(TRIED)
+    seen = probabilities(subject, logits).double().clamp(min=1e-30)
+    spread = logits.amax(dim=1) - logits.amin(dim=1)
+    one, other = ((seen.amax(dim=1).log() - seen.amin(dim=1).log()) / spread).tolist()
+    if abs(one - other) > 1e-3 * abs(one) or not torch.allclose(exact(logits * one), seen, 1e-3):
+        return "the probabilities are no exponentials of the scores over their sum"
+    if abs(one - math.log(2)) < 1e-3:  # noqa: PLR2004  rounding
+        return "the powers are of 2, and not of e"
+    return f"the scores are multiplied by {one:.3g} first: a temperature, or another base than e"
+
+
+@clause(
+    "softmax.documented",
+    parts=SOFTMAX,
+    needs=("softmax.ratio",),
+    source="tensor([[ 0.3134 > tensor([[0.2175",
+    errata=(1,),
+)
+def documented(subject: Subject, case: Nothing) -> str:
+    """Of the notes' 3 x 5 logits, the probabilities differ from the printed ones by up to 0.1344.
+
+    Tolerance: 13 eps, as for softmax.ratio.
+
+    Erratum: the printed rows sum to 1, but are not the softmax of the printed logits.
+    """
+    figures = Figures()
+    logits = torch.tensor(figures.raw_logits)
+    probs = probabilities(subject, logits)
+    expect_close(
+        probs,
+        exact(logits),
+        tolerance=(logits.shape[1] + 8) * EPS,
+        what="probabilities of the notes' logits",
+        cause="the scores are rounded on their way",
+    )
+    gap = float((probs - torch.tensor(figures.probabilities)).abs().max())
+    return f"differ by up to {gap:.4f}"

@@ -1,0 +1,177 @@
+"""What a check may ask of the code that it judges. How that code is reached is not said here.
+
+Where a check has to hand over what is not allowed, such as targets of another shape than idx, the
+types say Tensor and no more.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from reference.shapes import Ids
+
+
+class Part(StrEnum):
+    """What a subject may have or lack; a clause about a part that it lacks is skipped."""
+
+    PARAMETERS = "parameters"
+    """The model is an nn.Module, whose parameters can be listed."""
+    TABLE = "table"
+    """Its (C, C) table can be read and set."""
+    GRADIENT = "gradient"
+    """The gradient of that table can be read."""
+    LOSS = "loss"
+    """forward takes targets."""
+    GENERATE = "generate"
+    GENERATE_GENERATOR = "generate(generator=)"
+    GET_BATCH = "get_batch"
+    GET_BATCH_GENERATOR = "get_batch(generator=)"
+    SPLIT = "get_batch(split)"
+    VOCABULARY = "vocabulary"
+    SOFTMAX = "softmax"
+    TRAIN_STEP = "train_step"
+
+
+class SubjectError(Exception):
+    """The subject's code raised an exception, or gave something of another kind than it should."""
+
+    def __init__(self, operation: str, said: str, original: BaseException | None = None) -> None:
+        super().__init__(f"{operation} {said}")
+        self.operation = operation
+        self.said = said
+        self.original = original
+
+
+class Output(NamedTuple):
+    """What forward gives."""
+
+    logits: Tensor
+    loss: Tensor | None
+
+
+@runtime_checkable
+class Model(Protocol):
+    """One model of the subject's."""
+
+    C: int
+    can_be_set: bool
+    """Whether its table can be set; if not, it can still be read by asking for every row."""
+
+    def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Call the model."""
+        ...
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Call `forward` by its name, where __call__ calls the model."""
+        ...
+
+    def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
+        """Give whatever the call gives, of whatever kind."""
+        ...
+
+    def generate(
+        self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Continue idx."""
+        ...
+
+    def table(self) -> Float[Tensor, "C C"]:
+        """Copy the table as it is now, row = current token; asked row by row if need be."""
+        ...
+
+    def set_table(self, table: Float[Tensor, "C C"]) -> None:
+        """Write the table, in whatever type the model has."""
+        ...
+
+    def gradient(self) -> Tensor | None:
+        """Give the gradient of the table, laid out like it, or None where there is none yet."""
+        ...
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Give every parameter by name: the tensors themselves."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Copy every parameter and buffer."""
+        ...
+
+    def train(self, *, mode: bool) -> None:
+        """Switch to training or evaluation, where the model knows the difference."""
+        ...
+
+    def modes(self) -> dict[str, bool]:
+        """Tell for each sub-module whether it is in training mode."""
+        ...
+
+    def watch(self, seen: Callable[[], None]) -> None:
+        """Call `seen` whenever the model itself is called."""
+        ...
+
+
+@runtime_checkable
+class VocabularyLike(Protocol):
+    """Characters to ids and back."""
+
+    def __len__(self) -> int:
+        """Give C."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Give the ids of a text."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Give the text of ids."""
+        ...
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """Code under judgement; every method raises SubjectError where that code raises."""
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What there is to be judged."""
+        ...
+
+    def model(self, C: int) -> Model:
+        """Make a fresh model, in evaluation mode."""
+        ...
+
+    def get_batch(
+        self,
+        data: Tensor,
+        block_size: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch from a text."""
+        ...
+
+    def get_split_batch(
+        self,
+        train_data: Tensor,
+        val_data: Tensor,
+        split: str,
+        block_size: int,
+        batch_size: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch from the split of that name."""
+        ...
+
+    def vocabulary(self, text: str) -> VocabularyLike:
+        """Make the vocabulary of a text."""
+        ...
+
+    def softmax(self, logits: Float[Tensor, "B C"]) -> Tensor:
+        """Turn logits into probabilities."""
+        ...
+
+    def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
+        """Make a function that takes one training step on a batch."""
+        ...

@@ -1,0 +1,336 @@
+"""A training step: the gradient of one batch, and AdamW's move against it."""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference.notes import Figures
+from reference.oracle.counts import Counts, Weights, cross_entropy, entropy_floor
+from reference.oracle.learning import AdamW, adamw_step, gradient
+from reference.spec.cases import Nothing, TrainingCase, tokens
+from reference.spec.clause import Level, clause
+from reference.spec.documented import notes_corpus
+from reference.spec.expect import expect, expect_close, expect_equal
+from reference.spec.loss import pairs
+from reference.spec.randomness import seed_all
+from reference.spec.subject import Model, Part, Subject
+
+PARTS = (Part.TRAIN_STEP, Part.TABLE)
+
+
+def tolerance(table: Tensor) -> float:
+    """Bound the rounding of a step: four of the entry itself, and 1e-6 of the learning rate's part.
+
+    AdamW moves an entry by lr g/(|g| + 1e-8), so that the rounding of g itself hardly counts.
+    """
+    return 4 * torch.finfo(table.dtype).eps * max(1.0, float(table.abs().max())) + 1e-6
+
+
+def expected_table(case: TrainingCase, start: Tensor, steps: int) -> Tensor:
+    """Take the steps with the oracle, from the analytic gradient, in float64.
+
+    Shape: (C, C) -> (C, C).
+    """
+    table, state = start.double().numpy(), AdamW()
+    for idx, targets in case.batches[:steps]:
+        counts = pairs(tokens(idx), tokens(targets), case.C)
+        table, state = adamw_step(table, gradient(table, counts), state)
+    return torch.tensor(table)
+
+
+@clause(
+    "training.step",
+    parts=PARTS,
+    needs=("embedding.row-lookup",),
+    source="torch.optim.AdamW( m.parameters(), lr=1e-3) > optimizer.step()",
+    audit="Explain why Adam",
+    errata=(11,),
+)
+def step(subject: Subject, case: TrainingCase) -> None:
+    """The first step decays the table and moves each entry against its gradient, as AdamW does.
+
+    Formula: table (1 - lr wd) - lr g/(|g| + 1e-8), with lr = 1e-3 and wd = 0.01.
+
+    Tolerance: 4 eps of the greatest entry, and 1e-6.
+
+    Erratum: the notes do not say that AdamW's default also decays the table by 0.01 lr.
+    """
+    start, now = _one_step(subject, case)
+    want = expected_table(case, start, 1)
+    off = bool(((now.double() - want).abs() > tolerance(start)).any())
+    expect_close(
+        now,
+        want,
+        tolerance=tolerance(start),
+        what="the table after one step",
+        cause=_another_step(subject) if off else "",
+    )
+
+
+def _one_step(subject: Subject, case: TrainingCase) -> tuple[Tensor, Tensor]:
+    """Give the table before and after the case's first batch."""
+    model = case.model(subject)
+    start = model.table()
+    subject.trainer(model)(*map(tokens, case.batches[0]))
+    return start, model.table()
+
+
+TRIED = TrainingCase(C=4, table=7, batches=((((0, 1, 2), (3, 1, 0)), ((2, 3, 1), (0, 2, 2))),))
+"""A batch on which one mistake can be told from another."""
+
+
+def _another_step(subject: Subject) -> str:
+    """Say which step is taken instead, if it is one of those that people take."""
+    start, now = _one_step(subject, TRIED)
+    table, seen, near = start.double().numpy(), now.double().numpy(), tolerance(start)
+    idx, targets = map(tokens, TRIED.batches[0])
+
+    def slope(xb: Tensor, yb: Tensor, at: Weights = table) -> Weights:
+        return gradient(at, pairs(xb, yb, TRIED.C))
+
+    def after(derivative: Weights, weight_decay: float = 0.01) -> Weights:
+        return adamw_step(table, derivative, AdamW(weight_decay=weight_decay))[0]
+
+    g = slope(idx, targets)
+    g_last = slope(idx[:, -1:], targets[:, -1:])
+    once, state = adamw_step(table, g, AdamW())
+    others = {
+        "the step does not change the table": table,
+        "the table only decays: its gradient is cleared before the step": after(0 * g),
+        "the step goes uphill, with the gradient and not against it": after(-g),
+        "the table does not decay: Adam's step, where AdamW also decays by 0.01": after(g, 0.0),
+        "the decay is in the gradient, as in Adam, and not apart": after(g + 0.01 * table, 0.0),
+        "plain gradient descent: SGD, where the notes take AdamW": table - 1e-3 * g,
+        "two steps are taken for one": adamw_step(once, slope(idx, targets, once), state)[0],
+        "inputs and targets have changed places": after(slope(targets, idx)),
+        "the model learns its own inputs, and not the targets": after(slope(idx, idx)),
+        "only the last position of each sequence counts": after(g_last),
+        "only the first sequence counts": after(slope(idx[:1], targets[:1])),
+    }
+    for cause, other in others.items():
+        if np.abs(seen - other).max() <= near:
+            return cause
+    decay = float((table * (after(g, 0.0) - seen)).sum() / (1e-3 * (table * table).sum()))
+    if np.abs(seen - after(g, decay)).max() <= near:
+        return f"the weight decay is {decay:.3g}, where AdamW's is 0.01"
+    # Every entry tells the learning rate, as it moves by that times its sign and its decay.
+    rates = (table - seen) / (np.sign(g) + 0.01 * table)
+    rate = float(np.median(rates))
+    if np.abs(rates - rate).max() < rate / 20 and abs(rate - 1e-3) > near:
+        return f"entries move by {rate:.4g}, where the learning rate is 0.001"
+    if (rates < 0).any():
+        return "some entries do not go against their gradient: the loss is another than forward's"
+    return "the step is not AdamW's with lr 1e-3 and weight decay 0.01"
+
+
+@clause(
+    "training.reproducible",
+    parts=PARTS,
+    needs=("training.step",),
+    source="torch.manual_seed(1337) > reproducibility",
+)
+def reproducible(subject: Subject, case: TrainingCase) -> None:
+    """The same batches from the same table give the same table, bit for bit.
+
+    Choice: of the streams that a step might draw from, none is seeded the same.
+    """
+    tables = []
+    for seed in (1, 2):
+        model = case.model(subject)
+        seed_all(seed)
+        take = subject.trainer(model)
+        for idx, targets in case.batches:
+            take(tokens(idx), tokens(targets))
+        tables.append(model.table())
+    expect_equal(
+        tables[1],
+        tables[0],
+        what="the table after the same steps again",
+        cause="a step is random, or keeps something from one model to the next",
+    )
+
+
+@clause(
+    "training.zero-grad",
+    parts=(*PARTS, Part.GRADIENT),
+    needs=("training.step",),
+    source="optimizer.zero_grad(set_to_none=True) > zero-ing out gradient from previous step",
+)
+def zero_grad(subject: Subject, case: TrainingCase) -> None:
+    """The gradient of each step is that of its own batch: the previous one's is cleared."""
+    model = case.model(subject)
+    take = subject.trainer(model)
+    take(*map(tokens, case.batches[0]))
+    before = model.table()
+    take(*map(tokens, case.batches[1]))
+    seen = model.gradient()
+    if seen is None:  # cleared after the step instead, or never kept
+        return
+    idx, targets = map(tokens, case.batches[1])  # again, as a step may have written into them
+    counts = pairs(idx, targets, case.C)
+    want = torch.tensor(gradient(before.double().numpy(), counts))
+    if not seen.any():  # cleared after the step
+        want = torch.zeros_like(want)
+    expect_close(
+        seen,
+        want,
+        tolerance=1e-5,
+        what="gradient after the second step",
+        cause=_another_gradient(seen.double(), want),
+    )
+
+
+def _another_gradient(seen: Tensor, want: Tensor) -> str:
+    factor = float((seen * want).sum() / (want * want).sum().clamp(min=1e-12))
+    if torch.allclose(seen, factor * want, atol=1e-5):
+        how = "the loss is added up over the batch" if factor > 1 else "clipped, or scaled down"
+        return f"the gradient is {factor:.3g} times that of the mean loss: {how}"
+    return "gradients of earlier batches are still in it: zero_grad is missing"
+
+
+@clause(
+    "training.state",
+    parts=PARTS,
+    needs=("training.zero-grad", "training.reproducible"),
+    source="optimizer > create pytorch optimizer > optimizer.step()",
+)
+def state(subject: Subject, case: TrainingCase) -> None:
+    """The optimizer remembers: each later step goes by the running means of all gradients so far.
+
+    Formula: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, each divided by 1 - beta^t.
+
+    Tolerance: as for training.step, for each step.
+    """
+    model = case.model(subject)
+    start = model.table()
+    take = subject.trainer(model)
+    for idx, targets in case.batches:
+        take(tokens(idx), tokens(targets))
+    expect_close(
+        model.table(),
+        expected_table(case, start, len(case.batches)),
+        tolerance=tolerance(start) * len(case.batches),
+        what=f"the table after {len(case.batches)} steps",
+        cause="later steps are not AdamW's: the optimizer is made anew, gradients are clipped, the "
+        "betas are others, or the learning rate changes",
+    )
+
+
+@clause(
+    "training.only-table",
+    parts=PARTS,
+    needs=("training.step",),
+    source="using gradient to update model parameters",
+)
+def only_table(subject: Subject, case: TrainingCase) -> None:
+    """A step changes the table and nothing else: not the batch, not the rest of the model."""
+    model = case.model(subject)
+    table = model.table()
+    before = {name: value for name, value in model.state().items() if value.shape != table.shape}
+    idx, targets = map(tokens, case.batches[0])
+    subject.trainer(model)(idx, targets)
+    cause = "a step writes into its batch, or into other parts of the model"
+    expect_equal(idx, tokens(case.batches[0][0]), what="xb afterwards", cause=cause)
+    expect_equal(targets, tokens(case.batches[0][1]), what="yb afterwards", cause=cause)
+    after = {name: value for name, value in model.state().items() if value.shape != table.shape}
+    expect_equal(sorted(after), sorted(before), what="other tensors of the model", cause=cause)
+    for name, value in before.items():
+        expect_equal(after[name], value, what=f"{name} afterwards", cause=cause)
+
+
+@clause(
+    "training.descends",
+    parts=PARTS,
+    needs=("training.state", "training.only-table"),
+    source="evaluate the loss > using gradient to update model parameters",
+)
+def descends(subject: Subject, case: TrainingCase) -> None:
+    """Steps on one batch lower its loss, again and again.
+
+    Formula: loss after 30 steps < after 20 < after 10 < before, in float64 by the oracle.
+    """
+    model = case.model(subject)
+    take = subject.trainer(model)
+    idx, targets = map(tokens, case.batches[0])
+    counts = pairs(idx, targets, case.C)
+    losses = [_loss(model, counts)]
+    for _ in range(3):
+        for _ in range(10):
+            take(idx, targets)
+        losses.append(_loss(model, counts))
+    expect(
+        all(after < before for before, after in pairwise(losses)),
+        what="loss of one batch after 0, 10, 20 and 30 steps on it",
+        expected="going down each time",
+        seen=losses,
+        cause="training does not go on lowering the loss: the step goes uphill, or stops",
+    )
+
+
+def _loss(model: Model, counts: Counts) -> float:
+    table = model.table().double().numpy()
+    return cross_entropy(table, counts) if np.isfinite(table).all() else float("nan")
+
+
+@clause(
+    "training.converges",
+    parts=PARTS,
+    needs=("training.descends",),
+    source="for steps in range( 100,000 ): > loss.backward()",
+)
+def converges(subject: Subject, case: Nothing) -> None:
+    """Enough steps bring the loss to its least, that of the counted frequencies.
+
+    Tolerance: 0.005 nats above the entropy floor, after 1,200 steps from a table of zeros.
+    """
+    # Each of 3 tokens is followed by the others 4, 2 and 1 times.
+    row = tuple(token for token in range(3) for _ in range(7))
+    following = (0, 0, 0, 0, 1, 1, 2, 1, 1, 1, 1, 2, 2, 0, 2, 2, 2, 2, 0, 0, 1)
+    idx, targets = tokens((row,)), tokens((following,))
+    counts = pairs(idx, targets, 3)
+    model = subject.model(3)
+    model.set_table(torch.zeros(3, 3))
+    model.train(mode=True)
+    take = subject.trainer(model)
+    for _ in range(1200):
+        take(idx, targets)
+    loss = _loss(model, counts)
+    floor = entropy_floor(counts)
+    expect(
+        loss - floor <= 0.005,  # noqa: PLR2004  as said
+        what="loss after 1,200 steps",
+        expected=f"at most 0.005 above its floor {floor:.4f}",
+        seen=loss,
+        cause="training settles somewhere else, or stops on its way",
+    )
+
+
+@clause(
+    "training.documented",
+    level=Level.CHOICE,
+    parts=PARTS,
+    needs=("training.state",),
+    source="loop > get_batch > optimizer.zero_grad(set_to_none=True) > optimizer.step()",
+)
+def documented(subject: Subject, case: Nothing) -> str:
+    """Seeded with 1337, 50 steps on the notes' text give the table of the notes' own lines."""
+    figures = Figures()
+    corpus = notes_corpus()
+    seed_all(figures.seed)
+    model = subject.model(figures.vocab_size)
+    model.train(mode=True)
+    take = subject.trainer(model)
+    theirs = torch.nn.Embedding.from_pretrained(model.table(), freeze=False)
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=figures.learning_rate)
+    for _ in range(50):
+        xb, yb = corpus.get_batch("train", figures.block_size, figures.batch_size)
+        take(xb, yb)
+        logits = theirs(xb)  # (B, T, C)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), yb.flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    gap = float((model.table() - theirs.weight.detach()).abs().max())
+    return "as documented" if gap == 0 else f"differs by up to {gap:.1g}"
