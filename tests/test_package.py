@@ -14,6 +14,7 @@ import pytest
 
 import reference
 from reference import corpus, data, model, training, vocabulary
+from reference.spec.catalogue import catalogue
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reference"
@@ -31,6 +32,9 @@ FLOORS = [
     {"walkthrough"},
     {"plots", "render"},
     {"jobs"},
+    {"spec"},
+    {"conformance"},
+    {"cli_check"},
     {"cli"},
     {"__main__"},
 ]
@@ -176,11 +180,15 @@ def test_public_docstrings_give_the_shapes_in_the_signature(
         assert "Shape:" in doc, f"{name} takes or gives tensors, and does not say of which shape"
 
 
-def test_the_readmes_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readmes_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})  # noqa: S102  our own example
+    suite, package = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    exec(compile(package, "README.md", "exec"), {})  # noqa: S102  our own example
     assert len(capsys.readouterr().out) == 1 + 100 + 1  # the start, the sample, the line's end
+    theirs = {"MyModel": model.BigramLanguageModel, "my_get_batch": data.get_batch}
+    exec(compile(suite, "README.md", "exec"), theirs)  # noqa: S102  our own example
+    (mark,) = theirs["test_my_model"].pytestmark  # type: ignore[attr-defined]  # pytest's own
+    assert [parameter.id for parameter in mark.args[1]] == [one.id for one in catalogue()]
 
 
 def test_the_notes_here_are_the_notes() -> None:

@@ -1,0 +1,172 @@
+"""The kit as functions: hold a model against the clauses, from Python or from one's own tests."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from reference.conformance.errors import ProfileError, ReplayError
+from reference.conformance.forms import batch_forms
+from reference.conformance.runner import (
+    EXAMPLES,
+    PROFILES,
+    Plan,
+    check_id,
+    isolated_streams,
+    planned,
+    run,
+)
+from reference.conformance.subjects import TorchSubject, adapter_named
+from reference.conformance.verdicts import Report
+from reference.spec.cases import from_json
+from reference.spec.catalogue import VERSION, catalogue
+from reference.spec.clause import Clause
+
+Factory = Callable[[int], object]
+
+
+def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
+    factory: Factory,
+    *,
+    get_batch: Callable[..., object] | None = None,
+    vocabulary: Callable[[str], object] | None = None,
+    train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None,
+    softmax: Callable[[Tensor], object] | None = None,
+    generate: Callable[..., object] | None = None,
+    get_table: Callable[[object], Tensor] | None = None,
+    set_table: Callable[[object, Tensor], None] | None = None,
+    adapter: str | Callable[[object], object] = "pair",
+) -> TorchSubject:
+    """Put the parts of a subject together.
+
+    Raises: AdapterError, GetBatchError.
+    """
+    batch, split_batch = (None, None) if get_batch is None else batch_forms(get_batch)
+    return TorchSubject(
+        factory=factory,
+        batch=batch,
+        split_batch=split_batch,
+        words=vocabulary,
+        probabilities=softmax,
+        train_step=train_step,
+        generating=generate,
+        get_table=get_table,
+        set_table=set_table,
+        adapter=adapter_named(adapter) if isinstance(adapter, str) else adapter,
+    )
+
+
+def check(  # noqa: PLR0913  all but the factory by name
+    factory: Factory,
+    *,
+    get_batch: Callable[..., object] | None = None,
+    vocabulary: Callable[[str], object] | None = None,
+    train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None,
+    softmax: Callable[[Tensor], object] | None = None,
+    generate: Callable[..., object] | None = None,
+    get_table: Callable[[object], Tensor] | None = None,
+    set_table: Callable[[object, Tensor], None] | None = None,
+    adapter: str | Callable[[object], object] = "pair",
+    profile: str = "bigram",
+    clauses: Sequence[str] | None = None,
+    waive: Mapping[str, str] | None = None,
+    seed: int = 0,
+    examples: int = EXAMPLES,
+    replay: str | None = None,
+) -> Report:
+    """Hold a model against the clauses, in this process.
+
+    `factory(vocab_size)` returns a fresh model; there is nothing to inherit from. Every other part
+    is optional, and its clauses are skipped where it is not given:
+
+    - `get_batch(data, block_size, batch_size)`, or the notes' own `get_batch(split)` over the
+      globals train_data, val_data, block_size and batch_size;
+    - `vocabulary(text)`, which gives an object with `encode`, `decode` and a length;
+    - `train_step(model)`, which gives a function that takes one step on `(xb, yb)`;
+    - `softmax(logits)`, of (B, C);
+    - `generate(model, idx, max_new_tokens)`, where the model has no such method.
+
+    The table is set through the model's only (C, C) parameter, or by `get_table(model)` and
+    `set_table(model, table)`. `adapter` says what forward returns: "pair" for (logits, loss),
+    "logits" for the logits alone, "output" for an object with .logits and .loss, or a function
+    from what it returns to a pair.
+
+    `clauses` are ids, or concepts such as "loss"; what they need is run as well. `waive` maps ids
+    that are expected to fail to the reason. The same seed gives the same verdicts. `replay` is a
+    case that failed, as JSON {"id": ..., "case": ...}, to be tried again by itself.
+
+    Raises: UnknownClauseError, WaiverError, ProfileError, AdapterError, GetBatchError, ReplayError,
+        CaseError.
+    """
+    check_profile(profile)
+    subject = subject_of(
+        factory,
+        get_batch=get_batch,
+        vocabulary=vocabulary,
+        train_step=train_step,
+        softmax=softmax,
+        generate=generate,
+        get_table=get_table,
+        set_table=set_table,
+        adapter=adapter,
+    )
+    plan = Plan(clauses=planned(clauses, waive), seed=seed, examples=examples, waive=waive)
+    if replay is not None:
+        plan = replaying(plan, replay)
+    with isolated_streams():
+        results = tuple(run(subject, plan))
+    return Report(
+        subject=name_of(factory),
+        contract=VERSION,
+        profile=profile,
+        seed=seed,
+        planned=len(plan.clauses),
+        clauses=results,
+        notes=tuple(subject.notes),
+    )
+
+
+def check_profile(profile: str) -> None:
+    """Refuse a profile that there is not.
+
+    Raises: ProfileError.
+    """
+    if profile not in PROFILES:
+        raise ProfileError(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}")
+
+
+def name_of(factory: object) -> str:
+    """Say what a factory is called."""
+    module, name = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "")
+    return f"{module}:{name}" if name else repr(factory)
+
+
+def read_saved(text: str) -> tuple[Clause, dict[str, object]]:
+    """Read a saved case: {"id": ..., "case": {...}}, as a report's clauses hold it.
+
+    Raises: ReplayError where it is none; UnknownClauseError.
+    """
+    try:
+        saved = json.loads(text)
+    except ValueError as error:
+        raise ReplayError(f"the case is no JSON: {error}") from error
+    if not isinstance(saved, dict) or not isinstance(saved.get("case"), dict):
+        raise ReplayError(
+            'the case must be an object such as {"id": "loss.scalar", "case": {...}}, one of the '
+            "clauses of a JSON report that failed"
+        )
+    every = catalogue()
+    check_id(str(saved.get("id")), every)
+    (clause,) = (clause for clause in every if clause.id == saved["id"])
+    return clause, saved["case"]
+
+
+def replaying(plan: Plan, saved: str) -> Plan:
+    """Give the plan in which one saved case is tried again, and nothing else.
+
+    Raises: ReplayError, CaseError where it is none; UnknownClauseError.
+    """
+    clause, values = read_saved(saved)
+    from_json(clause.case, values)
+    return replace(plan, clauses=(clause,), replay=values)

@@ -1,0 +1,34 @@
+"""What a person can get wrong about a check, and what a subject can do to end it."""
+
+from reference.errors import BigramError
+
+
+class UnknownClauseError(BigramError, ValueError):
+    """A clause id, in a selection or a waiver, that there is not."""
+
+
+class WaiverError(BigramError, ValueError):
+    """A waiver without a reason."""
+
+
+class AdapterError(BigramError, ValueError):
+    """An adapter's name that there is not."""
+
+
+class GetBatchError(BigramError, ValueError):
+    """A get_batch has neither the kit's form nor the notes'."""
+
+
+class ProfileError(BigramError, ValueError):
+    """A profile that there is not."""
+
+
+class ReplayError(BigramError, ValueError):
+    """A saved case that is none."""
+
+
+class SubjectCrash(BaseException):
+    """The subject tried to end the process, split it, or used up its memory.
+
+    Not an Exception, so that no check takes it for a refusal.
+    """

@@ -1,0 +1,39 @@
+"""A clause's example: the smallest case of the reference's own run, and what was asked of it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from reference.conformance.own import reference_subject
+from reference.conformance.runner import isolated_streams, try_case
+from reference.conformance.strategies import CASES
+from reference.spec.cases import Case
+from reference.spec.clause import Clause
+from reference.spec.expect import Asked, recorded
+
+KILLS = Path(__file__).parents[1] / "spec/kills.json"
+"""What each clause kills, written by tests/mutants/matrix.py."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One case, the questions in their order, and for a choice what the reference does."""
+
+    case: Case
+    asked: tuple[Asked, ...]
+    seen: str
+
+
+def example_of(clause: Clause) -> Example:
+    """Try the clause on the reference, with a case that is small and not trivial."""
+    corners = CASES[clause.case].corners
+    case = corners[min(2, len(corners) - 1)]
+    with isolated_streams(), recorded() as asked:
+        answer = try_case(clause, reference_subject(), case, seed=0)
+    return Example(case=case, asked=tuple(asked), seen=str(answer))
+
+
+def kills_of(clause: Clause) -> list[str]:
+    """List the wrong implementations of the tests that the clause kills."""
+    every: dict[str, list[str]] = json.loads(KILLS.read_text(encoding="utf-8"))
+    return every.get(clause.id, [])

@@ -1,0 +1,309 @@
+"""Clause after clause: draw cases, find the smallest that fails, and say what that means."""
+
+import json
+import random
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed as seeded, settings
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
+
+from reference.conformance.errors import (
+    SubjectCrash,
+    UnknownClauseError,
+    WaiverError,
+)
+from reference.conformance.strategies import CASES, Cases
+from reference.conformance.verdicts import Result, Verdict
+from reference.spec.cases import Case, from_json, to_json
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import Clause, Level
+from reference.spec.expect import Broken
+from reference.spec.randomness import seed_all
+from reference.spec.subject import Subject, SubjectError
+
+EXAMPLES = 20
+"""Cases that Hypothesis draws for a clause, beside its corners."""
+
+PROFILES = ("bigram",)
+STOPPED = frozenset(Verdict) - {Verdict.PASS, Verdict.SKIP, Verdict.XPASS}
+"""Verdicts of a needed clause that block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be run, and how."""
+
+    clauses: tuple[Clause, ...]
+    seed: int = 0
+    examples: int = EXAMPLES
+    waive: Mapping[str, str] | None = None
+    replay: Mapping[str, object] | None = None
+    """The one case to try, as JSON holds it, in place of corners and draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """How a case fails."""
+
+    expected: str
+    seen: str
+    cause: str
+
+
+def planned(wanted: Sequence[str] | None, waive: Mapping[str, str] | None) -> tuple[Clause, ...]:
+    """Give the clauses of these ids, or of concepts such as "loss", and all that they need.
+
+    Raises: UnknownClauseError where there is no such clause; WaiverError where a waiver has no
+        reason.
+    """
+    every = catalogue()
+    for name, reason in (waive or {}).items():
+        check_id(name, every)
+        if not reason.strip():
+            raise WaiverError(f"the waiver of {name} has no reason; give one: {name}=REASON")
+    if wanted is None:
+        return every
+    chosen: set[str] = set()
+    for name in wanted:
+        of_concept = {clause.id for clause in every if clause.concept == name}
+        if not of_concept:
+            check_id(name, every)
+        chosen |= of_concept or {name}
+    for clause in reversed(every):
+        if clause.id in chosen:
+            chosen |= set(clause.needs)
+    return tuple(clause for clause in every if clause.id in chosen)
+
+
+def check_id(name: str, every: Sequence[Clause]) -> None:
+    """Refuse an id that no clause has.
+
+    Raises: UnknownClauseError.
+    """
+    ids = [clause.id for clause in every]
+    if name not in ids:
+        near = get_close_matches(name, ids, n=3, cutoff=0.4)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise UnknownClauseError(f"there is no clause {name!r}{hint} (`bigram spec` lists them)")
+
+
+def run(
+    subject: Subject,
+    plan: Plan,
+    *,
+    done: Mapping[str, Result] | None = None,
+    started: Callable[[Clause], None] | None = None,
+) -> Iterator[Result]:
+    """Judge the planned clauses in order, after those that are done already."""
+    results = dict(done or {})
+    for clause in plan.clauses:
+        if clause.id in results:
+            continue
+        if started is not None:
+            started(clause)
+        begin = time.perf_counter()
+        result = waived(_judge(clause, subject, plan, results), plan.waive or {})
+        result = replace(result, seconds=time.perf_counter() - begin)
+        results[clause.id] = result
+        yield result
+
+
+def blank(
+    clause: Clause, verdict: Verdict, *, cause: str = "", expected: str = "", seen: str = ""
+) -> Result:
+    """Give a result with what the clause says of itself."""
+    return Result(
+        id=clause.id,
+        level=clause.level,
+        verdict=verdict,
+        sentence=clause.sentence,
+        cause=cause,
+        expected=expected,
+        seen=seen,
+    )
+
+
+def blocked(clause: Clause, results: Mapping[str, Result]) -> Result | None:
+    """Give the verdict on a clause that needs one which is not kept, and name that one."""
+    for need in clause.needs:
+        if need in results and results[need].verdict in STOPPED:
+            root = results[need].cause if results[need].verdict is Verdict.BLOCKED else need
+            return blank(clause, Verdict.BLOCKED, cause=root)
+    return None
+
+
+def waived(result: Result, waive: Mapping[str, str]) -> Result:
+    """Take a waiver into account: a broken clause is then expected to be, a kept one is not."""
+    if result.id not in waive:
+        return result
+    reason = waive[result.id]
+    if result.verdict in {Verdict.FAIL, Verdict.CRASH, Verdict.TIMEOUT}:
+        return replace(result, verdict=Verdict.XFAIL, cause=f"waived: {reason} ({result.cause})")
+    if result.verdict is Verdict.PASS:
+        return replace(
+            result,
+            verdict=Verdict.XPASS,
+            cause=f"it was waived ({reason}) and is kept: take the waiver back",
+        )
+    return result
+
+
+def _judge(clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, Result]) -> Result:
+    stopped = blocked(clause, results)
+    if stopped is not None:
+        return stopped
+    with isolated_streams():
+        try:
+            missing = [part for part in clause.parts if part not in subject.parts]
+            if missing:
+                return blank(clause, Verdict.SKIP, cause=f"the subject has no {missing[0]}")
+            return _search(clause, subject, plan)
+        except SubjectCrash as crash:
+            return blank(clause, Verdict.CRASH, cause=str(crash))
+        except Exception as error:  # noqa: BLE001  whatever it is, the other clauses go on
+            at = error.__traceback__
+            while at is not None and at.tb_next is not None:
+                at = at.tb_next
+            place = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
+            said = f"{type(error).__name__}: {error} ({place})"
+            return blank(clause, Verdict.KIT_ERROR, cause=f"the kit failed: {said}")
+
+
+def _search(clause: Clause, subject: Subject, plan: Plan) -> Result:
+    seen: list[str] = []
+
+    def attempt(case: Case) -> Failure | None:
+        answer = try_case(clause, subject, case, plan.seed)
+        if isinstance(answer, Failure):
+            return answer
+        seen.append(answer)
+        return None
+
+    cases = CASES[clause.case]
+    if plan.replay is not None:
+        cases = Cases(corners=(from_json(clause.case, dict(plan.replay)),))
+    found = _smallest(attempt, cases, plan)
+    if clause.level is Level.CHOICE:
+        if found is not None:
+            seen.append(found[1].seen)
+        return blank(clause, Verdict.PASS, seen="; ".join(dict.fromkeys(filter(None, seen))))
+    if found is None:
+        return blank(clause, Verdict.PASS)
+    case, failure = found
+    always = isinstance(try_case(clause, subject, case, plan.seed), Failure)
+    return replace(
+        blank(clause, Verdict.FAIL, expected=failure.expected, seen=failure.seen),
+        cause=failure.cause + ("" if always else " (not every time: tried again, it passes)"),
+        case=to_json(case),
+        code=case.code(),
+    )
+
+
+def _smallest(
+    attempt: Callable[[Case], Failure | None], cases: Cases, plan: Plan
+) -> tuple[Case, Failure] | None:
+    found = None
+    for corner in cases.corners:
+        failure = attempt(corner)
+        if failure is not None:
+            found = corner, failure
+            break
+    if cases.more is not None:
+        drawn = _draw(attempt, cases.more, plan)
+        if drawn is not None and (found is None or _size(drawn[0]) < _size(found[0])):
+            found = drawn
+    return found
+
+
+def try_case(clause: Clause, subject: Subject, case: Case, seed: int) -> Failure | str:
+    """Check one case; give how it fails, or what was recorded."""
+    seed_all(seed)
+    try:
+        with ordinary_torch(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the subject's code warns of is no verdict
+            return clause.check(subject, case) or ""
+    except Broken as broken:
+        return Failure(expected=broken.expected, seen=broken.seen, cause=broken.cause)
+    except SubjectError as error:
+        return Failure(
+            expected="no error", seen=str(error), cause=f"{error.operation} {error.said}"
+        )
+
+
+def _draw(
+    attempt: Callable[[Case], Failure | None], strategy: SearchStrategy[Case], plan: Plan
+) -> tuple[Case, Failure] | None:
+    last: tuple[Case, Failure] | None = None
+
+    class FoundError(Exception):
+        pass
+
+    def trial(case: Case) -> None:
+        nonlocal last
+        failure = attempt(case)
+        if failure is not None:
+            last = case, failure
+            raise FoundError
+
+    search = seeded(plan.seed)(
+        settings(
+            max_examples=plan.examples,
+            deadline=None,
+            database=None,
+            derandomize=False,
+            phases=(Phase.generate, Phase.shrink),
+            verbosity=Verbosity.quiet,
+            print_blob=False,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        )(given(strategy)(trial))
+    )
+    try:
+        search()
+    except (FoundError, Flaky, BaseExceptionGroup):
+        if last is None:
+            raise
+    return last
+
+
+def _size(case: Case) -> int:
+    return len(json.dumps(to_json(case)))
+
+
+@contextmanager
+def ordinary_torch() -> Iterator[None]:
+    """Undo what a subject may do to torch as a whole."""
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+@contextmanager
+def isolated_streams() -> Iterator[None]:
+    """Leave the random streams of whoever runs the kit as they were, and work on one thread.
+
+    These tensors are too small for two threads, which on busy cores only wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002  the shared one
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002  the shared one
+            random.setstate(python_state)
+            torch.set_num_threads(threads)

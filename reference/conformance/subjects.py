@@ -1,0 +1,401 @@
+"""How a stranger's code is reached: nothing to inherit from, and nothing guessed in silence."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from reference.conformance.errors import AdapterError
+from reference.conformance.guard import guarded
+from reference.shapes import Ids
+from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
+
+PROBE = 7
+"""The size of vocabulary at which a model is looked at, to see what it has."""
+
+
+def _pair(answer: object) -> object:
+    return answer
+
+
+def _logits(answer: object) -> object:
+    return answer, None
+
+
+def _output(answer: object) -> object:
+    return getattr(answer, "logits", None), getattr(answer, "loss", None)
+
+
+ADAPTERS: Mapping[str, Callable[[object], object]] = {
+    "pair": _pair,
+    "logits": _logits,
+    "output": _output,
+}
+"""What forward returns: (logits, loss); the logits alone; an object with .logits and .loss."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Access:
+    """How the table of a model is read and set; `leaf` gives the parameter that holds it."""
+
+    get: Callable[[object], Tensor]
+    set: Callable[[object, Tensor], None]
+    transposed: bool = False
+    how: str = ""
+
+    def oriented(self, table: Tensor) -> Tensor:
+        """Turn what is stored so that rows are current tokens, or back."""
+        return table.t() if self.transposed else table
+
+
+class TorchModel:
+    """One model of the subject's."""
+
+    def __init__(self, subject: "TorchSubject", raw: object, C: int) -> None:
+        self.subject = subject
+        self.raw = raw
+        self.C = C
+        self.can_be_set = subject.access is not None
+
+    def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
+        """Give what the call gives, after the adapter."""
+        model = cast("Callable[..., object]", self.raw)
+        return self._adapted("forward", model, idx, targets)
+
+    def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Give logits and loss."""
+        return self._output(self.answer(idx, targets))
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Call forward by its name."""
+        model = cast("Callable[..., object]", self.raw)
+        forward: Callable[..., object] = getattr(model, "forward", model)
+        return self._output(self._adapted("forward", forward, idx, targets))
+
+    def _adapted(
+        self, operation: str, function: Callable[..., object], idx: Tensor, targets: Tensor | None
+    ) -> object:
+        given = (idx,) if targets is None else (idx, targets)
+        return self.subject.adapter(guarded(operation, lambda: function(*given)))
+
+    @staticmethod
+    def _output(answer: object) -> Output:
+        if (
+            isinstance(answer, tuple)
+            and len(answer) == len(Output._fields)
+            and isinstance(answer[0], Tensor)
+            and (answer[1] is None or isinstance(answer[1], Tensor))
+        ):
+            return Output(*answer)
+        raise SubjectError("forward", f"gave {_kind(answer)}, and not a pair (logits, loss)")
+
+    def generate(
+        self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Continue idx."""
+        extra = {} if generator is None else {"generator": generator}
+        function = self.subject.generate_of(self.raw)
+        out = guarded("generate", lambda: function(idx, max_new_tokens, **extra))
+        if not isinstance(out, Tensor):
+            hint = ", which yields: collect it" if inspect.isgenerator(out) else ""
+            raise SubjectError("generate", f"gave {_kind(out)}{hint}, and not a tensor of tokens")
+        if out.is_inference():  # which could not be looked at further
+            out = out.clone()
+        return out
+
+    def table(self) -> Tensor:
+        """Copy the table, or ask for each row."""
+        access = self.subject.access
+        if access is None:
+            rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
+            return self(rows).logits.detach().reshape(self.C, self.C).clone()
+        stored = guarded("get_table", lambda: access.get(self.raw))
+        return access.oriented(stored).detach().clone()
+
+    def set_table(self, table: Tensor) -> None:
+        """Write the table."""
+        access = self.subject.access
+        if access is None:
+            raise SubjectError("set_table", "cannot reach the table")
+        with torch.no_grad():
+            guarded("set_table", lambda: access.set(self.raw, access.oriented(table)))
+
+    def gradient(self) -> Tensor | None:
+        """Give the gradient of what get_table gives."""
+        access = self.subject.access
+        if access is None:
+            return None
+        stored = guarded("get_table", lambda: access.get(self.raw))
+        if stored.grad is None:
+            return None
+        return access.oriented(stored.grad.to_dense()).detach()
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Give every parameter by name."""
+        return dict(self.raw.named_parameters()) if isinstance(self.raw, nn.Module) else {}
+
+    def state(self) -> dict[str, Tensor]:
+        """Copy every parameter and buffer."""
+        if not isinstance(self.raw, nn.Module):
+            return {}
+        return {name: value.detach().clone() for name, value in self.raw.state_dict().items()}
+
+    def train(self, *, mode: bool) -> None:
+        """Switch the mode, where the model has train and eval."""
+        switch = getattr(self.raw, "train" if mode else "eval", None)
+        if switch is not None:
+            guarded("train()" if mode else "eval()", switch)
+
+    def modes(self) -> dict[str, bool]:
+        """Tell for each sub-module whether it is in training mode."""
+        if not isinstance(self.raw, nn.Module):
+            return {}
+        return {name: module.training for name, module in self.raw.named_modules()}
+
+    def watch(self, seen: Callable[[], None]) -> None:
+        """Call `seen` before each forward."""
+        raw = self.raw
+        if isinstance(raw, nn.Module):
+            # A scripted model takes no hooks.
+            guarded("a hook", lambda: raw.register_forward_pre_hook(lambda _module, _given: seen()))
+
+
+class Words:
+    """A subject's vocabulary."""
+
+    def __init__(self, raw: object) -> None:
+        self.raw = raw
+
+    def __len__(self) -> int:
+        """Give its len(), or else its vocab_size."""
+        raw = self.raw
+        if hasattr(raw, "__len__"):
+            return guarded("len(vocabulary)", lambda: len(raw))
+        return guarded("vocab_size", lambda: int(raw.vocab_size))  # type: ignore[attr-defined]
+
+    def encode(self, text: str) -> list[int]:
+        """Give the ids, from a list or a tensor."""
+        raw = self.raw
+        return guarded(
+            "encode",
+            lambda: [int(number) for number in raw.encode(text)],  # type: ignore[attr-defined]
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Give the text."""
+        raw = self.raw
+        text = guarded("decode", lambda: raw.decode(list(ids)))  # type: ignore[attr-defined]
+        if not isinstance(text, str):
+            raise SubjectError("decode", f"gave {_kind(text)}, and not text")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TorchSubject:
+    """Code under judgement, as it was handed over: a factory, and what else there is.
+
+    `factory(vocab_size)` gives a fresh model. `split_batch` takes (train_data, val_data, split,
+    block_size, batch_size); `train_step(model)` gives a function that takes one step on (xb, yb).
+    """
+
+    factory: Callable[[int], object]
+    batch: Callable[..., object] | None = None
+    split_batch: Callable[..., object] | None = None
+    words: Callable[[str], object] | None = None
+    probabilities: Callable[[Tensor], object] | None = None
+    train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None
+    generating: Callable[..., object] | None = None
+    """A free generate(model, idx, max_new_tokens)."""
+    get_table: Callable[[object], Tensor] | None = None
+    set_table: Callable[[object, Tensor], None] | None = None
+    adapter: Callable[[object], object] = _pair
+
+    def model(self, C: int) -> Model:
+        """Make a fresh model, in evaluation mode where it has one that works."""
+        raw = guarded(f"factory({C})", lambda: self.factory(C))
+        model = TorchModel(self, raw, C)
+        with suppress(SubjectError):  # forward.modes will tell
+            model.train(mode=False)
+        return model
+
+    @cached_property
+    def parts(self) -> frozenset[Part]:
+        """What there is, seen on one model."""
+        given = {
+            Part.GET_BATCH: self.batch,
+            Part.SPLIT: self.split_batch,
+            Part.VOCABULARY: self.words,
+            Part.SOFTMAX: self.probabilities,
+            Part.TRAIN_STEP: self.train_step,
+        }
+        parts = {part for part, function in given.items() if function is not None}
+        if self.batch is not None and _takes_generator(self.batch):
+            parts.add(Part.GET_BATCH_GENERATOR)
+        if self.adapter is not _logits:
+            parts.add(Part.LOSS)
+        return frozenset(parts | self._parts_of_the_model())
+
+    def _parts_of_the_model(self) -> set[Part]:
+        probe = self._probe
+        parts: set[Part] = set()
+        if probe is None:  # forward.returns will tell
+            return parts
+        if isinstance(probe, nn.Module):
+            parts.add(Part.PARAMETERS)
+        if self.access is not None:
+            parts.add(Part.TABLE)
+            if self.access.get(probe).is_leaf:
+                parts.add(Part.GRADIENT)
+        if self.generating is not None or hasattr(probe, "generate"):
+            parts.add(Part.GENERATE)
+            if _takes_generator(self.generate_of(probe)):
+                parts.add(Part.GENERATE_GENERATOR)
+        return parts
+
+    @cached_property
+    def access(self) -> Access | None:
+        """How the table is reached: as the user says, or as the model's only parameter."""
+        if self.get_table is not None and self.set_table is not None:
+            return Access(get=self.get_table, set=self.set_table, how="get_table and set_table")
+        if not isinstance(self._probe, nn.Module):
+            return None
+        parameters = dict(self._probe.named_parameters())
+        if [tuple(value.shape) for value in parameters.values()] != [(PROBE, PROBE)]:
+            return None
+        (name,) = parameters
+        owner, _, attribute = name.rpartition(".")
+        linear = isinstance(dict(self._probe.named_modules())[owner], nn.Linear)
+
+        def get(model: object) -> Tensor:
+            modules = dict(cast("nn.Module", model).named_modules())  # scripted ones too
+            return cast("Tensor", getattr(modules[owner], attribute))
+
+        def put(model: object, table: Tensor) -> None:
+            get(model).copy_(table)
+
+        how = f"the parameter {name}"
+        if linear:  # which multiplies with its transpose
+            how += ", the transposed weight of an nn.Linear"
+        return Access(get=get, set=put, transposed=linear, how=how)
+
+    @property
+    def notes(self) -> list[str]:
+        """Say how the table is reached, where that is not by its only parameter."""
+        if self._probe is None:
+            return []
+        if self.access is None:
+            note = (
+                "the table cannot be set, as it is not the model's only parameter, (C, C): the "
+                "model is checked as a black box, by asking for the row of every token; "
+                "get_table and set_table would let the kit reach it"
+            )
+            return [note]
+        return [f"the table is {self.access.how}"]
+
+    @cached_property
+    def _probe(self) -> object | None:
+        try:
+            return guarded(f"factory({PROBE})", lambda: self.factory(PROBE))
+        except SubjectError:
+            return None
+
+    def generate_of(self, raw: object) -> Callable[..., object]:
+        """Give the generate of one model."""
+        free = self.generating
+        if free is not None:
+            return lambda *given, **named: free(raw, *given, **named)
+        return cast("Callable[..., object]", raw.generate)  # type: ignore[attr-defined]
+
+    def get_batch(
+        self,
+        data: Tensor,
+        block_size: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch."""
+        batch = self.batch
+        assert batch is not None  # noqa: S101  parts tells
+        extra = {} if generator is None else {"generator": generator}
+        return _two(guarded("get_batch", lambda: batch(data, block_size, batch_size, **extra)))
+
+    def get_split_batch(
+        self,
+        train_data: Tensor,
+        val_data: Tensor,
+        split: str,
+        block_size: int,
+        batch_size: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch of a split."""
+        batch = self.split_batch
+        assert batch is not None  # noqa: S101  parts tells
+        return _two(
+            guarded("get_batch", lambda: batch(train_data, val_data, split, block_size, batch_size))
+        )
+
+    def vocabulary(self, text: str) -> VocabularyLike:
+        """Make a vocabulary."""
+        words = self.words
+        assert words is not None  # noqa: S101  parts tells
+        return Words(guarded("vocabulary", lambda: words(text)))
+
+    def softmax(self, logits: Tensor) -> Tensor:
+        """Take the softmax."""
+        probabilities = self.probabilities
+        assert probabilities is not None  # noqa: S101  parts tells
+        probs = guarded("softmax", lambda: probabilities(logits))
+        if not isinstance(probs, Tensor):
+            raise SubjectError("softmax", f"gave {_kind(probs)}, and not a tensor")
+        return probs
+
+    def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
+        """Make a function that takes one step."""
+        make = self.train_step
+        assert make is not None  # noqa: S101  parts tells
+        raw = cast("TorchModel", model).raw
+        step = guarded("train_step", lambda: make(raw))
+
+        def take(xb: Ids, yb: Ids) -> None:
+            guarded("the training step", lambda: step(xb, yb))
+
+        return take
+
+
+def adapter_named(name: str) -> Callable[[object], object]:
+    """Give an adapter.
+
+    Raises: AdapterError where there is none of that name.
+    """
+    if name not in ADAPTERS:
+        raise AdapterError(f"adapter is {name!r}; it must be one of {', '.join(ADAPTERS)}")
+    return ADAPTERS[name]
+
+
+def _two(answer: object) -> tuple[Tensor, Tensor]:
+    if (
+        isinstance(answer, (tuple, list))
+        and len(answer) == 2  # noqa: PLR2004  x and y
+        and all(isinstance(part, Tensor) for part in answer)
+    ):
+        return answer[0], answer[1]
+    raise SubjectError("get_batch", f"gave {_kind(answer)}, and not a pair of tensors")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {', '.join(type(one).__name__ for one in value[:5])}"
+    return f"a {type(value).__name__}"
+
+
+def _takes_generator(function: Callable[..., object]) -> bool:
+    try:
+        return "generator" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,271 @@
+"""The catalogue: every clause is well formed, cites the notes, and leads where it should."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from reference.conformance.example import example_of, kills_of
+from reference.conformance.strategies import CASES
+from reference.spec import cases as c
+from reference.spec.catalogue import CONCEPTS, catalogue
+from reference.spec.clause import CLAUSES, Clause, Level, clause
+from reference.spec.expect import (
+    Broken,
+    expect_close,
+    expect_equal,
+    expect_law,
+    expect_refused,
+    shown,
+)
+from reference.spec.subject import SubjectError
+
+ROOT = Path(__file__).parents[1]
+NOTES = (ROOT / "docs/notes/nn-module.markmap.md").read_text(encoding="utf-8")
+PLAIN = " ".join(
+    re.sub(r"\*\*|`|🕸️|🧮|🪬|🧠|👁️🗨️|🧩|📥|🎯|👀|🥚|🪺|🏷️|♻️|==(?=\[)|(?<=\])==", "", NOTES).split()
+)
+EVERY = catalogue()
+by_id = pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
+
+
+def test_the_catalogue_has_the_concepts_of_the_notes_in_their_order() -> None:
+    concepts = [concept.__name__.rsplit(".", 1)[-1] for concept in CONCEPTS]
+    assert {one.concept for one in EVERY} == set(concepts)
+    assert sorted(one.id for one in EVERY) == sorted(one.id for one in CLAUSES)
+    assert len(EVERY) >= 100
+
+
+@by_id
+def test_what_a_clause_needs_comes_before_it(one: Clause) -> None:
+    before = [other.id for other in EVERY[: EVERY.index(one)]]
+    assert set(one.needs) <= set(before)
+
+
+@by_id
+def test_a_clause_cites_a_way_through_the_notes(one: Clause) -> None:
+    at = 0
+    for place in one.source:
+        found = PLAIN.find(" ".join(re.sub("🕸️|`", "", place).split()), at)
+        assert found >= 0, f"the notes have no {place!r} there"
+        at = found
+
+
+def test_each_audit_question_of_the_notes_is_answered() -> None:
+    # A question may go on in the line before its mark.
+    questions = [line for line in NOTES.splitlines() if "@audit" in line]
+    assert len(questions) == 10
+    answered = [one.audit for one in EVERY if one.audit]
+    for question in questions:
+        plain = question.replace("`", "").replace("**", "")
+        assert any(answer.replace("`", "") in plain for answer in answered), question
+    for answer in answered:
+        assert any(answer.replace("`", "") in q.replace("`", "") for q in questions), answer
+
+
+def test_each_erratum_bites_somewhere() -> None:
+    listed = re.findall(r"^\| (\d+) \|", (ROOT / "docs/README.md").read_text("utf-8"), re.MULTILINE)
+    assert {number for one in EVERY for number in one.errata} == {int(number) for number in listed}
+
+
+@by_id
+def test_a_clause_is_one_sentence(one: Clause) -> None:
+    assert one.sentence[0].isupper() or one.sentence.startswith(("forward ", "backward "))
+    assert one.sentence.endswith(".")
+    assert len(one.sentence) <= 160
+    assert "Alarm" not in one.remarks or re.search(r"1e-?\d+", one.remarks["Alarm"])
+
+
+@by_id
+def test_a_clause_has_an_example_that_runs(one: Clause) -> None:
+    example = example_of(one)
+    assert "Failure" not in example.seen
+    assert example.asked or one.level is Level.CHOICE
+    if one.level is Level.CHOICE:
+        assert example.seen
+
+
+@by_id
+def test_the_tests_know_a_wrong_implementation_for_each_clause_that_binds(one: Clause) -> None:
+    assert bool(kills_of(one)) == (one.level is not Level.CHOICE)
+
+
+def test_documented_clauses_bind_the_reference() -> None:
+    documented = [one for one in EVERY if one.id.endswith(".documented")]
+    assert len(documented) == 7
+    for one in documented:
+        seen = example_of(one).seen
+        assert seen == ("differ by up to 0.1344" if one.concept == "softmax" else "as documented")
+
+
+def test_the_corners_hold_what_every_run_must_have() -> None:
+    corners = [corner for cases in CASES.values() for corner in cases.corners]
+    looked_up = [corner for corner in corners if isinstance(corner, c.TokensCase)]
+    assert any(len(case.idx) == 1 and len(case.idx[0]) == 1 and case.C == 1 for case in looked_up)
+    assert any(len(case.idx[0]) > 16 for case in looked_up)
+    assert {case.layout for case in looked_up} == set(c.LAYOUTS)
+    for kind in (c.IndexCase, c.LossCase, c.PromptCase, c.ChainCase):
+        rows = [case for case in CASES[kind].corners if isinstance(case, c.TokensCase)]
+        used = [{token for row in case.idx for token in row} for case in rows]
+        assert any({0, case.C - 1} <= tokens for case, tokens in zip(rows, used, strict=True))
+        assert any(len(set(row)) < len(row) for case in rows for row in case.idx)
+        assert any(len(case.idx) % 2 and len(case.idx) > 1 for case in rows)
+    for case in looked_up:
+        assert all(0 <= token < case.C for row in case.idx for token in row)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [one for cases in CASES.values() for one in cases.corners],
+    ids=lambda one: str(one)[:60],
+)
+def test_a_case_comes_back_from_json(case: c.Case) -> None:
+    saved = json.loads(json.dumps(c.to_json(case)))
+    assert c.from_json(type(case), saved) == case
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {},
+        {"C": 3},
+        {"C": 3, "idx": [[0]], "layout": "contiguous", "table": 0, "more": 1},
+        {"C": "3", "idx": [[0]], "layout": "contiguous", "table": 0},
+        {"C": True, "idx": [[0]], "layout": "contiguous", "table": 0},
+        {"C": 3, "idx": [0], "layout": "contiguous", "table": 0},
+        {"C": 3, "idx": [[0.5]], "layout": "contiguous", "table": 0},
+        [],
+        None,
+    ],
+)
+def test_a_saved_case_that_is_none_is_refused(saved: object) -> None:
+    with pytest.raises(c.CaseError):
+        c.from_json(c.IndexCase, saved)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [one for cases in CASES.values() for one in cases.corners],
+    ids=lambda one: str(one)[:60],
+)
+def test_a_case_is_shown_as_python_that_runs(case: c.Case) -> None:
+    scope: dict[str, object] = {"torch": torch, "table_of": c.table_of}
+    exec(compile(case.code(), "case", "exec"), scope)  # noqa: S102  our own code
+    for name in ("idx", "targets"):
+        if name in scope:
+            method = {"idx": "tensor", "targets": "target_tensor"}[name]
+            written, meant = scope[name], getattr(case, method)()
+            assert isinstance(written, Tensor)
+            assert torch.equal(written, meant)
+            assert written.is_contiguous() == meant.is_contiguous()
+    if isinstance(case, c.IndexCase):
+        assert isinstance(scope["table"], Tensor)
+        assert torch.equal(scope["table"], c.table_of(case.C, case.table))
+
+
+def test_layouts_lie_in_memory_as_they_say() -> None:
+    rows = ((0, 1, 2), (3, 4, 5))
+    for layout in c.LAYOUTS:
+        made = c.tokens(rows, layout)
+        assert made.tolist() == [list(row) for row in rows]
+        assert made.is_contiguous() == (layout == "contiguous")
+
+
+def bad_clause(**changes: object) -> None:
+    given = {"id": "loss.new-one", "source": "INIT"} | changes
+
+    def check(subject: object, case: c.Nothing) -> None:
+        pass
+
+    check.__doc__ = str(given.pop("doc", "A sentence."))
+    clause(given.pop("id"), **given)(check)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "loss.scalar"},
+        {"id": "loss"},
+        {"id": "Loss.scalar"},
+        {"id": "loss.not_kebab"},
+        {"doc": "no sentence"},
+        {"doc": "A sentence.\n\nWhatever: more."},
+    ],
+)
+def test_a_badly_formed_clause_is_refused(changes: dict[str, object]) -> None:
+    before = list(CLAUSES)
+    with pytest.raises(ValueError, match="clause"):
+        bad_clause(**changes)
+    assert before == CLAUSES
+
+
+def test_a_clause_that_needs_one_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = dataclasses.replace(CLAUSES[0], id="loss.lost", needs=("loss.nowhere",))
+    monkeypatch.setattr("reference.spec.catalogue.CLAUSES", [*CLAUSES, lost])
+    with pytest.raises(ValueError, match=r"loss\.nowhere"):
+        catalogue()
+
+
+class TestExpectations:
+    """Each kind of question: what passes, and what does not by the least."""
+
+    @pytest.mark.parametrize(
+        ("seen", "expected"),
+        [
+            (torch.tensor([1, 2]), torch.tensor([1, 3])),
+            (torch.tensor([1, 2]), torch.tensor([[1, 2]])),
+            (torch.tensor([1, 2]), torch.tensor([1, 2], dtype=torch.int32)),
+            (torch.tensor([1.0]), torch.tensor([float("nan")])),
+            (1, True),
+            ((1, 2), (1, 2, 3)),
+            ("a", "b"),
+        ],
+    )
+    def test_equal_refuses(self, seen: object, expected: object) -> None:
+        with pytest.raises(Broken) as caught:
+            expect_equal(seen, expected, what="it", cause="because")
+        assert caught.value.cause == "because"
+
+    def test_equal_accepts(self) -> None:
+        expect_equal(torch.tensor([1, 2]), torch.tensor([1, 2]), what="it", cause="")
+        expect_equal((1, 2), (1, 2), what="it", cause="")
+
+    def test_close_has_its_edge_at_the_tolerance(self) -> None:
+        zero = torch.zeros(2, dtype=torch.float64)
+        expect_close(zero + 0.5, zero, tolerance=0.5, what="it", cause="")
+        with pytest.raises(Broken):
+            expect_close(zero + 0.5000001, zero, tolerance=0.5, what="it", cause="")
+        with pytest.raises(Broken):
+            expect_close(zero + torch.nan, zero, tolerance=0.5, what="it", cause="")
+
+    def test_a_refusal_is_an_exception_of_the_subject_that_names_what_it_should(self) -> None:
+        def refuses() -> None:
+            raise SubjectError("forward", "raised ValueError: token 7", ValueError("token 7"))
+
+        def gives_something_strange() -> None:
+            raise SubjectError("forward", "gave a str")
+
+        assert "7" in expect_refused(refuses, what="it", cause="", names="7")
+        with pytest.raises(Broken):
+            expect_refused(refuses, what="it", cause="", names="8")
+        with pytest.raises(Broken):
+            expect_refused(lambda: 1, what="it", cause="")
+        with pytest.raises(Broken):
+            expect_refused(gives_something_strange, what="it", cause="")
+
+    def test_a_law_is_refused_beyond_its_alarm(self) -> None:
+        fair = np.array([0.5, 0.5])
+        expect_law(np.array([520, 480]), fair, alarm=1e-9, what="it", cause="")
+        with pytest.raises(Broken, match="by chance"):
+            expect_law(np.array([620, 380]), fair, alarm=1e-9, what="it", cause="")
+        with pytest.raises(Broken, match="not by chance"):
+            expect_law(np.array([5, 5]), np.array([1.0, 0.0]), alarm=1e-9, what="it", cause="")
+
+    def test_great_tensors_are_shown_by_shape(self) -> None:
+        assert shown(torch.zeros(100)) == "float32 of shape (100,)"
+        assert shown([0.5, (1, "a")]) == "[0.5, (1, 'a')]"
