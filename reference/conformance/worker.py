@@ -1,0 +1,210 @@
+"""What a copy of the kit's process does: open a subject, judge it, and tell how it went.
+
+One line of JSON for each step. Whoever listens (`isolation.py`) knows by the steps that were told
+where the subject was when it ended the process, or when it is heard of no more.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from reference.conformance.errors import SubjectCrash
+from reference.conformance.guard import ESCAPED, guarded
+from reference.conformance.runner import Plan, blank, ordinary_torch, run
+from reference.conformance.subjects import TorchSubject
+from reference.conformance.targets import Target, open_target
+from reference.conformance.verdicts import RAN, Result, Verdict
+from reference.errors import BigramError
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import Clause
+from reference.spec.subject import SubjectError
+
+FAULT, CUT_OFF, FULL = 94, 95, 96
+"""Exit statuses: the kit failed; its socket is closed; the memory is used up."""
+
+FIELDS = ("cause", "expected", "seen", "case", "code", "seconds")
+"""What is told of a result beside its clause and its verdict."""
+
+
+class Teller:
+    """The line to the kit. A copy that a subject makes of the process has no say on it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._pid = os.getpid()
+        self._written = json.JSONEncoder().encode  # whatever becomes of json.dumps
+
+    def __call__(self, **message: object) -> None:
+        """Send one step."""
+        if os.getpid() != self._pid:
+            os._exit(ESCAPED)
+        self._channel.sendall(self._written(message).encode() + b"\n")
+
+
+def warm() -> None:
+    """Have torch import what it imports late, once and not in each copy."""
+    with ordinary_torch():
+        pass
+
+
+def work(channel: int) -> NoReturn:
+    """Do the job that comes through a socket, and end the process without the subject's say."""
+    status = FAULT
+    try:
+        line = socket.socket(fileno=channel)
+        tell = Teller(line)
+        torch.set_num_threads(1)  # small tensors, and processes beside this one
+        tell(ready=True)
+        with line.makefile("rb") as received:
+            job = json.loads(received.readline())
+        note = _limit_memory(job["memory"])
+        _judge(job, tell, note)
+        status = 0
+    except MemoryError:
+        status = FULL
+    except OSError:
+        status = CUT_OFF
+    except BaseException:  # noqa: BLE001  what is printed here is shown as the kit's own fault
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+        os._exit(status)
+
+
+def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> None:
+    os.chdir(job["home"])
+    sys.path[:] = job["path"]
+    opened = _open(Target(**{**job["target"], "define": tuple(job["target"]["define"])}), tell)
+    if opened is None:
+        return
+    subject, notes = opened
+    tell(opened=[*notes, *note])
+    by_id = {clause.id: clause for clause in catalogue()}
+    plan = Plan(
+        clauses=tuple(by_id[name] for name in job["clauses"]),
+        seed=job["seed"],
+        examples=job["examples"],
+        replay=job["replay"],
+    )
+    done = {
+        name: blank(by_id[name], Verdict(verdict), cause=cause)
+        for name, (verdict, cause) in job["done"].items()
+    }
+    tidy = _tidying()
+    ask = job["notes"]
+    current: list[Clause] = []
+
+    def started(clause: Clause) -> None:
+        current[:] = [clause]
+        tidy()
+        tell(start=clause.id)
+
+    try:
+        for result in run(subject, plan, done=done, started=started):
+            _tell_result(result, tell, job["memory"])
+            if result.verdict is Verdict.CRASH:  # who knows what is left: begin afresh
+                return
+            if ask and result.verdict in RAN:
+                ask = False
+                with contextlib.suppress(SubjectError, SubjectCrash):
+                    tell(notes=subject.notes)
+    except (MemoryError, OSError):
+        raise
+    except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of the subject's, say
+        cause = f"it raised {type(error).__name__}, which is for ending a program"
+        _tell_result(blank(current[0], Verdict.CRASH, cause=cause), tell, job["memory"])
+    else:
+        tell(done=True)
+
+
+def _open(target: Target, tell: Callable[..., None]) -> tuple[TorchSubject, tuple[str, ...]] | None:
+    """Open the subject, or tell why that cannot be."""
+    try:
+        return guarded("opening it", lambda: open_target(target))
+    except SubjectCrash as crash:
+        tell(unopened=Verdict.CRASH, cause=str(crash))
+    except SubjectError as error:
+        if isinstance(error.original, BigramError):
+            tell(cannot=str(error.original), kind=type(error.original).__name__)
+        else:
+            tell(unopened=Verdict.FAIL, cause=str(error) + _line_of(error.original))
+    except (MemoryError, OSError):
+        raise
+    except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of the subject's, say
+        tell(unopened=Verdict.CRASH, cause=f"opening it raised {type(error).__name__}")
+    return None
+
+
+def _line_of(error: BaseException | None) -> str:
+    if error is None or error.__traceback__ is None:
+        return ""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({Path(at.filename).name}:{at.lineno})"
+
+
+def _tell_result(result: Result, tell: Callable[..., None], memory: int) -> None:
+    told = asdict(result)
+    fields = {name: told[name] for name in FIELDS}
+    verdict = result.verdict
+    if verdict is Verdict.KIT_ERROR and (
+        "MemoryError" in result.cause or "allocate" in result.cause
+    ):
+        # The kit alone needs little: it is the subject that has the memory.
+        verdict, fields["cause"] = Verdict.CRASH, out_of_memory(memory)
+    tell(result=result.id, verdict=verdict, **fields)
+
+
+def out_of_memory(memory: int) -> str:
+    """Say that the memory is used up."""
+    return (
+        f"it used up the memory, {memory / 2**20:.0f} MiB beyond what the kit takes: "
+        "--memory gives more"
+    )
+
+
+def _tidying() -> Callable[[], None]:
+    """Give a function that undoes what one clause may leave to the next."""
+    home, depth = Path.cwd(), sys.getrecursionlimit()
+
+    def tidy() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.setrecursionlimit(depth)
+        torch.set_num_threads(1)
+        with contextlib.suppress(OSError):
+            os.chdir(home)
+
+    return tidy
+
+
+def _limit_memory(beyond: int) -> list[str]:
+    """Let the process take so many bytes more than it has, or say that this cannot be had."""
+    import resource  # noqa: PLC0415  not to be had on Windows, where there are no copies either
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no file behind
+    taken = _data()
+    if taken is None:
+        return ["the subject's memory is not limited on this system"]
+    # Of data, not of addresses: a CUDA driver takes many more of those than it ever fills.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = taken + beyond if most == resource.RLIM_INFINITY else min(taken + beyond, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    return []
+
+
+def _data() -> int | None:
+    """Give the bytes of data that the process has, where the system tells (Linux)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="ascii").splitlines() if status.exists() else []
+    kibibytes = (line.split()[1] for line in lines if line.startswith("VmData:"))
+    return next((int(each) * 1024 for each in kibibytes), None)

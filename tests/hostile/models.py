@@ -1,0 +1,138 @@
+"""Models that are right but for what they do to the process that they are in."""
+# ruff: noqa: S603  they start nothing but Python
+
+import atexit
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FLOOD = 100 * 2**20
+
+
+class Right(nn.Module):
+    """What the others change in one place."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        logits = self.token_embedding_table(idx)
+        if targets is None:
+            return logits, None
+        logits = logits.flatten(0, 1)
+        return logits, F.cross_entropy(logits, targets.flatten())
+
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        for _ in range(max_new_tokens):
+            logits, _loss = self(idx)
+            drawn = torch.multinomial(F.softmax(logits[:, -1, :], dim=1), num_samples=1)
+            idx = torch.cat((idx, drawn), dim=1)
+        return idx
+
+
+class SegfaultsInGenerate(Right):
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        ctypes.string_at(0)
+        return super().generate(idx, max_new_tokens)
+
+
+class HangsInLoss(Right):
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        while targets is not None:
+            pass
+        return super().forward(idx, targets)
+
+
+class ExitsWhenMade(Right):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        os._exit(5)
+
+
+class EndsLater(Right):
+    """Ends a while after it was made, wherever the kit then is."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        threading.Timer(0.05, os._exit, [5]).start()
+
+
+class ForksInBackward(Right):
+    """Comes back in two processes, once, from where the kit is not looking."""
+
+    forked = False
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        logits, loss = super().forward(idx, targets)
+        if loss is not None and loss.requires_grad:
+            loss.register_hook(self.fork)
+        return logits, loss
+
+    def fork(self, gradient: Tensor) -> Tensor:
+        if not ForksInBackward.forked:
+            ForksInBackward.forked = True
+            os.fork()
+        return gradient
+
+
+class LeavesRunning(Right):
+    """Keeps the contract, and leaves a thread and two processes behind."""
+
+    left = False
+
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        if not LeavesRunning.left:
+            LeavesRunning.left = True
+            sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
+            ids = [subprocess.Popen(sleep, start_new_session=new).pid for new in (False, True)]
+            Path("left.txt").write_text(" ".join(map(str, ids)), encoding="utf-8")
+            threading.Thread(target=time.sleep, args=[1000]).start()
+        return super().generate(idx, max_new_tokens)
+
+
+class TakesOver(Right):
+    """Keeps the contract, and does to its process what a program may do to its own."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        sys.stdout = sys.stderr = None
+        os.chdir("/")
+        torch.set_num_threads(8)
+        sys.setrecursionlimit(5000)
+        atexit.register(os._exit, 7)
+        signal.alarm(1000)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        json.dumps = None
+
+
+class Prints(Right):
+    """Keeps the contract, and prints 100 MB once."""
+
+    printed = False
+
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        if not Prints.printed:
+            Prints.printed = True
+            for _ in range(FLOOD // 2**10):
+                print("\x1b[31m" + "x" * 2**10)  # noqa: T201  it is what this one does
+        return super().generate(idx, max_new_tokens)
+
+
+class ExitsWhenRead(Right):
+    os._exit(4)
+
+
+class HangsWhenRead(Right):
+    while True:
+        pass

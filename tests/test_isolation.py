@@ -1,0 +1,423 @@
+"""Whatever a subject does to its process, every planned clause has a verdict."""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from reference.conformance import isolation, processes, worker
+from reference.conformance.deaths import place, why
+from reference.conformance.isolation import run_isolated
+from reference.conformance.load_errors import NoFileError
+from reference.conformance.processes import Server, WorkerError
+from reference.conformance.runner import Plan, planned, run
+from reference.conformance.targets import Target, open_target
+from reference.conformance.verdicts import Result, Verdict
+from reference.spec.clause import Clause
+
+HOSTILE = Path(__file__).parent / "hostile"
+SECONDS = 4.0
+MEMORY = 2**30
+
+# beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
+pytestmark = pytest.mark.usefixtures("own_checks_only")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as shared:
+        yield shared
+
+
+def plan(*clauses: str) -> Plan:
+    return Plan(clauses=planned(clauses, None), examples=3)
+
+
+AROUND = plan("softmax.axis", "generate.zero")
+"""Clauses on softmax, with others before and after them."""
+
+
+def softmax(name: str) -> Target:
+    file = HOSTILE / "softmaxes.py"
+    return Target(target=f"{HOSTILE / 'models.py'}:Right", parts={"softmax": f"{file}:{name}"})
+
+
+def model(name: str, **parts: str) -> Target:
+    return Target(target=f"{HOSTILE / 'models.py'}:{name}", parts=parts)
+
+
+def judge(target: Target, what: Plan, server: Server, *, seconds: float = 60) -> dict[str, Result]:
+    results = list(run_isolated(target, what, timeout=seconds, memory=MEMORY, server=server))
+    assert [one.id for one in results] == [clause.id for clause in what.clauses]
+    assert all(one.sentence and one.seconds >= 0 for one in results)
+    return {one.id: one for one in results}
+
+
+def verdicts(results: dict[str, Result]) -> dict[str, str]:
+    return {name: str(one.verdict) for name, one in results.items()}
+
+
+def broken_in(what: Plan, **broken: str) -> dict[str, str]:
+    """The verdicts where these clauses have one, what needs them is blocked, and the rest is kept.
+
+    `softmax_range` is softmax.range; `roots` are all that need no other.
+    """
+    told: dict[str, str] = {}
+    for clause in what.clauses:
+        own = broken.get(re.sub(r"\W", "_", clause.id), "PASS")
+        if "roots" in broken and not clause.needs:
+            own = broken["roots"]
+        kept = all(told[need] == "PASS" for need in clause.needs if need in told)
+        told[clause.id] = own if kept else "BLOCKED"
+    return told
+
+
+def line(file: str, text: str) -> str:
+    """Where a text stands first."""
+    lines = (HOSTILE / file).read_text(encoding="utf-8").splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if text in line)
+    return f"{file}:{number}"
+
+
+NULL = line("softmaxes.py", "ctypes.string_at(0)")
+ABORT = line("softmaxes.py", "os.abort()")
+OVERFLOW = line("softmaxes.py", "key=overflows_the_stack")
+SILENT = "it took longer than 4 s"
+MEDDLED = "it closed, or wrote to, files of the kit's"
+ENDS = {
+    "reads_null": ("CRASH", f"segmentation fault (SIGSEGV), at {NULL} in reads_null"),
+    "reads_null_in_a_thread": ("CRASH", f"(SIGSEGV), at {NULL} in reads_null"),
+    "calls_sys_exit": ("CRASH", "softmax called sys.exit(3)"),
+    "calls_os_exit": (
+        "CRASH",
+        r"exit status 3 (os._exit(3)?); it last printed: no more\x1b[2J of this",
+    ),
+    "ends_as_if_done": ("CRASH", "exit status 0"),
+    "aborts": ("CRASH", f"aborted (SIGABRT), at {ABORT} in aborts"),
+    "kills_itself": ("CRASH", "killed (SIGKILL): out of memory?"),
+    "kills_its_group": ("CRASH", "ended by the signal SIGTERM"),
+    "interrupts": ("CRASH", "it raised KeyboardInterrupt"),
+    "sets_an_alarm": ("CRASH", "ended by the signal SIGALRM"),
+    "waits_deaf": ("TIMEOUT", SILENT),
+    "asks_for_input": ("FAIL", "softmax raised EOFError"),
+    "forks": ("CRASH", "softmax forked, and came back in two processes"),
+    "takes_a_terabyte": ("CRASH", "softmax ran out of memory"),
+    "hoards": ("CRASH", "softmax ran out of memory"),
+    "hoards_quietly": ("CRASH", "it used up the memory, 1024 MiB"),
+    "recurses": ("FAIL", "softmax raised RecursionError"),
+    "overflows_the_stack": ("CRASH", f"(SIGSEGV), at {OVERFLOW} in overflows_the_stack"),
+    "wants_too_many_threads": ("CRASH", "it last printed: libgomp: Thread creation failed"),
+    "closes_files": ("CRASH", MEDDLED),
+    "replaces_files": ("CRASH", MEDDLED),
+    "writes_bytes": ("CRASH", MEDDLED),
+    "writes_json": ("CRASH", MEDDLED),
+    "writes_without_end": ("CRASH", MEDDLED),
+    "spoils_torch": ("KIT-ERROR", "'NoneType' object is not callable"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_an_end_is_told_at_its_clause_and_the_others_go_on(name: str, server: Server) -> None:
+    results = judge(softmax(name), AROUND, server, seconds=SECONDS)
+    verdict, cause = ENDS[name]
+    assert verdicts(results) == broken_in(AROUND, softmax_range=verdict)
+    assert next(iter(results)) != "softmax.range"
+    assert results["generate.zero"].verdict is Verdict.PASS
+    assert cause in results["softmax.range"].cause
+    assert results["softmax.axis"].cause == "softmax.range"
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "cause"),
+    [
+        ("kills_its_parent", Verdict.CRASH, "it killed the kit's process"),
+        ("stops_all", Verdict.TIMEOUT, SILENT),
+    ],
+)
+def test_the_process_that_is_copied_may_be_ended_too(
+    name: str, verdict: Verdict, cause: str, server: Server
+) -> None:
+    what = plan("softmax.range", "generate.zero")
+    results = judge(softmax(name), what, server, seconds=SECONDS)
+    assert results["softmax.range"].verdict is verdict
+    assert cause in results["softmax.range"].cause
+    assert results["generate.zero"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("name", ["right", "forks_and_waits"])
+def test_what_harms_nobody_passes(name: str, server: Server) -> None:
+    results = judge(softmax(name), AROUND, server)
+    assert {one.verdict for one in results.values()} == {Verdict.PASS}
+
+
+@pytest.mark.parametrize("name", ["TakesOver", "Prints", "ForksInBackward"])
+def test_what_the_process_is_put_to_is_no_matter_of_the_contract(name: str, server: Server) -> None:
+    results = judge(model(name), plan("generate.zero", "loss.differentiable"), server)
+    assert {one.verdict for one in results.values()} == {Verdict.PASS}
+
+
+def test_a_crash_in_generate_is_the_clauses_of_generate(server: Server) -> None:
+    what = plan("generate.zero", "loss.scalar")
+    results = judge(model("SegfaultsInGenerate"), what, server)
+    assert verdicts(results) == broken_in(what, generate_shape="CRASH")
+    at = line("models.py", "ctypes.string_at(0)")
+    assert f"at {at} in generate" in results["generate.shape"].cause
+
+
+def test_a_loop_without_end_is_told_with_its_line(server: Server) -> None:
+    what = plan("loss.scalar", "generate.zero")
+    results = judge(model("HangsInLoss"), what, server, seconds=SECONDS)
+    assert verdicts(results) == broken_in(what, loss_scalar="TIMEOUT")
+    first = line("models.py", "while targets")
+    at = "|".join([first, first.replace(first[-2:], str(int(first[-2:]) + 1))])
+    assert re.fullmatch(
+        rf"it took longer than 4 s, last at ({at}) in forward: an endless loop\? "
+        r"--timeout gives more",
+        results["loss.scalar"].cause,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "cause"),
+    [
+        ("ExitsWhenRead", "CRASH", "while it was opened, the process ended with exit status 4"),
+        ("HangsWhenRead", "TIMEOUT", "opening it took longer than 2 s, last at models.py:"),
+        ("ExitsWhenMade", "CRASH", "the process ended with exit status 5"),
+    ],
+)
+def test_what_cannot_be_opened_has_all_its_verdicts(
+    name: str, verdict: str, cause: str, server: Server
+) -> None:
+    results = judge(model(name), AROUND, server, seconds=2)
+    assert verdicts(results) == broken_in(AROUND, roots=verdict)
+    assert cause in results[AROUND.clauses[0].id].cause
+
+
+def test_an_end_at_any_time_leaves_no_clause_out(server: Server) -> None:
+    results = judge(model("EndsLater"), plan("generate.zero"), server)
+    assert {one.verdict for one in results.values()} <= {
+        Verdict.PASS,
+        Verdict.CRASH,
+        Verdict.BLOCKED,
+    }
+
+
+def test_nothing_is_left_running(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = judge(model("LeavesRunning"), plan("generate.zero"), server)
+    assert {one.verdict for one in results.values()} == {Verdict.PASS}
+    left = [int(each) for each in (tmp_path / "left.txt").read_text(encoding="utf-8").split()]
+    assert len(left) == 2
+    for pid in left:
+        wait_for_end(pid)
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process is gone: it has been killed, and is about to be collected."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{pid} still runs")
+
+
+def test_an_interrupt_ends_the_subject_and_goes_on_upward(server: Server) -> None:
+    pids: list[int] = []
+
+    def interrupt(clause: Clause) -> None:
+        if clause.id == "loss.scalar":
+            assert server._copy is not None
+            pids.append(server._copy.pid)
+            raise KeyboardInterrupt
+
+    told = run_isolated(model("HangsInLoss"), plan("loss.scalar"), server=server, started=interrupt)
+    came: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        came.extend(result.id for result in told)
+    wait_for_end(pids[0])
+    assert list(told.results) == came != []
+    assert judge(model("Right"), plan("loss.scalar"), server)  # the server is there still
+
+
+def test_who_goes_without_a_word_leaves_nothing_behind(server: Server) -> None:
+    with server.copy() as copy:
+        process, control = server._process, server._control
+        assert process is not None
+        assert control is not None
+        control.shutdown(socket.SHUT_RDWR)  # as when this process is killed
+        assert process.wait(60) == 0
+        wait_for_end(copy.pid)
+    with server.copy():  # it is started again
+        assert server._process not in {process, None}
+
+
+def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "START", "raise SystemExit('there is no torch')")
+    with pytest.raises(WorkerError, match="there is no torch"):
+        list(run_isolated(model("Right"), plan("loss.scalar")))
+
+
+def test_a_server_has_one_copy_at_a_time(server: Server) -> None:
+    with server.copy(), pytest.raises(RuntimeError, match="one run at a time"), server.copy():
+        pass
+
+
+def test_a_subject_that_is_not_there_is_an_error(server: Server) -> None:
+    with pytest.raises(NoFileError, match="missing.py"):
+        list(run_isolated(Target(target="missing.py:Model"), AROUND, server=server))
+
+
+def essence(results: Iterator[Result]) -> list[tuple[str, ...]]:
+    """All but the time, as JSON has it."""
+    return [tuple(map(json.dumps, vars(replace(one, seconds=0)).values())) for one in results]
+
+
+def test_in_here_and_out_there_the_verdicts_are_the_same(server: Server) -> None:
+    what = plan("forward.logits.shape", "softmax.axis")
+    for target, broken in ((Target(), False), (softmax("over_rows"), True)):
+        here = essence(run(open_target(target)[0], what))
+        there = [essence(iter(run_isolated(target, what, server=server))) for _ in range(2)]
+        assert there == [here, here]
+        assert any('"FAIL"' in one for one in here) == broken
+
+
+def test_a_case_is_tried_again(server: Server) -> None:
+    found = judge(softmax("over_rows"), AROUND, server)["softmax.axis"]
+    assert found.case is not None
+    clauses = tuple(clause for clause in AROUND.clauses if clause.id == "softmax.axis")
+    for name, verdict in (("over_rows", Verdict.FAIL), ("right", Verdict.PASS)):
+        again = judge(softmax(name), Plan(clauses=clauses, replay=found.case), server)
+        assert again["softmax.axis"].verdict is verdict
+
+
+def test_a_crash_can_be_waived(server: Server) -> None:
+    what = replace(AROUND, waive={"softmax.range": "known", "generate.zero": "unknown"})
+    results = judge(softmax("reads_null"), what, server)
+    assert results["softmax.range"].verdict is Verdict.XFAIL
+    assert "waived: known (the process died" in results["softmax.range"].cause
+    assert results["softmax.axis"].verdict is Verdict.BLOCKED
+    assert results["generate.zero"].verdict is Verdict.XPASS
+
+
+def test_notes_are_told_once(server: Server) -> None:
+    told = run_isolated(softmax("reads_null"), AROUND, server=server)
+    assert len(list(told)) == len(AROUND.clauses)
+    assert len(set(told.notes)) == len(told.notes)
+    assert "the table is the parameter token_embedding_table.weight" in told.notes
+
+
+def test_clauses_are_announced_in_order(server: Server) -> None:
+    for target in (softmax("reads_null"), model("ExitsWhenRead")):
+        announced: list[Clause] = []
+        list(run_isolated(target, AROUND, server=server, started=announced.append))
+        assert announced == list(AROUND.clauses)
+
+
+def test_a_run_that_is_left_ends_its_processes(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "Server", lambda: server)
+    running = iter(run_isolated(model("Right"), plan("loss.scalar")))
+    next(running)
+    process, copy = server._process, server._copy
+    assert process is not None
+    assert copy is not None
+    running.close()  # type: ignore[attr-defined]  # a generator
+    assert process.returncode is not None
+    wait_for_end(copy.pid)
+
+
+# Where a process cannot be copied, as on Windows, the subject runs in this one.
+
+
+@pytest.fixture
+def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fork")
+
+
+@pytest.mark.usefixtures("no_copies")
+def test_without_copies_the_subject_runs_here() -> None:
+    told = run_isolated(softmax("right"), AROUND)
+    assert {one.verdict for one in told} == {Verdict.PASS}
+    assert any("the subject runs in the kit's own" in note for note in told.notes)
+
+
+@pytest.mark.usefixtures("no_copies")
+def test_without_copies_an_error_is_an_error() -> None:
+    with pytest.raises(NoFileError):
+        list(run_isolated(Target(target="missing.py:Model"), AROUND))
+
+
+def failing(error: BaseException) -> Callable[[Target], NoReturn]:
+    def open_it(target: Target) -> NoReturn:  # noqa: ARG001  as it is called
+        raise error
+
+    return open_it
+
+
+FAILURES = [(ValueError("no luck"), Verdict.FAIL), (SystemExit(3), Verdict.CRASH)]
+
+
+@pytest.mark.usefixtures("no_copies")
+@pytest.mark.parametrize(("error", "verdict"), FAILURES)
+def test_without_copies_a_failure_to_open_is_a_verdict(
+    error: BaseException, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "open_target", failing(error))
+    results = list(run_isolated(Target(), AROUND))
+    assert [one.verdict for one in results if one.verdict is not Verdict.BLOCKED] == [
+        verdict for clause in AROUND.clauses if not clause.needs
+    ]
+
+
+@pytest.mark.parametrize(("error", "verdict"), [*FAILURES, (KeyboardInterrupt(), Verdict.CRASH)])
+def test_a_copy_tells_of_a_failure_to_open(
+    error: BaseException, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(worker, "open_target", failing(error))
+    assert worker._open(Target(), lambda **message: told.append(message)) is None
+    assert told[0]["unopened"] is verdict
+    assert "opening it" in str(told[0]["cause"])
+
+
+TRACE = """Fatal Python error: Aborted
+
+Thread 0x01 (most recent call first):
+  File "/usr/lib/x.py", line 1 in other
+
+Current thread 0x02 (most recent call first):
+  File "{library}/torch/nn.py", line 3 in forward
+  File "/home/me/dev.ipynb, cell 3", line 12 in forward
+  File "/src/reference/conformance/guard.py", line 40 in guarded
+  File "/src/reference/conformance/subjects.py", line 80 in forward
+  File "/src/me.py", line 1 in <module>
+"""
+
+
+def test_a_trace_names_the_innermost_line_of_the_subject() -> None:
+    library = Path(pytest.__file__).parents[1]
+    assert place(TRACE.format(library=library)) == "dev.ipynb, cell 3:12 in forward"
+    assert place(TRACE.format(library="/home/me/own")) == "nn.py:3 in forward"
+
+
+def test_a_trace_of_the_kit_alone_names_no_line() -> None:
+    assert place("") == ""
+    lines = [line for line in TRACE.splitlines() if "/me" not in line and "torch" not in line]
+    assert place("\n".join(lines)) == ""
+
+
+def test_signals_without_a_name_are_told_by_number() -> None:
+    assert why(-60, trace="", printed="") == "the process was ended by signal 60"
