@@ -1,0 +1,256 @@
+"""What all faces of a report say in the same words, so that none tells another story."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reference.conformance.verdicts import BROKEN, Report, Result, Verdict
+from reference.spec.clause import ID, Level
+
+
+class Mark(NamedTuple):
+    """How a verdict looks: the word says the same as the sign and the tone."""
+
+    sign: str
+    word: str
+    tone: str
+
+
+MARKS = {
+    Verdict.FAIL: Mark("✗", "not kept", "bad"),
+    Verdict.CRASH: Mark("✗", "crashed", "bad"),
+    Verdict.TIMEOUT: Mark("✗", "out of time", "bad"),
+    Verdict.XPASS: Mark("✗", "waived, yet kept", "bad"),
+    Verdict.KIT_ERROR: Mark("!", "kit at fault", "bad"),
+    Verdict.XFAIL: Mark("≠", "waived", "odd"),
+    Verdict.BLOCKED: Mark("-", "blocked", "quiet"),
+    Verdict.SKIP: Mark("-", "skipped", "quiet"),
+    Verdict.PASS: Mark("✓", "kept", "good"),
+}
+CHOICE = Mark("·", "choice", "open")
+
+LISTED = (
+    Verdict.FAIL,
+    Verdict.CRASH,
+    Verdict.TIMEOUT,
+    Verdict.XPASS,
+    Verdict.KIT_ERROR,
+    Verdict.XFAIL,
+)
+"""The verdicts that are shown one by one, with all that is known."""
+
+
+def mark_of(result: Result) -> Mark:
+    """Give a result's mark: a choice that passes is neither kept nor broken."""
+    return CHOICE if is_choice(result) else MARKS[result.verdict]
+
+
+def is_choice(result: Result) -> bool:
+    """Tell whether the result says which of the legal behaviours the subject shows."""
+    return result.verdict is Verdict.PASS and result.level is Level.CHOICE
+
+
+def label(result: Result) -> str:
+    """Name what the cause of a result is: of a failure it is a guess."""
+    return "likely" if result.verdict is Verdict.FAIL else "cause"
+
+
+def concept(result: Result) -> str:
+    """Give the part of the id before the first dot."""
+    return result.id.split(".")[0]
+
+
+def by_concept(report: Report) -> dict[str, list[Result]]:
+    """Group all results, in the order of the notes: a concept ends where its last clause stands.
+
+    It may begin earlier, with a clause that another concept needs.
+    """
+    groups: dict[str, list[Result]] = {}
+    for result in reversed(report.clauses):
+        groups.setdefault(concept(result), []).insert(0, result)
+    return dict(reversed(groups.items()))
+
+
+def reason(report: Report, result: Result) -> str:
+    """Say why there is this verdict; the cause of a blocked clause is another clause's id."""
+    cause = result.cause.rstrip(".: ") or "no reason is given"
+    verdicts = {other.id: other.verdict for other in report.clauses}
+    if result.verdict is Verdict.BLOCKED and ID.fullmatch(cause):
+        judged = verdicts.get(cause) is not Verdict.KIT_ERROR
+        return f"because {cause} {'is not kept' if judged else 'could not be judged'}"
+    return cause
+
+
+def by_reason(report: Report, verdict: Verdict) -> dict[str, list[Result]]:
+    """Group the results with a verdict by their reason, so that it is said once."""
+    groups: dict[str, list[Result]] = {}
+    for result in report.of(verdict):
+        groups.setdefault(reason(report, result), []).append(result)
+    return groups
+
+
+def names_of(report: Report, results: list[Result]) -> str:
+    """List ids, and of a concept that is there as a whole only its name."""
+    every = by_concept(report)
+    names: list[str] = []
+    for result in results:
+        whole = every[concept(result)]
+        if len(whole) > 1 and all(one in results for one in whole):
+            names.append(f"{concept(result)} (all {len(whole)})")
+        else:
+            names.append(result.id)
+    return ", ".join(dict.fromkeys(names))
+
+
+def listed(report: Report) -> list[Result]:
+    """Give what is shown one by one, concept by concept; what is waived comes last."""
+    in_order = [result for group in by_concept(report).values() for result in group]
+    wanted = [result for result in in_order if result.verdict in LISTED]
+    return sorted(wanted, key=lambda result: result.verdict is Verdict.XFAIL)
+
+
+def tally(results: Iterable[Result]) -> list[tuple[int, Mark]]:
+    """Count the marks, those that there are: good ones first, then bad ones, then choices."""
+    order = (MARKS[Verdict.PASS], *(MARKS[verdict] for verdict in LISTED), CHOICE)
+    order += (MARKS[Verdict.BLOCKED], MARKS[Verdict.SKIP])
+    marks = [mark_of(result) for result in results]
+    return [(marks.count(mark), mark) for mark in order if mark in marks]
+
+
+def counted(count: int, mark: Mark) -> str:
+    """Write a count in words: 2 choices, 1 not kept."""
+    return f"{count} {mark.word}{'s' if mark is CHOICE and count != 1 else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a report comes to."""
+
+    conforms: bool
+    unfinished: str
+    """What is said before all else: why the run is no whole one. Empty where it is."""
+    counts: str
+    outcome: str
+    meaning: str
+    """The outcome in a sentence, for those who do not know the words."""
+
+    @property
+    def line(self) -> str:
+        """The counts and the outcome, after what is said before all else."""
+        first = f"{self.unfinished}. " if self.unfinished else ""
+        return f"{first}{self.counts}: {self.outcome}"
+
+
+def summary(report: Report, *, level: Level) -> Summary:
+    """Sum a report up at a level; MUST leaves the shoulds out."""
+    count = report.count()
+    counts = (
+        f"{report.planned} planned, {report.ran} ran, "
+        f"{count[Verdict.SKIP]} skipped, {count[Verdict.BLOCKED]} blocked"
+    )
+    if count[Verdict.XFAIL]:
+        counts += f", {count[Verdict.XFAIL]} waived"
+    broken = report.broken(level=level)
+    unfinished = _unfinished(report)
+    if broken:
+        outcome = f"does not conform: {_broken_counts(broken, level)}"
+        meaning = _not_kept(broken)
+    elif unfinished:
+        outcome = "no pass"
+        meaning = "Nothing was found, but not every clause was judged."
+    elif not report.ran:
+        outcome = "no pass"
+        meaning = "No clause was tried, so nothing is known."
+    else:
+        outcome = "conforms"
+        meaning = _kept(report, level)
+    return Summary(
+        conforms=outcome == "conforms",
+        unfinished=unfinished,
+        counts=counts,
+        outcome=outcome,
+        meaning=meaning,
+    )
+
+
+def _unfinished(report: Report) -> str:
+    if report.ended:
+        return f"ended early: {report.ended.rstrip('.')}"
+    if len(report.clauses) != report.planned:
+        return f"not complete: {len(report.clauses)} of {report.planned} clauses have a verdict"
+    faults = report.of(Verdict.KIT_ERROR)
+    if faults:
+        return f"not complete: the kit itself is at fault in {_ids(faults)}"
+    return ""
+
+
+def _broken_counts(broken: list[Result], level: Level) -> str:
+    levels = [result.level for result in broken if result.verdict is not Verdict.XPASS]
+    counting = (Level.MUST,) if level is Level.MUST else (Level.MUST, Level.SHOULD)
+    parts = [f"{levels.count(each)} {each}" for each in counting]
+    needless = len(broken) - len(levels)
+    if needless:
+        waivers = "1 waiver" if needless == 1 else f"{needless} waivers"
+        parts.append(f"{waivers} to be taken back")
+    return ", ".join(parts)
+
+
+def _not_kept(broken: list[Result]) -> str:
+    needless = [result for result in broken if result.verdict is Verdict.XPASS]
+    others = [result for result in broken if result.verdict is not Verdict.XPASS]
+    said = [f"Not kept: {_ids(others)}."] if others else []
+    if needless:
+        said.append(f"Waived, yet kept, so that the waiver must go: {_ids(needless)}.")
+    return " ".join(said)
+
+
+def _ids(results: list[Result]) -> str:
+    return ", ".join(result.id for result in results)
+
+
+def _kept(report: Report, level: Level) -> str:
+    which = "must" if level is Level.MUST else "must and every should"
+    waived = len(report.of(Verdict.XFAIL))
+    but = f", but for {waived} that {'is' if waived == 1 else 'are'} waived" if waived else ""
+    return f"Every {which} that could be tried is kept{but}."
+
+
+def uncounted(report: Report, *, level: Level) -> frozenset[str]:
+    """Give the ids of clauses that are broken, and do not count at this level."""
+    counting = {result.id for result in report.broken(level=level)}
+    return frozenset({result.id for result in report.of(*BROKEN)} - counting)
+
+
+def example(result: Result) -> str:
+    """Give the smallest case: as lines of Python, or, in a report read back, as JSON."""
+    if result.code or not result.case:
+        return result.code
+    return json.dumps(plain(result.case), allow_nan=False)
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Write what cannot be printed as Python would in a string; `lines` keeps line ends.
+
+    A subject makes such text: it must neither steer a terminal nor end a document early.
+    """
+    return "".join(
+        character
+        if character.isprintable() or (lines and character == "\n")
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def plain(value: object) -> object:
+    """Make a value one that JSON, and UTF-8, can hold; what they cannot is written as text."""
+    if isinstance(value, dict):
+        return {str(plain(str(name))): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
