@@ -1,4 +1,4 @@
-"""The `bigram` command: walk through the notes, train a model, let it speak.
+"""The `bigram` command: walk through the notes, train a model, let it speak, hold one to the spec.
 
 torch takes over a second to import, so it is imported inside the commands: `--help` does without.
 """
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reference import __version__
+from reference.cli_check import add_commands
 from reference.errors import EmptyError
 from reference.terminal import FAILED, INTERRUPTED, OutputConsole, print_json, run, write
 
@@ -22,8 +23,9 @@ app = typer.Typer(
     name="bigram",
     help="The bigram language model of the notes on nn.Module: every documented figure "
     "reproduced, and the model to train and to talk to.",
-    epilog="Exit codes: 0 done; 1 a documented figure did not come back; 2 wrong usage or input; "
-    "3 could not finish; 130 interrupted; 141 nobody reads the output any more.",
+    epilog="Exit codes: 0 done; 1 a documented figure did not come back, or a model does not "
+    "conform; 2 wrong usage or input; 3 could not finish; 130 interrupted; 141 nobody reads the "
+    "output any more.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -302,6 +304,9 @@ def generate(
     else:
         write("\n")
         Console(stderr=True).print(Text(f"seed {seed}", "dim"))
+
+
+add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,353 @@
+"""The commands of the contract: `bigram check` holds a model against it, `bigram spec` shows it."""
+
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reference.conformance.processes import Server
+from reference.errors import BigramError
+from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
+
+if TYPE_CHECKING:
+    from reference.conformance.targets import Target
+    from reference.conformance.verdicts import Report, Result
+    from reference.spec.clause import Clause, Level
+
+MEBIBYTE = 2**20
+
+
+class OutputFileError(BigramError, OSError):
+    """A report cannot be written where it was asked for."""
+
+
+class WaiveOptionError(BigramError, ValueError):
+    """A waiver is not of the form ID=REASON."""
+
+
+class Counting(StrEnum):
+    """The levels that decide the exit code."""
+
+    MUST = "must"
+    SHOULD = "should"
+
+
+def part(option: str, is_what: str) -> Any:  # noqa: ANN401  what typer gives
+    """Make an option that names one more part of the subject."""
+    return typer.Option(
+        option,
+        metavar="NAME",
+        help=f"{is_what}: a name in the subject's file, or path/to/other.py:NAME.",
+        rich_help_panel="Parts of the subject",
+    )
+
+
+def check(
+    *,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SUBJECT]",
+            help="path/to/file.py:Name, path/to/notebook.ipynb:Name or package.module:Name of a "
+            "class or function that takes vocab_size and gives a model. Without it, the "
+            "reference itself is checked.",
+            show_default=False,
+        ),
+    ] = None,
+    get_batch: Annotated[str | None, part("--get-batch", "get_batch(data, ...) or (split)")] = None,
+    generate: Annotated[
+        str | None, part("--generate", "generate(model, idx, n), where it is no method")
+    ] = None,
+    vocabulary: Annotated[
+        str | None, part("--vocabulary", "vocabulary(text) with encode and decode")
+    ] = None,
+    softmax: Annotated[str | None, part("--softmax", "softmax(logits)")] = None,
+    train_step: Annotated[
+        str | None, part("--train-step", "train_step(model), which gives step(xb, yb)")
+    ] = None,
+    get_table: Annotated[
+        str | None, part("--get-table", "get_table(model), the (C, C) table")
+    ] = None,
+    set_table: Annotated[str | None, part("--set-table", "set_table(model, table)")] = None,
+    adapter: Annotated[
+        str,
+        typer.Option(
+            "--adapter",
+            help="What forward returns: pair, (logits, loss); logits alone; or output, an object "
+            "with .logits and .loss.",
+            rich_help_panel="Parts of the subject",
+        ),
+    ] = "pair",
+    define: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--define",
+            metavar="NAME=VALUE",
+            help="Supply a global that the subject's file lacks, say block_size=8; repeatable.",
+            rich_help_panel="Parts of the subject",
+        ),
+    ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="Which part of the contract: bigram, all of it.")
+    ] = "bigram",
+    clause: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--clause",
+            metavar="ID",
+            help="Only this clause, or concept such as loss, and what it needs; repeatable.",
+        ),
+    ] = None,
+    waive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--waive",
+            metavar="ID=REASON",
+            help="Expect this clause to fail, and say why; if it does not, that is an error. "
+            "Repeatable.",
+        ),
+    ] = None,
+    level: Annotated[
+        Counting,
+        typer.Option("--level", help="must: a should that fails does not change the exit code."),
+    ] = Counting.SHOULD,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", min=0, max=2**63 - 1, help="The same seed, the same verdicts."),
+    ] = 0,
+    examples: Annotated[
+        int, typer.Option("--examples", min=1, max=10**6, help="Cases drawn for each clause.")
+    ] = 20,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds that one clause may take.")
+    ] = 60.0,
+    memory: Annotated[
+        int, typer.Option("--memory", min=64, help="MiB that the subject may take.")
+    ] = 4096,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="CASE",
+            help="Try one case again: a JSON file, or the JSON itself, as a failure prints it.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.")
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page, too.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every clause, with its time.")
+    ] = False,
+) -> None:
+    """Hold a model against every clause of the contract, and say which it does not keep.
+
+    The model's own code runs in a process of its own: whatever it does ends only the clause that
+    it is in. A script or notebook need not be changed: of its top level, only what the model
+    needs is run.
+
+    Exit codes: 0 it conforms; 1 a must or a should is not kept (a choice never counts); 2 wrong
+    usage, or a subject that cannot be loaded; 3 the kit could not finish; 130 interrupted.
+    """
+    for file in (junit, html):
+        if file is not None:
+            check_writable(file)
+    waivers = dict(parse_waiver(text) for text in waive or ())
+    console = OutputConsole(as_json=as_json, stops=True)
+    with console.status("loading torch") as status, Server() as server:
+        server.start()  # it loads torch at the same time
+        from reference.conformance import api, report as reports
+        from reference.conformance.isolation import run_isolated
+        from reference.conformance.runner import Plan, planned
+        from reference.conformance.targets import Target
+        from reference.conformance.verdicts import Report
+        from reference.spec.catalogue import VERSION
+        from reference.spec.clause import Level
+
+        api.check_profile(profile)
+        parts = {
+            "get_batch": get_batch,
+            "generate": generate,
+            "vocabulary": vocabulary,
+            "softmax": softmax,
+            "train_step": train_step,
+            "get_table": get_table,
+            "set_table": set_table,
+        }
+        subject = Target(
+            target=target,
+            parts={name: value for name, value in parts.items() if value is not None},
+            adapter=adapter,
+            define=tuple(define or ()),
+        )
+        saved = None if replay is None else read_replay(replay)
+        wanted = clause if saved is None else [api.read_saved(saved)[0].id]
+        plan = Plan(clauses=planned(wanted, waivers), seed=seed, examples=examples, waive=waivers)
+        if saved is not None:
+            plan = api.replaying(plan, saved)
+        results: list[Result] = []
+        ended = ""
+
+        def show(now: "Clause") -> None:
+            status.update(f"{now.id}, {len(results)} of {len(plan.clauses)} done")
+
+        judged = run_isolated(
+            subject, plan, timeout=timeout, memory=memory * MEBIBYTE, started=show, server=server
+        )
+        try:
+            results.extend(with_replay(result, subject, seed) for result in judged)
+        except KeyboardInterrupt:
+            ended = "interrupted"
+    report = Report(
+        subject=target or "the reference",
+        contract=VERSION,
+        profile=profile,
+        seed=seed,
+        planned=len(plan.clauses),
+        clauses=tuple(results),
+        notes=tuple(judged.notes),
+        ended=ended,
+    )
+    counting = Level(level.value)
+    write_files(report, counting, junit=junit, html=html)
+    if as_json:
+        print_json(**reports.to_json(report))
+    reports.print_report(console, report, level=counting, verbose=verbose)
+    if ended:
+        raise typer.Exit(INTERRUPTED)
+    if not report.complete:
+        raise typer.Exit(UNFINISHED)
+    if not report.conforms(level=counting):
+        raise typer.Exit(FAILED)
+
+
+def with_replay(result: "Result", subject: "Target", seed: int) -> "Result":
+    """Add the command that tries a failing case again."""
+    import json
+    import shlex
+    from dataclasses import replace
+
+    if result.case is None:
+        return result
+    case = json.dumps({"id": result.id, "case": result.case}, ensure_ascii=True)
+    words = ["bigram", "check", *subject.words(), "--replay", case]
+    if seed:
+        words += ["--seed", str(seed)]
+    return replace(result, replay=shlex.join(words))
+
+
+def read_replay(given: str) -> str:
+    """Give the JSON of a saved case, from the option itself or from the file that it names.
+
+    Raises: ReplayError where that cannot be read.
+    """
+    from reference.conformance.errors import ReplayError
+
+    if given.lstrip().startswith("{"):
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ReplayError(f"--replay {given}: {error}") from error
+
+
+def parse_waiver(text: str) -> tuple[str, str]:
+    """Split ID=REASON.
+
+    Raises: WaiveOptionError.
+    """
+    name, equals, reason = text.partition("=")
+    if not equals or not name.strip():
+        raise WaiveOptionError(f"--waive {text!r} must be ID=REASON, say loss.floor='our loss'")
+    return name.strip(), reason
+
+
+def check_writable(file: Path) -> None:
+    """Refuse a place where no file can be written, before the work and not after it.
+
+    Raises: OutputFileError.
+    """
+    if file.is_dir():
+        raise OutputFileError(f"{file} is a folder; a file name is needed")
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise OutputFileError(f"{folder} is no folder; {file.name} cannot be written there")
+    if not os.access(folder, os.W_OK):
+        raise OutputFileError(f"{folder} is not writable; {file.name} cannot be written there")
+
+
+def write_files(report: "Report", level: "Level", *, junit: Path | None, html: Path | None) -> None:
+    """Write what was asked for, each file whole or not at all."""
+    from reference.conformance.junit import to_junit
+    from reference.conformance.page import to_html
+    from reference.spec.catalogue import catalogue
+
+    if junit is not None:
+        write_whole(junit, to_junit(report, level=level))
+    if html is not None:
+        write_whole(html, to_html(report, catalogue(), level=level))
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write beside the file, then put it in its place.
+
+    Raises: OutputFileError.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=file.absolute().parent, prefix=f".{file.name}.", delete=False
+        ) as beside:
+            beside.write(text)
+        Path(beside.name).chmod(0o644)
+        Path(beside.name).replace(file)
+    except OSError as error:
+        raise OutputFileError(f"{file} cannot be written: {error}") from error
+
+
+def spec(
+    *,
+    wanted: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="A clause to show whole, or a concept such as loss to list."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the clauses of the contract, or show one whole.
+
+    A clause has a sentence, its formula, its place in the notes, what it needs, an example that
+    is run as it is shown, and the wrong implementations that it is known to catch.
+    """
+    console = OutputConsole(as_json=as_json, stops=True)
+    with console.status("loading torch"):
+        from reference.conformance import example
+        from reference.conformance.runner import check_id
+        from reference.conformance.showing import clause_as_json, print_clause, print_list
+        from reference.spec.catalogue import catalogue
+
+    every = catalogue()
+    chosen = [one for one in every if wanted is None or wanted in {one.id, one.concept}]
+    if wanted is not None and not chosen:
+        check_id(wanted, every)
+    if as_json:
+        shown = [clause_as_json(one, example.kills_of(one)) for one in chosen]
+        print_json(clauses=shown)
+    elif len(chosen) == 1 and chosen[0].id == wanted:
+        print_clause(console, chosen[0], example.example_of(chosen[0]), example.kills_of(chosen[0]))
+    else:
+        print_list(console, chosen)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put both commands on the app."""
+    app.command()(check)
+    app.command()(spec)

@@ -1,0 +1,121 @@
+"""pytest's plugin: with --bigram-subject, every clause is a test.
+
+It does nothing without its option, and loads neither torch nor the kit before then.
+"""
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from reference.conformance.verdicts import Result
+    from reference.spec.clause import Clause
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("bigram", "bigram-reference: hold a model against the contract")
+    group.addoption(
+        "--bigram-subject",
+        metavar="SUBJECT",
+        help="path/to/file.py:Name or package.module:Name of a model; adds a test per clause",
+    )
+    group.addoption("--bigram-adapter", default="pair", help="pair, logits or output")
+    group.addoption(
+        "--bigram-part",
+        action="append",
+        default=[],
+        metavar="PART=NAME",
+        help="another part of the subject, say get_batch=get_batch; repeatable",
+    )
+    group.addoption(
+        "--bigram-waive",
+        action="append",
+        default=[],
+        metavar="ID=REASON",
+        help="a clause that is expected to fail, and why; repeatable",
+    )
+    group.addoption("--bigram-seed", type=int, default=0, help="the same seed, the same verdicts")
+
+
+@pytest.hookimpl(tryfirst=True)  # so that -k chooses among the clauses too
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Add a test for each clause."""
+    if config.getoption("--bigram-subject") is None:
+        return
+    clauses: ClauseCollector = ClauseCollector.from_parent(session, name="bigram", nodeid="bigram")
+    items.extend(clauses.collect())
+
+
+class ClauseCollector(pytest.Collector):
+    """The clauses, and the run that judges them when the first is asked for."""
+
+    results: dict[str, "Result"]
+    running: Generator["Result"] | None = None
+
+    def collect(self) -> Iterator["ClauseItem"]:
+        """Give a test for each clause."""
+        from reference.errors import BigramError  # noqa: PLC0415  torch, only with the option
+
+        self.results = {}
+        try:
+            clauses = self._plan().clauses
+        except BigramError as error:
+            raise pytest.UsageError(str(error)) from error
+        for clause in clauses:
+            yield ClauseItem.from_parent(self, name=clause.id, clause=clause)
+
+    def _plan(self) -> Any:  # noqa: ANN401  a Plan, whose module loads torch
+        from reference.conformance.runner import Plan, planned  # noqa: PLC0415  as above
+
+        waive = dict(_pairs(self.config.getoption("--bigram-waive")))
+        seed = self.config.getoption("--bigram-seed")
+        return Plan(clauses=planned(None, waive), waive=waive, seed=seed)
+
+    def result(self, clause: "Clause") -> "Result":
+        """Run as far as to this clause."""
+        from reference.conformance.isolation import run_isolated  # noqa: PLC0415  as above
+        from reference.conformance.targets import Target  # noqa: PLC0415  as above
+
+        if self.running is None:
+            target = Target(
+                target=self.config.getoption("--bigram-subject"),
+                parts=dict(_pairs(self.config.getoption("--bigram-part"))),
+                adapter=self.config.getoption("--bigram-adapter"),
+            )
+            self.running = (result for result in run_isolated(target, self._plan()))
+            self.session.config.add_cleanup(self.running.close)  # ends the subject
+        while clause.id not in self.results:
+            result = next(self.running)
+            self.results[result.id] = result
+        return self.results[clause.id]
+
+
+class ClauseItem(pytest.Item):
+    """One clause."""
+
+    def __init__(self, *, clause: "Clause", **given: Any) -> None:  # noqa: ANN401  pytest's own
+        super().__init__(**given)
+        self.clause = clause
+
+    def runtest(self) -> None:
+        """Judge it."""
+        from reference.conformance.parametrize import tell_pytest  # noqa: PLC0415  as above
+
+        assert isinstance(self.parent, ClauseCollector)  # noqa: S101  who makes them
+        tell_pytest(self.parent.result(self.clause))
+
+    def reportinfo(self) -> tuple[str, None, str]:
+        """Say where it stands."""
+        return "bigram", None, self.name
+
+
+def _pairs(options: list[str]) -> Iterator[tuple[str, str]]:
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise pytest.UsageError(f"{option!r} must be of the form NAME=VALUE")
+        yield name, value

@@ -1,0 +1,267 @@
+"""`bigram check`, `bigram spec` and the pytest plugin, as a person uses them."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from reference import cli
+from reference.spec.catalogue import catalogue
+
+MODEL = """
+import torch
+import torch.nn as nn
+from torch.nn import functional as F
+
+block_size, batch_size = 8, 4
+text = open("input.txt").read()
+chars = sorted(set(text))
+vocab_size = len(chars)
+train_data = val_data = torch.tensor([chars.index(c) for c in text])
+
+def get_batch(split):
+    data = train_data if split == "train" else val_data
+    ix = torch.randint(len(data) - block_size - 1, (batch_size,))
+    x = torch.stack([data[i : i + block_size] for i in ix])
+    y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])
+    return x, y
+
+class Model(nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, idx, targets=None):
+        logits = self.token_embedding_table(idx)
+        if targets is None:
+            return logits, None
+        B, T, C = logits.shape
+        logits = logits.view(B * T, C)
+        return logits, F.cross_entropy(logits, targets.view(B * T))
+
+    def generate(self, idx, max_new_tokens):
+        for _ in range(max_new_tokens):
+            logits, loss = self(idx)
+            probs = F.softmax(logits[:, -1, :], dim=1)
+            idx = torch.cat((idx, torch.multinomial(probs, num_samples=1)), dim=1)
+        return idx
+
+def train_step(m):
+    optimizer = torch.optim.AdamW(m.parameters(), lr=1e-3)
+    def step(xb, yb):
+        logits, loss = m(xb, yb)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return step
+
+m = Model(vocab_size)
+step = train_step(m)
+for _ in range(10**9):
+    step(*get_batch("train"))
+print("trained")
+"""
+
+
+def run(*arguments: str) -> int:
+    """Run the command in this process, and give its exit code; the subject has its own."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "good.py").write_text(MODEL)
+    summed = MODEL.replace("targets.view(B * T))", 'targets.view(B * T), reduction="sum")')
+    (tmp_path / "summed.py").write_text(summed)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+class TestCheck:
+    def test_a_script_that_would_train_for_ever_is_checked_as_it_stands(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        parts = ("--get-batch", "get_batch", "--train-step", "train_step")
+        assert run("check", "good.py:Model", *parts, "--examples", "3") == 0
+        said = capsys.readouterr().out
+        assert ": conforms" in said
+        assert f"{len(catalogue())} planned" in said
+        assert "the validation text" in said  # batch.split.unknown
+        assert "trained" not in said
+
+    def test_a_broken_clause_is_named_with_its_cause_case_and_replay(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("check", "summed.py:Model", "--clause", "loss", "--examples", "3") == 1
+        said = capsys.readouterr().out
+        assert "✗ loss.mean-cross-entropy" in said
+        assert "the mean is asked for" in said
+        assert "idx = torch.tensor([[" in said
+        (replay,) = (line for line in said.splitlines() if line.startswith("replay: "))
+        words = shlex.split(replay.removeprefix("replay: "))
+        assert words[:2] == ["bigram", "check"]
+        assert run(*words[1:]) == 1
+        again = capsys.readouterr().out
+        assert "1 planned, 1 ran" in again
+        (expected,) = (line for line in said.splitlines() if line.startswith("expected:"))
+        assert expected in again
+        words[2] = "good.py:Model"
+        assert run(*words[1:]) == 0
+
+    def test_the_reports_are_written(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        files = ("--json", "--junit", "r.xml", "--html", "r.html")
+        clauses = ("--clause", "loss.uniform", "--examples", "3")
+        assert run("check", "summed.py:Model", *clauses, *files) == 1
+        report = json.loads(capsys.readouterr().out)
+        assert report["subject"] == "summed.py:Model"
+        assert report["complete"]
+        failed = {one["id"]: one for one in report["clauses"] if one["verdict"] == "FAIL"}
+        assert list(failed) == ["loss.mean-cross-entropy"]
+        suite = ET.parse(folder / "r.xml").getroot()  # noqa: S314  our own
+        names = [
+            case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None
+        ]
+        assert names == ["loss.mean-cross-entropy"]
+        assert "loss.mean-cross-entropy" in (folder / "r.html").read_text(encoding="utf-8")
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "good.py",
+            "r.html",
+            "r.xml",
+            "summed.py",
+        ]
+        # A clause of the report, saved, can be replayed.
+        (folder / "case.json").write_text(json.dumps(failed["loss.mean-cross-entropy"]))
+        assert run("check", "summed.py:Model", "--replay", "case.json") == 1
+
+    def test_a_waiver_lets_it_conform_until_it_is_not_needed(self) -> None:
+        waive = ("--waive", "loss.mean-cross-entropy=we sum", "--clause", "loss.mean-cross-entropy")
+        assert run("check", "summed.py:Model", *waive, "--examples", "3") == 0
+        assert run("check", "good.py:Model", *waive, "--examples", "3") == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["good.py"], "good.py:Model"),
+            (["good.py:Modle"], "Model"),
+            (["nowhere.py:Model"], "nowhere.py"),
+            (["good.py:Model", "--clause", "loss.scaler"], "loss.scalar"),
+            (["good.py:Model", "--waive", "loss.scalar"], "ID=REASON"),
+            (["good.py:Model", "--waive", "loss.scalar="], "no reason"),
+            (["good.py:Model", "--adapter", "guess"], "logits"),
+            (["good.py:Model", "--profile", "trigram"], "bigram"),
+            (["good.py:Model", "--get-batch", "get_bach"], "get_batch"),
+            (["good.py:Model", "--define", "8"], "name=value"),
+            (["good.py:Model", "--replay", "no.json"], "no.json"),
+            (["good.py:Model", "--replay", "{}"], "case"),
+            (["good.py:Model", "--html", "no/such/r.html"], "no folder"),
+            (["good.py:Model", "--junit", "."], "a folder"),
+            (["good.py:Model", "--examples", "0"], "--examples"),
+        ],
+    )
+    def test_wrong_usage_is_2_and_says_what_is_right(
+        self, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("check", *arguments) == 2
+        said = capsys.readouterr()
+        assert says in said.err
+        assert "planned" not in said.out
+
+
+class TestSpec:
+    def test_it_lists_every_clause(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("spec") == 0
+        said = capsys.readouterr().out
+        for clause in catalogue():
+            assert f" {clause.id}\n" in said
+        assert f"{len(catalogue())} clauses" in said
+
+    def test_it_lists_a_concept(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("spec", "gradient") == 0
+        said = capsys.readouterr().out
+        assert "gradient.row-sum" in said
+        assert "loss.scalar" not in said
+
+    def test_it_shows_a_clause_whole(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("spec", "batch.shift") == 0
+        said = capsys.readouterr().out
+        for part in (
+            "Each target is the token that follows its input",
+            "y[b, t] = data[i_b + t + 1]",
+            "y = torch.stack([data[i + 1",
+            "where are targets sourced from?",
+            "batch.window",
+            "data = 1000 + 3 * torch.arange",
+            "wrong implementations",
+        ):
+            assert part in said
+
+    def test_an_unknown_clause_is_2_and_the_near_one_is_named(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("spec", "batch.shfit") == 2
+        assert "batch.shift" in capsys.readouterr().err
+
+    def test_it_is_there_for_machines(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("spec", "--json") == 0
+        clauses = json.loads(capsys.readouterr().out)["clauses"]
+        assert [one["id"] for one in clauses] == [clause.id for clause in catalogue()]
+        assert all(one["kills"] for one in clauses if one["level"] != "choice")
+
+
+def own_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}
+    return subprocess.run(  # noqa: S603  our own
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "-v", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestPlugin:
+    def test_each_clause_is_a_test(self, folder: Path) -> None:
+        ran = own_pytest(
+            folder, "--bigram-subject", "summed.py:Model", "-k", "loss.uniform or entropy"
+        )
+        assert ran.returncode == 1
+        assert "FAILED bigram::loss.mean-cross-entropy" in ran.stdout
+        assert "the mean is asked for" in ran.stdout
+        assert "BLOCKED: loss.mean-cross-entropy" in ran.stdout
+        assert "1 failed" in ran.stdout
+
+    def test_it_conforms_with_a_waiver(self, folder: Path) -> None:
+        waive = ("--bigram-waive", "loss.mean-cross-entropy=we sum")
+        subject = ("--bigram-subject", "summed.py:Model", "-k", "entropy")
+        ran = own_pytest(folder, *subject, *waive)
+        assert ran.returncode == 0
+        assert "1 xfailed" in ran.stdout
+
+    def test_without_its_option_it_does_nothing_and_loads_no_torch(self, folder: Path) -> None:
+        (folder / "test_quiet.py").write_text(
+            "import sys\n\ndef test_quiet():\n"
+            "    assert 'reference.conformance.plugin' in sys.modules\n"
+            "    assert not {'torch', 'hypothesis.strategies'} & set(sys.modules)\n"
+        )
+        ran = own_pytest(folder, "-p", "no:jaxtyping", "-p", "no:hypothesispytest")
+        assert ran.returncode == 0, ran.stdout
+        assert "1 passed" in ran.stdout
+
+    def test_bad_options_are_usage_errors(self, folder: Path) -> None:
+        ran = own_pytest(
+            folder, "--bigram-subject", "good.py:Model", "--bigram-waive", "loss.nope=x"
+        )
+        assert ran.returncode == 4
+        assert "loss.nope" in ran.stdout + ran.stderr
