@@ -52,6 +52,20 @@ def walkthrough(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Hold every wrong and every right implementation against the clauses: the kill matrix."""
+    install(session, "test")
+    session.run("python", "tests/mutants/matrix.py", *session.posargs)
+
+
+@nox.session
+def alarms(session: nox.Session) -> None:
+    """Run the statistical clauses on the reference with many seeds: none may raise an alarm."""
+    install(session, "test")
+    session.run("python", "tests/mutants/alarms.py", *(session.posargs or ["500"]))
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Change the reference and the oracle line by line: a test must fail, or a list say why not."""
     install(session, "mutation")

@@ -716,7 +716,13 @@ def test_a_script_exported_from_a_notebook_keeps_its_magics(write: Write) -> Non
 
 
 def test_a_notebooks_places_are_cells(tmp_path: Path) -> None:
-    cells = ["x = 1", "", "y = 2\nsize = missing", "def (", "def make(n): return size, helper"]
+    cells = [
+        "x = 1",
+        "!ls \\",
+        "y = 2\nsize = missing",
+        "def (",
+        "def make(n): return size, helper",
+    ]
     book = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
     path = tmp_path / "dev.ipynb"
     path.write_text(json.dumps(book), encoding="utf-8")
@@ -801,6 +807,19 @@ def test_what_wants_more_than_an_int_says_so_when_it_is_made(write: Write) -> No
     factory = factory_of(load(f"{write('def make(s): return (lambda: 1).x')}:make"))
     with pytest.raises(AttributeError, match="no attribute 'x'"):
         factory(5)
+
+
+def test_the_advice_fits_where_the_code_stands(tmp_path: Path) -> None:
+    book = {"cells": [{"cell_type": "code", "source": "def make(config): pass"}]}
+    (tmp_path / "dev.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    with pytest.raises(FactoryError, match=r"as the last cell of .*dev\.ipynb"):
+        factory_of(load(f"{tmp_path / 'dev.ipynb'}:make"))
+    source = "class ModelConfig: pass\ndef build(config): pass\n"
+    Path("my_settings.py").write_text(source, encoding="utf-8")
+    with pytest.raises(FactoryError) as caught:
+        factory_of(load("my_settings:build"))
+    assert "config = ModelConfig(vocab_size=vocab_size)" in str(caught.value)
+    assert str(caught.value).endswith("bigram check my_settings:make")
 
 
 def test_the_advice_can_be_followed(write: Write) -> None:

@@ -1,0 +1,65 @@
+"""How often the clauses that judge by chance turn down the reference, which is right.
+
+`python tests/mutants/alarms.py 500` tries every case of each of them with 500 seeds. Each says of
+itself that this happens at most once in 1e9 runs, so that a single alarm is a fault of the check.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import torch
+
+from reference.conformance.own import reference_subject
+from reference.conformance.runner import Failure, isolated_streams, try_case
+from reference.conformance.strategies import CASES
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import Clause
+
+AT_ONCE = 25
+"""Seeds between two lines of progress."""
+
+
+def by_chance() -> list[Clause]:
+    """Give the clauses whose verdict rests on chance."""
+    return [clause for clause in catalogue() if "Alarm" in clause.remarks]
+
+
+def alarms(seed: int) -> list[str]:
+    """Try every case of each with one seed; say which of them raise an alarm."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    subject = reference_subject()
+    raised = []
+    for clause in by_chance():
+        for case in CASES[clause.case].corners:
+            with isolated_streams():
+                answer = try_case(clause, subject, case, seed)
+            if isinstance(answer, Failure):
+                raised.append(f"{clause.id}, seed {seed}: {answer.expected}, saw {answer.seen}")
+    return raised
+
+
+def main() -> int:
+    """Try the seeds from 1 to the number that is given; give the exit code."""
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    names = ", ".join(clause.id for clause in by_chance())
+    print(f"{seeds} seeds for {names}", flush=True)
+    begin, failed = time.perf_counter(), 0
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+        answers: Iterator[list[str]] = pool.map(alarms, range(1, seeds + 1))
+        for number, raised in enumerate(answers, start=1):
+            for line in raised:
+                print("!", line, flush=True)
+            failed += bool(raised)
+            if number % AT_ONCE == 0:
+                print(f"{number} seeds in {time.perf_counter() - begin:.0f} s", flush=True)
+    print(f"{seeds - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

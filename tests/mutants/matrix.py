@@ -1,0 +1,151 @@
+"""The kill matrix: every specimen against every clause, and what must hold of it.
+
+`python tests/mutants/matrix.py` runs it; with `--write` it also writes what each clause kills to
+`reference/spec/kills.json`, which `bigram spec ID` shows. With words, only the specimens whose
+clause or name holds one of them are run and shown in full, and nothing is enforced.
+"""
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import torch  # noqa: E402  after the path
+from zoo import Specimen, specimens  # noqa: E402
+
+from reference.conformance.runner import Plan, planned, run  # noqa: E402
+from reference.conformance.verdicts import Verdict  # noqa: E402
+from reference.spec.catalogue import catalogue  # noqa: E402
+from reference.spec.clause import Level  # noqa: E402
+
+EXAMPLES = 4
+"""Fewer than a person's run has: most specimens show at a corner."""
+KILLS = HERE.parents[1] / "reference/spec/kills.json"
+MOST_TOLD = 3
+"""Clauses that one planted mistake may break."""
+
+Row = dict[str, tuple[str, str, str, str]]
+"""For each clause: verdict, cause, expected, seen."""
+
+
+def judge(number: int) -> tuple[int, Row, float]:
+    """Run one specimen."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    specimen = specimens()[number]
+    begin = time.perf_counter()
+    plan = Plan(clauses=planned(specimen.concepts, None), examples=EXAMPLES)
+    row = {
+        result.id: (result.verdict.value, result.cause, result.expected, result.seen)
+        for result in run(specimen.make(), plan)
+    }
+    return number, row, time.perf_counter() - begin
+
+
+def failures(row: Row) -> list[str]:
+    """Give the clauses that a specimen breaks."""
+    broken = {Verdict.FAIL, Verdict.CRASH, Verdict.TIMEOUT}
+    return [name for name, (verdict, *_rest) in row.items() if verdict in broken]
+
+
+def complaints(zoo: list[Specimen], rows: list[Row]) -> list[str]:
+    """Say what does not hold of the specimens, and of the clauses."""
+    names = [specimen.name for specimen in zoo]
+    said = [f"{name!r} is there twice" for name in {n for n in names if names.count(n) > 1}]
+    for specimen, row in zip(zoo, rows, strict=True):
+        said += told(specimen, row)
+    alone: dict[str, list[str]] = defaultdict(list)
+    behaviours: dict[str, set[str]] = defaultdict(set)
+    for specimen, row in zip(zoo, rows, strict=True):
+        broken = failures(row)
+        if len(broken) == 1:
+            alone[broken[0]].append(specimen.name)
+        for name, (verdict, _cause, _expected, seen) in row.items():
+            if verdict == Verdict.PASS:
+                behaviours[name].add(seen)
+    for clause in catalogue():
+        if clause.level is not Level.CHOICE and not alone[clause.id]:
+            said.append(f"{clause.id} kills nothing alone")
+        if clause.level is Level.CHOICE and len(behaviours[clause.id]) < 2:
+            said.append(f"the choice {clause.id} sees only {behaviours[clause.id]}")
+    return said
+
+
+def told(specimen: Specimen, row: Row) -> list[str]:
+    """Say what does not hold of one specimen."""
+    said = []
+    broken = failures(row)
+    faults = [name for name, answer in row.items() if answer[0] == Verdict.KIT_ERROR]
+    if faults:
+        said.append(f"{specimen.name!r}: the kit itself fails at {faults}: {row[faults[0]][1]}")
+    if not specimen.breaks and broken:
+        said.append(f"the right {specimen.name!r} is flagged by {broken}: {row[broken[0]]}")
+    if specimen.breaks and specimen.breaks not in broken:
+        said.append(f"{specimen.name!r} survives {specimen.breaks}; broken: {broken}")
+    if len(broken) > MOST_TOLD:
+        said.append(f"{specimen.name!r} is told {len(broken)} clauses: {broken}")
+    return said
+
+
+def killed(zoo: list[Specimen], rows: list[Row]) -> dict[str, list[str]]:
+    """List for each clause the wrong implementations that it kills."""
+    kills = {
+        clause.id: sorted(
+            specimen.name
+            for specimen, row in zip(zoo, rows, strict=True)
+            if clause.id in failures(row)
+        )
+        for clause in catalogue()
+        if clause.level is not Level.CHOICE
+    }
+    return dict(sorted(kills.items()))
+
+
+def main() -> int:
+    """Run the matrix; give the exit code."""
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    zoo = specimens()
+    numbers = [
+        number
+        for number, specimen in enumerate(zoo)
+        if not words or any(word in f"{specimen.breaks} {specimen.name}" for word in words)
+    ]
+    begin = time.perf_counter()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    pool = ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn"))
+    rows: dict[int, Row] = {}
+    with pool:
+        for number, row, seconds in pool.map(judge, numbers):
+            rows[number] = row
+            mark = "right" if not zoo[number].breaks else "wrong"
+            print(f"{seconds:5.1f} s {mark} {zoo[number].name}: {failures(row) or 'conforms'}")
+            for name in failures(row) if words else ():
+                print(f"        {name}: {row[name][1]}\n        {row[name][2]} | {row[name][3]}")
+    wrong = sum(bool(zoo[number].breaks) for number in numbers)
+    took = time.perf_counter() - begin
+    print(f"{wrong} wrong and {len(numbers) - wrong} right ones in {took:.0f} s")
+    if words:
+        return 0
+    ordered = [rows[number] for number in range(len(zoo))]
+    said = complaints(zoo, ordered)
+    written = json.dumps(killed(zoo, ordered), indent=1, ensure_ascii=False) + "\n"
+    if "--write" in sys.argv:
+        KILLS.write_text(written, encoding="utf-8")
+    elif not KILLS.exists() or KILLS.read_text(encoding="utf-8") != written:
+        said.append("reference/spec/kills.json is not what this run saw; write it with --write")
+    for line in said:
+        print("!", line)
+    print(f"{len(numbers) - len(said)} passed, {len(said)} failed")
+    return 1 if said else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
