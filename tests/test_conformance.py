@@ -1,6 +1,7 @@
 """The kit itself: verdicts, order, waivers, replay, and what it leaves behind."""
 
 import json
+import os
 import random
 from collections.abc import Callable
 
@@ -183,7 +184,11 @@ def test_a_model_that_cannot_be_made_fails_once() -> None:
 
 def test_what_forward_returns_is_adapted_by_name_only() -> None:
     class Bare(Notes):
-        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        def forward(  # type: ignore[override]
+            self,
+            idx: Tensor,
+            targets: Tensor | None = None,  # noqa: ARG002  as in the notes
+        ) -> Tensor:
             return super().forward(idx)[0]
 
         def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
@@ -200,7 +205,9 @@ def test_what_forward_returns_is_adapted_by_name_only() -> None:
     assert verdicts(report)["loss.scalar"] is Verdict.SKIP
     assert verdicts(report)["generate.law"] is Verdict.PASS
     swapped = check(
-        Notes, clauses=["forward.returns"], adapter=lambda answer: answer[::-1]  # type: ignore[index]
+        Notes,
+        clauses=["forward.returns"],
+        adapter=lambda answer: answer[::-1],  # type: ignore[index]
     )
     assert verdicts(swapped)["forward.returns"] is Verdict.FAIL
 
@@ -327,7 +334,7 @@ def test_a_check_leaves_the_callers_randomness_and_torch_as_they_were() -> None:
     def state() -> tuple[object, ...]:
         return (
             torch.get_rng_state().tolist(),
-            np.random.get_state()[1].tolist(),  # type: ignore[index]
+            np.random.get_state()[1].tolist(),  # type: ignore[index]  # noqa: NPY002  the shared one
             random.getstate(),
             torch.get_default_dtype(),
             torch.is_grad_enabled(),
@@ -355,14 +362,36 @@ def test_a_model_that_fails_now_and_then_is_told_so() -> None:
     assert "not every time" in failure.cause
 
 
+def divides_by_zero() -> object:
+    return 1 / 0
+
+
+def exits() -> object:
+    raise SystemExit(3)
+
+
+def runs_out() -> object:
+    raise MemoryError
+
+
+def forks() -> object:
+    return os.fork()
+
+
+def forks_and_ends_the_second() -> object:
+    if not os.fork():
+        os._exit(0)
+    return 5
+
+
 @pytest.mark.parametrize(
     ("action", "error", "says"),
     [
-        (lambda: 1 / 0, SubjectError, "raised ZeroDivisionError"),
-        (lambda: exec("raise SystemExit(3)"), SubjectCrash, r"sys\.exit\(3\)"),
-        (lambda: exec("raise MemoryError"), SubjectCrash, "memory"),
+        (divides_by_zero, SubjectError, "raised ZeroDivisionError"),
+        (exits, SubjectCrash, r"sys\.exit\(3\)"),
+        (runs_out, SubjectCrash, "memory"),
         (lambda: torch.empty(2**50), SubjectCrash, "memory"),
-        (lambda: exec("import os; os.fork()"), SubjectCrash, "two processes"),
+        (forks, SubjectCrash, "two processes"),
     ],
 )
 def test_only_two_exceptions_come_out_of_a_subject(
@@ -373,7 +402,7 @@ def test_only_two_exceptions_come_out_of_a_subject(
 
 
 def test_a_fork_whose_second_process_ends_by_itself_is_nobodys_business() -> None:
-    assert guarded("it", lambda: exec("import os\nif not os.fork(): os._exit(0)") or 5) == 5
+    assert guarded("it", forks_and_ends_the_second) == 5
 
 
 class TestOwnSuite:

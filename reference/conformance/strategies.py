@@ -268,7 +268,8 @@ CASES: dict[type[c.Case], Cases] = {
     c.LawCase: Cases(
         corners=(
             c.LawCase(C=3, table=1, draws=2**13),
-            c.LawCase(C=65, table=0, draws=2**18),
+            c.LawCase(C=65, table=0, draws=2**15),
+            c.LawCase(C=17, table=0, draws=2**19),
         ),
     ),
     c.JointLawCase: Cases(corners=(c.JointLawCase(C=3, table=1, draws=2**14),)),

@@ -225,11 +225,11 @@ def law(subject: Subject, case: LawCase) -> None:
 
     Formula: P(next = j | last = i) = softmax(table[i])[j].
 
-    Alarm: at most 1e-9 a run, by Agrawal's bound: a third of it shared among the rows of each of
-    two tables, a third for all rows of one together.
+    Alarm: at most 1e-9 a run, by Agrawal's bound: a fifth of it shared among the rows of each of
+    three tables, a fifth for all rows together of each of two.
 
-    Power: a temperature of 0.99, the least likely token left out, and one row of 65 drawn from
-    another are noticed: half of each row's probability is on one token.
+    Power: a temperature of 0.99, the least likely token left out, only the 50 likeliest of 65, and
+    one row drawn from another are noticed: half of each row's probability is on one token.
     """
     C = case.C
     model = _sharp(subject, case)
@@ -246,7 +246,7 @@ def law(subject: Subject, case: LawCase) -> None:
         expect_law(
             counts[i],
             P[i],
-            alarm=ALARM / 3 / C,
+            alarm=ALARM / 5 / C,
             what=f"tokens drawn after token {i}",
             cause=cause,
         )
@@ -255,7 +255,7 @@ def law(subject: Subject, case: LawCase) -> None:
         expect_law(
             np.array([top, counts.sum() - top]),
             np.array([P[0, 1], 1 - P[0, 1]]),
-            alarm=ALARM / 3,
+            alarm=ALARM / 5,
             what="draws of the likeliest token (value 0), over all rows",
             cause="likely tokens are drawn too often or too seldom: a temperature other than 1, "
             "or some tokens are left out",
