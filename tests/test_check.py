@@ -201,7 +201,7 @@ class TestSpec:
             "y = torch.stack([data[i + 1",
             "where are targets sourced from?",
             "batch.window",
-            "data = 1000 + 3 * torch.arange",
+            "block_size, batch_size = ",
             "wrong implementations",
         ):
             assert part in said
