@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from reference.spec.expect import (
     Broken,
     expect_close,
     expect_equal,
+    expect_independent,
     expect_law,
     expect_refused,
     shown,
@@ -265,6 +267,20 @@ class TestExpectations:
             expect_law(np.array([620, 380]), fair, alarm=1e-9, what="it", cause="")
         with pytest.raises(Broken, match="not by chance"):
             expect_law(np.array([5, 5]), np.array([1.0, 0.0]), alarm=1e-9, what="it", cause="")
+
+    @pytest.mark.parametrize("shared", range(30, 71))
+    def test_two_coins_are_independent_as_fishers_exact_test_has_it(self, shared: int) -> None:
+        a = torch.tensor([1] * 100 + [0] * 100)
+        b = torch.tensor([1] * shared + [0] * 100 + [1] * (100 - shared))
+        table = np.array([[shared, 100 - shared], [100 - shared, shared]])
+        tails = (
+            float(scipy.stats.fisher_exact(table, alternative=side).pvalue)
+            for side in ("less", "greater")
+        )
+        chance = 2 * min(tails)
+        expect_independent(a, b, alarm=chance * 0.999, what="it", cause="")
+        with pytest.raises(Broken):
+            expect_independent(a, b, alarm=chance * 1.001, what="it", cause="")
 
     def test_great_tensors_are_shown_by_shape(self) -> None:
         assert shown(torch.zeros(100)) == "float32 of shape (100,)"
