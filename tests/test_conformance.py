@@ -4,6 +4,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from reference.conformance.guard import guarded
 from reference.conformance.own import reference_subject
 from reference.conformance.parametrize import ClauseTest
 from reference.conformance.runner import Plan, planned, run
+from reference.conformance.targets import Target, open_target
 from reference.conformance.verdicts import Report, Result
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
@@ -451,3 +453,41 @@ def test_free_functions_can_stand_beside_the_model() -> None:
     subject = subject_of(Silent, generate=generate)
     results = list(run(subject, Plan(clauses=planned(["generate.prefix"], None), examples=5)))
     assert {result.verdict for result in results} == {Verdict.PASS}
+
+
+LECTURES = {
+    "argparse_script.py:BigramLanguageModel": [],
+    "bare_logits.py:Bigram": ["forward.returns"],
+    "config_object.py:make": ["forward.logits.flattened"],
+    "cuda_in_forward.py:BigramLanguageModel": ["forward.returns"],
+    "default_from_text.py:BigramLanguageModel": [],
+    "from_sibling.py:BigramLanguageModel": [],
+    "greedy.py:BigramLanguageModel": ["generate.law"],
+    "hyperparameters.py:Bigram": [],
+    "magics.ipynb:BigramLanguageModel": [],
+    "missing_sibling.py:BigramLanguageModel": [],
+    "no_argument.py:BigramLM": [],
+    "only_new_tokens.py:BigramLanguageModel": ["generate.shape"],
+    "other_name.py:NextToken": [],
+    "parameter_table.py:Bigram": ["index.range"],
+    "plain.py:BigramLanguageModel": [],
+    "targets_required.py:Bigram": ["forward.returns"],
+    "text_in_text_out.py:BigramLanguageModel": [],
+    "trained_in_a_function.py:BigramLanguageModel": [],
+    "unflattened.py:BigramLanguageModel": ["forward.logits.flattened"],
+    "version_3.ipynb:Bigram": ["forward.logits.flattened"],
+    "yields.py:StreamingBigram": ["generate.shape"],
+}
+
+
+@pytest.mark.parametrize("name", LECTURES)
+def test_a_lectures_file_as_it_stands_is_told_what_it_breaks_and_no_more(name: str) -> None:
+    if "cuda" in name and torch.cuda.is_available():
+        pytest.skip("with a CUDA device this model works, on that device")
+    subject, _notes = open_target(Target(target=f"{Path(__file__).parent}/lecture/{name}"))
+    results = run(subject, Plan(clauses=planned(None, None), examples=3))
+    broken = [result.id for result in results if result.verdict not in FINE]
+    assert broken == LECTURES[name]
+
+
+FINE = {Verdict.PASS, Verdict.SKIP, Verdict.BLOCKED}

@@ -68,7 +68,7 @@ def in_range(subject: Subject, case: BadTokenCase) -> None:
     expect_refused(
         lambda: model(bad),
         what=f"token {case.token} in idx, with {case.C} tokens in the vocabulary",
-        cause=_stands_for(subject, token=-1 if case.token < 0 else 5),
+        cause=lambda: _stands_for(subject, token=-1 if case.token < 0 else 5),
     )
     model(case.tensor())
 

@@ -488,7 +488,7 @@ def targets_range(subject: Subject, case: BadTokenCase) -> None:
     expect_refused(
         lambda: model(case.tensor(), bad),
         what=f"target {case.token}, with {case.C} tokens in the vocabulary",
-        cause=_stands_for(subject, target=-1 if case.token < 0 else 5),
+        cause=lambda: _stands_for(subject, target=-1 if case.token < 0 else 5),
     )
     model(case.tensor(), case.target_tensor())
 
