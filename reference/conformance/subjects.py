@@ -176,20 +176,20 @@ class Words:
         raw = self.raw
         if hasattr(raw, "__len__"):
             return guarded("len(vocabulary)", lambda: len(raw))
-        return guarded("vocab_size", lambda: int(raw.vocab_size))  # type: ignore[attr-defined]
+        return guarded("vocab_size", lambda: int(raw.vocab_size))  # type: ignore[attr-defined]  # theirs
 
     def encode(self, text: str) -> list[int]:
         """Give the ids, from a list or a tensor."""
         raw = self.raw
         return guarded(
             "encode",
-            lambda: [int(number) for number in raw.encode(text)],  # type: ignore[attr-defined]
+            lambda: [int(number) for number in raw.encode(text)],  # type: ignore[attr-defined]  # theirs
         )
 
     def decode(self, ids: Sequence[int]) -> str:
         """Give the text."""
         raw = self.raw
-        text = guarded("decode", lambda: raw.decode(list(ids)))  # type: ignore[attr-defined]
+        text = guarded("decode", lambda: raw.decode(list(ids)))  # type: ignore[attr-defined]  # theirs
         if not isinstance(text, str):
             raise SubjectError("decode", f"gave {_kind(text)}, and not text")
         return text
@@ -309,7 +309,7 @@ class TorchSubject:
         free = self.generating
         if free is not None:
             return lambda *given, **named: free(raw, *given, **named)
-        return cast("Callable[..., object]", raw.generate)  # type: ignore[attr-defined]
+        return cast("Callable[..., object]", raw.generate)  # type: ignore[attr-defined]  # theirs
 
     def get_batch(
         self,

@@ -214,7 +214,7 @@ def too_short(subject: Subject, case: BatchCase) -> None:
     for short in (case.block_size, 1):
         less = BatchCase(N=short, block_size=case.block_size, batch_size=case.batch_size)
         expect_refused(
-            lambda less=less: draw(subject, less),  # type: ignore[misc]
+            lambda less=less: draw(subject, less),  # type: ignore[misc]  # bound now
             what=f"windows of {case.block_size} from {short} tokens",
             cause="a text that is too short gives a batch all the same",
         )

@@ -374,7 +374,7 @@ def _fits(value: object, hint: object) -> bool:
     inner = getattr(hint, "__args__", ())
     if not inner:
         numbers = (int, float) if hint is float else hint
-        return isinstance(value, numbers) and not isinstance(value, bool)  # type: ignore[arg-type]
+        return isinstance(value, numbers) and not isinstance(value, bool)  # type: ignore[arg-type]  # a type
     if not isinstance(value, tuple):
         return False
     if inner[-1] is Ellipsis:

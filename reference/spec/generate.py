@@ -682,7 +682,7 @@ def out_of_range(subject: Subject, case: PromptCase) -> None:
         bad = case.tensor()
         bad[0, -1] = token
         expect_refused(
-            lambda bad=bad: model.generate(bad, case.n),  # type: ignore[misc]
+            lambda bad=bad: model.generate(bad, case.n),  # type: ignore[misc]  # bound now
             what=f"a prompt that ends in token {token}, with {case.C} tokens in the vocabulary",
             cause=cause,
         )

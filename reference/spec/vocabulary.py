@@ -160,7 +160,7 @@ def unknown_id(subject: Subject, case: TextCase) -> None:
         (-1, "an id below 0 is counted from the end, as list[-1] is, or decoded some other way"),
     ):
         expect_refused(
-            lambda number=number: vocabulary.decode([number]),  # type: ignore[misc]
+            lambda number=number: vocabulary.decode([number]),  # type: ignore[misc]  # bound now
             what=f"decode([{number}]) with {C} characters",
             cause=cause,
         )
