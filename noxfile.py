@@ -18,7 +18,7 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     """Install the package with all extras, and the named dependency groups."""
     wanted = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
     if package:
-        wanted += ["-e", ".[plots]"]
+        wanted += ["-e", ".[plots,fast]"]
     session.install("-c", "constraints.txt", *wanted)
 
 

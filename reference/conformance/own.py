@@ -1,4 +1,4 @@
-"""The reference as a subject: what `bigram check` judges when it is given nothing else."""
+"""Our own code as subjects: the reference, and the engine, which is judged like anyone's."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reference import fast
 from reference.conformance.subjects import TorchSubject
 from reference.corpus import Corpus
 from reference.data import get_batch
+from reference.fast.training import Stepper
 from reference.model import BigramLanguageModel
 from reference.training import TrainConfig, train
 from reference.vocabulary import Vocabulary
@@ -65,3 +67,42 @@ def reference_subject() -> TorchSubject:
         probabilities=lambda logits: F.softmax(logits, dim=1),  # the notes' line
         train_step=train_step,
     )
+
+
+def engine_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object]:
+    """Take the engine's training steps one batch at a time, on windows of one token."""
+    stepper = Stepper(model, learning_rate=TrainConfig.learning_rate)
+
+    def step(xb: Tensor, yb: Tensor) -> object:
+        pairs = torch.stack((xb.flatten(), yb.flatten()), dim=1)  # (B*T, 2)
+        offsets = torch.arange(0, pairs.numel(), 2).unsqueeze(0)  # (1, B*T): each begins a pair
+        return stepper.take(stepper.prepared(pairs.flatten()), offsets, block_size=1)
+
+    return step
+
+
+def engine_subject() -> TorchSubject:
+    """Give the engine's batches, loss, gradient, training step and generate."""
+    return TorchSubject(
+        factory=fast.BigramLanguageModel, batch=fast.get_batch, train_step=engine_step
+    )
+
+
+def sampler_subject() -> TorchSubject:
+    """Give the reference's model, continued by the engine's sampler."""
+
+    def generate(
+        model: BigramLanguageModel,
+        idx: Tensor,
+        max_new_tokens: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        sampler = fast.Sampler(model.token_embedding_table.weight)
+        return sampler.generate(idx, max_new_tokens, generator=generator)
+
+    return TorchSubject(factory=BigramLanguageModel, generating=generate)
+
+
+OWN = {"reference": reference_subject, "fast": engine_subject, "sampler": sampler_subject}
+"""By what `bigram check --engine` calls them."""

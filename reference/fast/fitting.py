@@ -1,0 +1,156 @@
+"""The table with the least loss, by counting: what training only comes near to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from reference.checks import check_count, check_positive
+from reference.errors import DtypeError, NotATensorError, RankError, TokenRangeError, TooShortError
+from reference.fast.compiling import check_there
+from reference.fast.threads import in_parts, share
+from reference.shapes import Table
+
+Tokens: TypeAlias = Shaped[Tensor, "N"] | Shaped[np.ndarray, "N"]
+"""A stream of tokens: a tensor, an array, or a numpy.memmap of a file of any size."""
+
+DTYPES = ("int64", "uint16", "uint8")
+
+AT_ONCE = 2**26
+"""Tokens counted between two reports of progress: some hundredths of a second."""
+
+SMALL = 2**16
+"""Tokens that one thread counts before another would have started."""
+
+MOST = 10**6
+"""The greatest count that may be added to every pair."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact:
+    """The counted probabilities as they are: a pair that was not seen gets a logit of -inf.
+
+    Its loss on the counted text is the least of all tables, and its loss on a text with such a pair
+    is infinite. A row without counts gets zeros: every token as likely as another.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Additive:
+    """`k` added to the count of every pair (Lidstone; with k = 1, Laplace): none is impossible.
+
+    Raises: NotANumberError, OutOfRangeError where k is no number above 0.
+    """
+
+    k: float
+
+    def __post_init__(self) -> None:
+        check_positive("k", self.k, maximum=MOST)
+
+
+Smoothing: TypeAlias = Exact | Additive
+"""What becomes of pairs that the text does not have."""
+
+
+def fit(
+    tokens: Tokens,
+    vocab_size: int,
+    *,
+    smoothing: Smoothing,
+    progress: Callable[[int, int], None] | None = None,
+) -> Table:
+    """Give the table that training would end at without weight decay: log counts, normalised.
+
+    Shape: tokens (N,), int64, uint16 or uint8 -> (C, C), float32, logits that are log
+        probabilities.
+    Raises: what `count` raises.
+    Source: notes, [ TRAINING ] > loss.
+    """
+    counts = count(tokens, vocab_size, progress=progress).astype(np.float64)
+    if isinstance(smoothing, Additive):
+        counts += smoothing.k
+    totals = counts.sum(axis=1, keepdims=True)  # (C, 1)
+    with np.errstate(divide="ignore"):  # log 0 is -inf, as said
+        table = np.log(counts) - np.log(np.maximum(totals, 1e-300))
+    table[totals[:, 0] == 0] = 0.0
+    return torch.from_numpy(table.astype(np.float32))
+
+
+def count(
+    tokens: Tokens, vocab_size: int, *, progress: Callable[[int, int], None] | None = None
+) -> Int64[np.ndarray, "C C"]:
+    """Count every pair of neighbours in one pass; `progress` is told the tokens done, and in all.
+
+    A numpy.memmap is read piece by piece, so a file may be larger than memory.
+
+    Shape: tokens (N,), int64, uint16 or uint8 -> (C, C), summing to N - 1: row = current token.
+    Raises: TokenRangeError, which names the first token outside 0 to C - 1; TooShortError where
+        there is no pair; NotATensorError, DtypeError, RankError where tokens is something else;
+        NotAnIntegerError, OutOfRangeError for vocab_size; MissingExtraError without Numba.
+    """
+    check_there()
+    check_count("vocab_size", vocab_size, minimum=1)
+    stream = _stream(tokens)
+    N, C = len(stream), vocab_size
+    counts = np.zeros(C * C, np.int64)
+    for start in range(0, N - 1, AT_ONCE):
+        pairs = min(AT_ONCE, N - 1 - start)
+        counts += _count_piece(stream, C, start, pairs)
+        if progress is not None:
+            progress(start + pairs + 1, N)
+    return counts.reshape(C, C)
+
+
+def _count_piece(
+    stream: Shaped[np.ndarray, "N"], C: int, start: int, pairs: int
+) -> Int64[np.ndarray, "C*C"]:
+    """Count the pairs that begin at start and at the places after it.
+
+    Raises: TokenRangeError.
+    """
+    from reference.fast import kernels  # noqa: PLC0415  Numba is optional
+
+    most = max(1, min(torch.get_num_threads(), pairs // max(SMALL, C * C)))
+    counts = np.zeros((most, C * C), np.int64)  # for each thread its own
+    bad = np.full(most, -1)
+
+    def work(part: int, parts: int) -> None:
+        begin, end = share(pairs, part, parts)
+        bad[part] = kernels.count_pairs(stream, C, counts[part], start + begin, start + end)
+
+    in_parts(work, most=most)
+    if (bad >= 0).any():
+        place = bad[bad >= 0].min()
+        raise TokenRangeError(
+            f"tokens[{place}] is {stream[place]}; a token must lie in 0 to {C - 1} "
+            f"(vocab_size is {C})"
+        )
+    total: Int64[np.ndarray, "C*C"] = counts.sum(axis=0)
+    return total
+
+
+def _stream(tokens: Tokens) -> Shaped[np.ndarray, "N"]:
+    """Give the tokens as an array, without a copy.
+
+    Raises: NotATensorError, DtypeError, RankError, TooShortError.
+    """
+    if isinstance(tokens, Tensor):
+        tokens = tokens.detach().cpu().numpy()
+    if not isinstance(tokens, np.ndarray):
+        raise NotATensorError(
+            f"tokens is a {type(tokens).__name__}; it must be a torch.Tensor or a numpy.ndarray, "
+            "of shape (N,)"
+        )
+    if tokens.dtype.name not in DTYPES:
+        raise DtypeError(f"tokens has dtype {tokens.dtype}; it must be one of {', '.join(DTYPES)}")
+    if tokens.ndim != 1:
+        raise RankError(
+            f"tokens has {tokens.ndim} dimensions, shape {tokens.shape}; it must have 1, (N,)"
+        )
+    if len(tokens) < 2:  # noqa: PLR2004  of which a pair is made
+        raise TooShortError(f"tokens holds {len(tokens)} tokens; a pair needs 2")
+    return tokens.view(np.ndarray)  # a memmap's own slices cost more

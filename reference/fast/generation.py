@@ -1,0 +1,86 @@
+"""The reference's generate, token for token, at a cost per token that does not grow with T."""
+
+from functools import cache
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+from reference.checks import check_count, check_layout, check_tokens
+from reference.shapes import Ids, Table
+
+
+@torch.no_grad()
+def generate(
+    table: Table,
+    idx: Ids,
+    max_new_tokens: int,
+    *,
+    generator: torch.Generator | None = None,
+    validate: bool = True,
+) -> Int64[Tensor, "B T+{max_new_tokens}"]:
+    """Continue each sequence, with the tokens that the reference draws from the same generator.
+
+    Only the last token is looked up, in a table of probabilities, and nothing grows but the result.
+    To keep to the reference's stream each token still takes C random numbers per row; the `Sampler`
+    takes half of one.
+
+    Shape: table (C, C), idx (B, T) -> (B, T + max_new_tokens), int64.
+    Raises: what the reference's generate raises.
+    Source: notes, generate > for _ in range(max_new_tokens) > (B, T+1) > return.
+    """
+    check_count("max_new_tokens", max_new_tokens, minimum=0)
+    check_layout("idx", idx, shape="(B, T)")
+    C = table.shape[0]
+    if validate:
+        check_tokens("idx", idx, vocab_size=C)
+    B, T = idx.shape
+    # From here on time comes first, so that each step writes one run of memory.
+    out = idx.new_empty((T + max_new_tokens, B, 1))
+    out[:T] = idx.t().unsqueeze(-1)
+    draw = _race if multinomial_is_a_race(table.device.type) else _multinomial
+    # Every row's probabilities once, unless there are fewer tokens to come than rows.
+    law = F.softmax(table, dim=1) if B * max_new_tokens >= C else None  # (C, C)
+    for here, following in zip(out[T - 1 :], out[T:], strict=False):  # (B, 1), (B, 1)
+        last = here.view(B)
+        probs = (
+            F.softmax(table[last], dim=1) if law is None else law.index_select(0, last)
+        )  # (B, C)
+        draw(probs, generator, following)
+    return out.view(T + max_new_tokens, B).t().contiguous()  # (B, T + max_new_tokens)
+
+
+def _multinomial(
+    probs: Float[Tensor, "B C"], generator: torch.Generator | None, out: Int64[Tensor, "B 1"]
+) -> None:
+    torch.multinomial(probs, num_samples=1, generator=generator, out=out)
+
+
+def _race(
+    probs: Float[Tensor, "B C"], generator: torch.Generator | None, out: Int64[Tensor, "B 1"]
+) -> None:
+    """Draw as torch.multinomial does, without its checks of probabilities known to be some.
+
+    Each token waits for an exponential time, the shorter the more probable; the first one wins.
+    """
+    waits = torch.empty_like(probs).exponential_(1, generator=generator)  # (B, C)
+    torch.argmax(probs.div_(waits), dim=1, keepdim=True, out=out)
+
+
+@cache
+def multinomial_is_a_race(device: str) -> bool:
+    """Ask the torch that is installed whether `_race` is what its multinomial does.
+
+    It has been in every release that this package accepts; a later one might draw otherwise.
+    """
+    probs = F.softmax(torch.linspace(-2, 2, 3 * 65, device=device).view(3, 65), dim=1)  # (3, 65)
+    found = []
+    for draw in (_race, _multinomial):
+        generator = torch.Generator(device).manual_seed(1337)
+        tokens = torch.empty((20, 3, 1), dtype=torch.int64, device=device)
+        for out in tokens:
+            draw(probs.clone(), generator, out)
+        found.append((tokens, generator.get_state()))
+    (raced, state), (drawn, other) = found
+    return torch.equal(raced, drawn) and torch.equal(state, other)

@@ -1,0 +1,191 @@
+"""The notes' training loop, many steps at a time."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, Shaped
+from torch import Tensor
+
+from reference.checks import check_count, check_tokens
+from reference.corpus import Corpus
+from reference.errors import DtypeError, NonFiniteLossError
+from reference.fast import cuda
+from reference.fast.compiling import check_there
+from reference.fast.threads import in_parts
+from reference.model import BigramLanguageModel
+from reference.shapes import TokenStream
+from reference.training import TrainConfig
+
+PAIRS = 2**22
+"""Pairs, or cells of the losses, in one call of a kernel: what bounds its memory."""
+
+SPAN, SPAN_PAIRS = 128, 2**20
+"""Steps, and pairs, that are sorted by row at a time: about what the nearer caches hold."""
+
+LINE = 16
+"""Floats in a line of the cache."""
+
+
+class TrainBlock(NamedTuple):
+    """Steps that have been taken together.
+
+    Shape: losses (K,), those of the block's batches, each before its update, in nats per token.
+    Units: step counts from 1, and is that of the block's last batch.
+    """
+
+    step: int
+    losses: Float32[Tensor, "K"]
+
+
+def train(
+    model: BigramLanguageModel,
+    corpus: Corpus,
+    config: TrainConfig = TrainConfig(),  # noqa: B008  frozen
+    *,
+    generator: torch.Generator | None = None,
+    block: int = 1000,
+) -> Iterator[TrainBlock]:
+    """Train the model in place, and hand back each block of steps as it is taken.
+
+    The reference's `train`: the same batches for the same generator, and AdamW with the same
+    settings, so that the table differs by rounding only. Leaving the loop early leaves the model,
+    and the generator, as after the last block; so does an interruption in the midst of one.
+
+    Shape: batches (B, T) with B = batch_size and T = block_size, from the train split.
+    Raises: NonFiniteLossError at the first loss that is NaN or infinite, before the model is
+        changed by it, and where the last step left the table so; MissingExtraError where Numba, or
+        on CUDA Triton, is not installed; DtypeError where the table is not float32; what
+        `Corpus.check_length` and the reference's forward raise; OutOfRangeError for `block`.
+    Source: notes, loop > get_batch > zero_grad > backward > step.
+    """
+    check_count("block", block, minimum=1)
+    B, T = config.batch_size, config.block_size
+    corpus.check_length("train", T)
+    advice = f"train a new model with a learning_rate below {config.learning_rate}"
+    stepper = Stepper(model, learning_rate=config.learning_rate)
+    data = stepper.prepared(corpus.train)
+    last = len(corpus.train) - T - 1
+    stream = torch.default_generator if generator is None else generator
+    block = min(block, max(1, PAIRS // max(B * T, model.vocab_size)))
+    while stepper.taken < config.steps:
+        K = min(block, config.steps - stepper.taken)
+        before = stream.get_state()
+        try:
+            # K times B offsets are drawn as K batches would draw them, one after the other.
+            offsets = torch.randint(last, (K, B), generator=generator)
+            losses = stepper.take(data, offsets, block_size=T)
+        except BaseException:  # Ctrl-C too
+            stream.set_state(before)
+            raise
+        if len(losses) < K:
+            stream.set_state(before)
+            torch.randint(last, (len(losses) + 1, B), generator=generator)  # the bad one's too
+            raise NonFiniteLossError(
+                f"loss is {stepper.refused} at step {stepper.taken + 1} of {config.steps}; {advice}"
+            )
+        yield TrainBlock(stepper.taken, losses)
+    if not model.token_embedding_table.weight.isfinite().all():  # the last step's doing
+        raise NonFiniteLossError(f"the table is not finite after step {config.steps}; {advice}")
+
+
+class Stepper:
+    """AdamW's means for one model, and the steps that were taken."""
+
+    def __init__(self, model: BigramLanguageModel, *, learning_rate: float) -> None:
+        self.table = model.token_embedding_table.weight
+        if self.table.dtype != torch.float32:
+            raise DtypeError(
+                f"the table has dtype {self.table.dtype}; the engine trains torch.float32"
+            )
+        self.learning_rate = learning_rate
+        self.taken = 0
+        self.refused = 0.0
+        """The loss at which the last call stopped, if it did."""
+        C = len(self.table)
+        width = C if self.table.is_cuda else (C + LINE - 1) // LINE * LINE
+        self._state = torch.zeros((3, C, width), device=self.table.device)  # table, mean, square
+        if not self.table.is_cuda:
+            check_there()
+
+    def prepared(self, tokens: TokenStream) -> Tensor:
+        """Give the tokens as `take` wants them: on the table's device, and there in few bytes.
+
+        Shape: (N,) -> (N,), of another type.
+        Raises: TokenRangeError.
+        """
+        check_tokens("data", tokens, vocab_size=len(self.table))
+        if self.table.is_cuda:
+            return tokens.to(self.table.device).contiguous()
+        small = {1: torch.uint8, 2: torch.uint16}
+        return tokens.cpu().to(small.get((len(self.table) - 1).bit_length() + 7 >> 3, torch.int32))
+
+    def take(
+        self, data: Shaped[Tensor, "N"], offsets: Int64[Tensor, "K B"], *, block_size: int
+    ) -> Float32[Tensor, "k"]:
+        """Take a step for each batch of windows, up to the first whose loss is not finite.
+
+        Shape: offsets (K, B), of windows (T,) with T = block_size, -> losses (k,), k <= K.
+        """
+        losses, state = self._try(data, offsets, block_size)
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            k = int(bad[0])
+            self.refused = losses[k].item()
+            losses, offsets = losses[:k], offsets[:k]
+            if k:
+                _same, state = self._try(data, offsets, block_size)
+        if len(losses):
+            with torch.no_grad():
+                self.table.copy_(state[0, :, : len(self.table)])
+            self._state = state
+            self.taken += len(losses)
+        return losses
+
+    def _try(
+        self, data: Shaped[Tensor, "N"], offsets: Int64[Tensor, "K B"], block_size: int
+    ) -> tuple[Float32[Tensor, "K"], Float32[Tensor, "3 C W"]]:
+        """Take all steps on a copy, so that whatever happens meanwhile leaves nothing half done."""
+        state = self._state.clone()
+        C = len(self.table)
+        state[0, :, :C] = self.table.detach()
+        if self.table.is_cuda:
+            table, mean, square = state
+            losses = cuda.train_steps(
+                table,
+                mean,
+                square,
+                data,
+                offsets.to(data.device),
+                block_size=block_size,
+                first=self.taken,
+                learning_rate=self.learning_rate,
+            )
+            return losses.cpu(), state
+        from reference.fast import kernels  # noqa: PLC0415  Numba is optional
+
+        K, B = offsets.shape
+        table, mean, square = state.numpy()
+        span = max(1, min(SPAN, SPAN_PAIRS // (B * block_size)))
+        parts_of_loss = np.empty((C, K), np.float32)
+
+        def work(part: int, parts: int) -> None:
+            kernels.train_rows(
+                table,
+                mean,
+                square,
+                data.numpy(),
+                offsets.numpy(),
+                block_size,
+                self.taken,
+                self.learning_rate,
+                span,
+                part,
+                parts,
+                parts_of_loss,
+            )
+
+        in_parts(work, most=C)
+        mean = parts_of_loss.sum(axis=0, dtype=np.float64) / (B * block_size)
+        return torch.from_numpy(mean.astype(np.float32)), state
