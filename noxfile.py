@@ -4,6 +4,7 @@ Everything is installed with pip under constraints.txt, which pins what was test
 """
 
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -77,6 +78,10 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Time the reference, on the CPU and on CUDA where there is one."""
-    install(session, "test", "bench")
-    session.run("pytest", "benchmarks", "--benchmark-only", *session.posargs)
+    """Time the notes' lines, the reference, the engine and peers; write benchmarks/RESULTS.md."""
+    install(session, "bench")
+    found = str(Path(session.create_tmp()) / "benchmarks.json")
+    session.run(
+        "pytest", "benchmarks", "--benchmark-only", f"--benchmark-json={found}", *session.posargs
+    )
+    session.run("python", "benchmarks/report.py", found)

@@ -28,11 +28,26 @@ class WaiveOptionError(BigramError, ValueError):
     """A waiver is not of the form ID=REASON."""
 
 
+class Own(StrEnum):
+    """What of ours is checked, where nothing else is."""
+
+    REFERENCE = "reference"
+    FAST = "fast"
+    SAMPLER = "sampler"
+
+
 class Counting(StrEnum):
     """The levels that decide the exit code."""
 
     MUST = "must"
     SHOULD = "should"
+
+
+OURS = {
+    Own.REFERENCE: "the reference",
+    Own.FAST: "the fast engine",
+    Own.SAMPLER: "the fast engine's sampler",
+}
 
 
 def part(option: str, is_what: str) -> Any:  # noqa: ANN401  what typer gives
@@ -90,6 +105,10 @@ def check(
             rich_help_panel="Parts of the subject",
         ),
     ] = None,
+    engine: Annotated[
+        Own,
+        typer.Option("--engine", help="Without a subject: which of our own code to check."),
+    ] = Own.REFERENCE,
     profile: Annotated[
         str, typer.Option("--profile", help="Which part of the contract: bigram, all of it.")
     ] = "bigram",
@@ -160,6 +179,7 @@ def check(
     for file in (junit, html):
         if file is not None:
             check_writable(file)
+    check_one_subject(target, engine)
     waivers = dict(parse_waiver(text) for text in waive or ())
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
@@ -184,6 +204,7 @@ def check(
         }
         subject = Target(
             target=target,
+            engine=engine.value,
             parts={name: value for name, value in parts.items() if value is not None},
             adapter=adapter,
             define=tuple(define or ()),
@@ -207,7 +228,7 @@ def check(
         except KeyboardInterrupt:
             ended = "interrupted"
     report = Report(
-        subject=target or "the reference",
+        subject=target or OURS[engine],
         contract=VERSION,
         profile=profile,
         seed=seed,
@@ -227,6 +248,17 @@ def check(
         raise typer.Exit(UNFINISHED)
     if not report.conforms(level=counting):
         raise typer.Exit(FAILED)
+
+
+def check_one_subject(target: str | None, engine: Own) -> None:
+    """Refuse a subject of the user's together with one of ours.
+
+    Raises: typer.BadParameter.
+    """
+    if target is not None and engine is not Own.REFERENCE:
+        raise typer.BadParameter(
+            f"{engine} is ours, and {target} is given too; leave one out", param_hint="--engine"
+        )
 
 
 def with_replay(result: "Result", subject: "Target", seed: int) -> "Result":

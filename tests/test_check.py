@@ -265,3 +265,22 @@ class TestPlugin:
         )
         assert ran.returncode == 4
         assert "loss.nope" in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("engine", "lacks"), [("fast", "softmax"), ("sampler", "training")])
+def test_our_own_engine_is_checked_by_name(
+    engine: str, lacks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--engine", engine, "--clause", "generate.law", "--clause", lacks, "--json"]
+    assert run("check", *options) == 0
+    report = json.loads(capsys.readouterr().out)
+    verdicts = {one["id"]: one["verdict"] for one in report["clauses"]}
+    assert verdicts["generate.law"] == "PASS"
+    assert {said for name, said in verdicts.items() if name.startswith(lacks)} == {"SKIP"}
+
+
+def test_an_engine_of_ours_and_a_subject_are_one_too_many(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("check", str(folder / "good.py:Model"), "--engine", "fast") == 2
+    assert "leave one out" in " ".join(capsys.readouterr().err.split())

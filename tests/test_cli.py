@@ -1,15 +1,18 @@
 import functools
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from reference import __version__, cli, download, jobs, notes
 from reference.checkpoint import load_model
 from reference.corpus import Corpus
 from reference.curve import exact_loss
 from reference.errors import DownloadError, TwinError
+from reference.fast import compiling
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import bigram_counts
 from reference.training import TrainConfig, train
@@ -148,7 +151,7 @@ def test_a_model_continues_a_prompt(model: Path, capsys: pytest.CaptureFixture[s
     first = capsys.readouterr()
     assert first.out.startswith("the ")
     assert len(first.out) == 4 + 50 + 1
-    assert first.err == "seed 3\n"
+    assert re.fullmatch(r"seed 3, reference engine, [\d,]+ tokens per second\n", first.err)
     assert run(*options, "--seed", "3") == 0
     assert capsys.readouterr().out == first.out
     assert run(*options, "--seed", "3", "--json") == 0
@@ -168,7 +171,79 @@ def test_without_a_seed_the_continuation_is_another_and_can_be_repeated(
         assert run(*options, *seed) == 0
         told.append(json.loads(capsys.readouterr().out))
     assert told[0]["text"] != told[1]["text"]
-    assert told[0] == told[2]
+    assert told[0]["text"] == told[2]["text"]
+    assert told[0]["seed"] == told[2]["seed"]
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast", "sampler", "auto"])
+def test_each_engine_continues_a_prompt(
+    engine: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "SAMPLED", 100)
+    capsys.readouterr()
+    options = ["generate", "--model", str(model), "--tokens", "150", "--seed", "3"]
+    assert run(*options) == 0
+    plain = capsys.readouterr().out
+    assert run(*options, "--engine", engine, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["engine"] == ("fast" if engine == "auto" else engine)
+    assert told["tokens_per_second"] > 0
+    assert len(told["text"]) == 1 + 150
+    assert (told["text"] + "\n" == plain) is (engine != "sampler")
+
+
+def test_the_engine_trains_the_same_model(
+    tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told, tables = {}, {}
+    for engine in ("reference", "fast", "auto"):
+        out = tmp_path / engine
+        options = [
+            "--out",
+            str(out),
+            "--steps",
+            "700",
+            "--lr",
+            "0.01",
+            "--engine",
+            engine,
+            "--json",
+        ]
+        assert run("train", "--data", str(text), *options) == 0
+        told[engine] = json.loads(capsys.readouterr().out)
+        tables[engine] = load_model(out).model.token_embedding_table.weight
+    assert [one["engine"] for one in told.values()] == ["reference", "fast", "fast"]
+    assert told["fast"]["loss"] == pytest.approx(told["reference"]["loss"], abs=1e-5)
+    assert told["fast"]["tokens_per_second"] > 0
+    torch.testing.assert_close(tables["fast"], tables["reference"], rtol=1e-5, atol=1e-5)
+    assert not torch.equal(tables["fast"], tables["reference"])  # it was another that trained
+    assert torch.equal(tables["fast"], tables["auto"])
+
+
+def test_without_numba_auto_is_the_reference_and_fast_is_refused(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jobs, "find_spec", lambda _name: None)
+    monkeypatch.setattr(compiling, "find_spec", lambda _name: None)
+    options = ["train", "--data", str(text), "--out", str(tmp_path / "m"), "--steps", "3"]
+    assert run(*options, "--engine", "fast") == 2
+    assert "pip install 'bigram-reference[fast]'" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+    assert run(*options, "--engine", "auto", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == "reference"
+
+
+def test_the_engines_losses_make_the_same_curve(twin: Corpus) -> None:
+    config = TrainConfig(steps=1003, learning_rate=0.01)
+    points = []
+    for engine in ("reference", "fast"):
+        torch.manual_seed(1)
+        model = BigramLanguageModel(65)
+        console = Console(quiet=True)
+        curve, interrupted = jobs.watch_training(model, twin, config, 5, console, engine=engine)
+        assert not interrupted
+        points.append([number for point in curve.points for number in point])
+    assert points[1] == pytest.approx(points[0], abs=1e-4)
 
 
 def test_generating_in_pieces_is_generating(

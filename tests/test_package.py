@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -187,9 +188,15 @@ def test_public_docstrings_give_the_shapes_in_the_signature(
 
 def test_the_readmes_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    suite, package = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    exec(compile(package, "README.md", "exec"), {})  # noqa: S102  our own example
+    suite, package, engine = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(package, "README.md", "exec"), names)  # noqa: S102  our own example
     assert len(capsys.readouterr().out) == 1 + 100 + 1  # the start, the sample, the line's end
+    exec(compile(engine, "README.md", "exec"), names)  # noqa: S102  our own example
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        str(step) for step in range(1_000, 11_000, 1_000)
+    ]
+    assert names["tokens"].shape == (1024, 1001)
     theirs = {"MyModel": model.BigramLanguageModel, "my_get_batch": data.get_batch}
     exec(compile(suite, "README.md", "exec"), theirs)  # noqa: S102  our own example
     (mark,) = theirs["test_my_model"].pytestmark  # type: ignore[attr-defined]  # pytest's own

@@ -244,7 +244,7 @@ def test_visible_text_prints_and_loses_nothing(text: str) -> None:
 # The terminal
 
 
-def printed(made: Report, *, width: int = 80, colour: bool = False, **options: Any) -> str:  # noqa: ANN401  as print_report has them
+def printed(made: Report, *, width: int = 80, colour: bool = False, **options: Any) -> str:
     """Print a report, without colour where nothing else is said."""
     file = io.StringIO()
     system: Literal["standard"] | None = "standard" if colour else None

@@ -161,6 +161,7 @@ class Visit:
         return {
             "target": {
                 "target": run.target.target,
+                "engine": run.target.engine,
                 "parts": dict(run.target.parts),
                 "adapter": run.target.adapter,
                 "define": run.target.define,

@@ -8,7 +8,7 @@ from reference.conformance.api import subject_of
 from reference.conformance.forms import SET_BY_THE_KIT
 from reference.conformance.lecture import Loaded, factory_of, load, parse_definition
 from reference.conformance.load_errors import FactoryError
-from reference.conformance.own import reference_subject
+from reference.conformance.own import OWN
 from reference.conformance.subjects import PROBE, TorchSubject
 
 SIZE = "vocab_size"
@@ -19,7 +19,9 @@ class Target:
     """A model, and what else of it is to be found where."""
 
     target: str | None = None
-    """As in bigram.py:BigramLanguageModel; None is the reference itself."""
+    """As in bigram.py:BigramLanguageModel; None is our own code."""
+    engine: str = "reference"
+    """Which of our own, if it is that: reference, fast or sampler."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """Where get_batch, generate, vocabulary, softmax, train_step, get_table and set_table are: a
     name in the same file, or path/to/other.py:name."""
@@ -30,6 +32,8 @@ class Target:
     def words(self) -> list[str]:
         """Give the arguments of `bigram check` that say the same."""
         said = [] if self.target is None else [self.target]
+        if self.engine != "reference":
+            said += ["--engine", self.engine]
         for part, name in self.parts.items():
             said += [f"--{part.replace('_', '-')}", name]
         if self.adapter != "pair":
@@ -45,7 +49,7 @@ def open_target(target: Target) -> tuple[TorchSubject, tuple[str, ...]]:
     Raises: LoadError of the kind that fits; AdapterError, GetBatchError.
     """
     if target.target is None:
-        return reference_subject(), ()
+        return OWN[target.engine](), ()
     define = dict(map(parse_definition, target.define))
     elsewhere = {part: name for part, name in target.parts.items() if ":" in name}
     here = {part: name for part, name in target.parts.items() if ":" not in name}

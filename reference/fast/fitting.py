@@ -26,7 +26,7 @@ AT_ONCE = 2**26
 SMALL = 2**16
 """Tokens that one thread counts before another would have started."""
 
-MOST = 10**6
+MOST = 1e6
 """The greatest count that may be added to every pair."""
 
 
@@ -107,7 +107,7 @@ def count(
 
 def _count_piece(
     stream: Shaped[np.ndarray, "N"], C: int, start: int, pairs: int
-) -> Int64[np.ndarray, "C*C"]:
+) -> Int64[np.ndarray, "CC"]:
     """Count the pairs that begin at start and at the places after it.
 
     Raises: TokenRangeError.
@@ -129,8 +129,7 @@ def _count_piece(
             f"tokens[{place}] is {stream[place]}; a token must lie in 0 to {C - 1} "
             f"(vocab_size is {C})"
         )
-    total: Int64[np.ndarray, "C*C"] = counts.sum(axis=0)
-    return total
+    return np.asarray(counts.sum(axis=0))
 
 
 def _stream(tokens: Tokens) -> Shaped[np.ndarray, "N"]:

@@ -37,7 +37,7 @@ number, with which a processor takes a hundred times as long; a token not seen f
 def exp_below_zero(x: np.float32) -> np.float32:
     """Give e to the power of x, for x <= 0, within two units in the last place; 0 below -87."""
     y = max(x, LOWEST)
-    k = np.floor(y * LOG2_E + F32(0.5))
+    k: np.float32 = np.floor(y * LOG2_E + F32(0.5))
     r = (y - k * LN2_HIGH) - k * LN2_LOW  # y = k ln 2 + r, and |r| <= ln(2)/2
     # 1 + r + r^2 times a polynomial: Taylor's series to r^7, bent to fit the interval (Cephes).
     p = F32(1.9875691500e-4)
@@ -49,14 +49,14 @@ def exp_below_zero(x: np.float32) -> np.float32:
     exp_r = p * r * r + r + F32(1.0)
     bits = np.int32((np.int32(k) + 127) << 23)  # of the float32 whose exponent is k: 2 to the k
     # x - x is 0, but NaN where x is, which must not get lost.
-    two_to_k: np.float32 = bits.view(F32)
-    return F32(0.0) if x < LOWEST else exp_r * two_to_k + (x - x)
+    power: np.float32 = exp_r * bits.view(F32) + (x - x)
+    return F32(0.0) if x < LOWEST else power
 
 
 @compiled("nnan", "nsz", "reassoc")
 def greatest(row: Float32[np.ndarray, "C"]) -> np.float32:
     """Give the greatest logit."""
-    top = row[0]
+    top: np.float32 = row[0]
     for j in range(len(row)):
         top = row[j] if row[j] > top else top  # noqa: FURB136  max() would look for NaN
     return top
@@ -78,6 +78,13 @@ def exponentials(
     """Write exp(row - top)."""
     for j in range(len(row)):
         out[j] = exp_below_zero(row[j] - top)
+
+
+@compiled()
+def multiply(row: Float32[np.ndarray, "C"], factor: np.float32) -> None:
+    """Multiply a row in place."""
+    for j in range(len(row)):
+        row[j] *= factor
 
 
 @compiled()
@@ -222,14 +229,16 @@ def train_rows(
                 top = greatest(row)
                 exponentials(row, top, slope)
                 whole = total(slope)
-                # The gradient is share * (n softmax - counts): here times whole / (n share).
-                one, scores = whole / n, F32(0.0)
+                # The gradient is share * (n softmax - counts). In this order a target that is
+                # certain leaves exactly 0, from which AdamW would otherwise make a whole step.
+                scores = F32(0.0)
+                multiply(slope, n / whole)
                 for q in range(begin, end):
                     j = U64(targets[q])
-                    slope[j] -= one
+                    slope[j] -= F32(1.0)
                     scores += row[j]
                 losses[i, start + k] = n * (top + math.log(whole)) - scores
-                adamw(row, m, v, slope, n * share / whole, decay, sizes[k], corrections[k])
+                adamw(row, m, v, slope, share, decay, sizes[k], corrections[k])
 
 
 # ------------------------------------------------------------------------------------- counting

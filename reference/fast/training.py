@@ -50,8 +50,9 @@ def train(
     """Train the model in place, and hand back each block of steps as it is taken.
 
     The reference's `train`: the same batches for the same generator, and AdamW with the same
-    settings, so that the table differs by rounding only. Leaving the loop early leaves the model,
-    and the generator, as after the last block; so does an interruption in the midst of one.
+    settings, so that the table differs by rounding only. The model is handed back at every multiple
+    of `block` steps, and more often where batches are large. Leaving the loop early leaves it, and
+    the generator, as after the last block; so does an interruption in the midst of one.
 
     Shape: batches (B, T) with B = batch_size and T = block_size, from the train split.
     Raises: NonFiniteLossError at the first loss that is NaN or infinite, before the model is
@@ -68,9 +69,10 @@ def train(
     data = stepper.prepared(corpus.train)
     last = len(corpus.train) - T - 1
     stream = torch.default_generator if generator is None else generator
-    block = min(block, max(1, PAIRS // max(B * T, model.vocab_size)))
+    at_once = max(1, PAIRS // max(B * T, model.vocab_size))
     while stepper.taken < config.steps:
-        K = min(block, config.steps - stepper.taken)
+        # A block ends at a multiple of `block` even where memory allows only part of it at once.
+        K = min(at_once, block - stepper.taken % block, config.steps - stepper.taken)
         before = stream.get_state()
         try:
             # K times B offsets are drawn as K batches would draw them, one after the other.

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from wrong_forward import Notes
 from zoo import right
 
-from reference.conformance.own import reference_subject
+from reference.conformance.own import engine_subject, reference_subject, sampler_subject
 from reference.conformance.subjects import ADAPTERS, TorchSubject
 
 Pair = tuple[Tensor, Tensor | None]
@@ -21,6 +21,16 @@ Pair = tuple[Tensor, Tensor | None]
 @right("the reference, with all its parts")
 def reference() -> TorchSubject:
     return reference_subject()
+
+
+@right("the engine, with all its parts")
+def engine() -> TorchSubject:
+    return engine_subject()
+
+
+@right("the engine's sampler")
+def sampler() -> TorchSubject:
+    return sampler_subject()
 
 
 @right("the notes' lines, word for word")
