@@ -230,6 +230,9 @@ def train(
         steps=steps, batch_size=batch_size, block_size=block_size, learning_rate=learning_rate
     )
     where = jobs.find_device(device)
+    trainer = jobs.find_engine(engine, where)
+    if trainer == "fast":
+        jobs.check_can_compile(where)
     corpus = jobs.load(data, console, splits=("train",), block_size=block_size)
     check_can_save(out, overwrite=overwrite)
     if plot is not None:
@@ -237,7 +240,6 @@ def train(
     C = len(corpus.vocabulary)
     torch.manual_seed(seed)
     model = BigramLanguageModel(C).to(where)
-    trainer = jobs.find_engine(engine, where)
     if trainer == "fast":
         with console.status("compiling the engine, if it is not yet"):
             jobs.compile_engine(model, corpus, config)

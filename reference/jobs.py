@@ -15,6 +15,8 @@ from reference import fast
 from reference.corpus import Corpus, load_corpus
 from reference.curve import LossCurve
 from reference.errors import DeviceError
+from reference.fast import cuda
+from reference.fast.compiling import check_there
 from reference.model import BigramLanguageModel
 from reference.plots import loss_figure, save, tables_figure
 from reference.render import training_progress
@@ -49,6 +51,17 @@ def find_engine(wanted: str, device: torch.device) -> str:
         return wanted
     compiler = "triton" if device.type == "cuda" else "numba"
     return "reference" if find_spec(compiler) is None else "fast"
+
+
+def check_can_compile(device: torch.device) -> None:
+    """Find out before the work whether the engine can train on this device.
+
+    Raises: MissingExtraError, which says what to install.
+    """
+    if device.type == "cuda":
+        cuda.kernels()
+    else:
+        check_there()
 
 
 def find_voice(

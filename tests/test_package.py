@@ -16,6 +16,15 @@ import pytest
 
 import reference
 from reference import corpus, data, model, training, vocabulary
+from reference.fast import (
+    batches,
+    fitting,
+    generation,
+    losses,
+    models,
+    sampling,
+    training as fast_training,
+)
 from reference.spec.catalogue import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -152,11 +161,16 @@ def public(module: ModuleType) -> Iterator[tuple[str, str, object]]:
                         yield place, inspect.getdoc(function) or "", function
 
 
+ENGINE = (batches, fitting, generation, losses, models, sampling, fast_training)
 DOCUMENTED = [
-    entry for module in (vocabulary, data, corpus, model, training) for entry in public(module)
+    entry
+    for module in (vocabulary, data, corpus, model, training, *ENGINE)
+    for entry in public(module)
 ]
 # What the notes do not have: ours to add, so there is no place to cite.
 OURS = {"TrainStep", "to", "read_text"}
+OURS |= {"TrainBlock", "Stepper", "prepared", "take", "Exact", "Additive", "count"}
+OURS |= {"distance_bound", "multinomial_is_a_race"}
 
 
 @pytest.mark.parametrize(("name", "doc"), [entry[:2] for entry in DOCUMENTED])

@@ -43,10 +43,10 @@ def sample(
     Shape: entries (C*C,), starts (B,), gammas (B,), out (B, L), int64, all contiguous.
     Raises: MissingExtraError where Triton cannot be imported.
     """
-    kernels = _kernels()
+    launch = kernels()
     B, length = out.shape
     with torch.cuda.device_of(out):
-        kernels.sample_kernel[(-(-B // ROWS),)](
+        launch.sample_kernel[(-(-B // ROWS),)](
             entries,
             starts,
             gammas,
@@ -80,7 +80,7 @@ def train_steps(  # noqa: PLR0913  a state, its data and three numbers
     Shape: table, mean, square (C, C), contiguous; offsets (K, B) -> losses (K,), in nats.
     Raises: MissingExtraError where Triton cannot be imported.
     """
-    kernels = _kernels()
+    launch = kernels()
     C, B = len(table), offsets.shape[1]
     width = max(32, 1 << (C - 1).bit_length())
     losses = []
@@ -91,7 +91,7 @@ def train_steps(  # noqa: PLR0913  a state, its data and three numbers
         first += steps
         parts = torch.empty(C, steps, dtype=torch.float32, device=data.device)
         with torch.cuda.device_of(table):
-            kernels.train_kernel[(C,)](
+            launch.train_kernel[(C,)](
                 table,
                 mean,
                 square,
@@ -129,7 +129,11 @@ def _targets_by_token(data: Tensor, offsets: Tensor, *, C: int, T: int) -> tuple
     return (keys % C).int(), bounds.int()
 
 
-def _kernels() -> ModuleType:
+def kernels() -> ModuleType:
+    """Give the compiled part.
+
+    Raises: MissingExtraError where Triton cannot be imported.
+    """
     try:
         from reference.fast import triton_kernels  # noqa: PLC0415  Triton is optional
     except ImportError as error:

@@ -120,8 +120,9 @@ class Stepper:
         check_tokens("data", tokens, vocab_size=len(self.table))
         if self.table.is_cuda:
             return tokens.to(self.table.device).contiguous()
-        small = {1: torch.uint8, 2: torch.uint16}
-        return tokens.cpu().to(small.get((len(self.table) - 1).bit_length() + 7 >> 3, torch.int32))
+        C = len(self.table)
+        fits = torch.uint8 if C <= 2**8 else torch.uint16 if C <= 2**16 else torch.int32
+        return tokens.cpu().to(fits)
 
     def take(
         self, data: Shaped[Tensor, "N"], offsets: Int64[Tensor, "K B"], *, block_size: int
