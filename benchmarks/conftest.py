@@ -1,10 +1,17 @@
-from collections.abc import Callable
+import importlib.metadata
+import importlib.util
+import platform
+from typing import Any
 
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.timing import Timer, copy_bandwidth, device_name
+from reference import Corpus, load_corpus
 from reference.model import BigramLanguageModel
+
+PACKAGES = ("torch", "numpy", "numba", "nltk", "markovify", "triton")
 
 
 def pytest_configure() -> None:
@@ -12,6 +19,26 @@ def pytest_configure() -> None:
         raise pytest.UsageError(
             "shapes are checked at run time, as for the tests: run pytest benchmarks/ alone"
         )
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """Note what decides speed, and leave out what the machine is called."""
+    machine_info.pop("node", None)
+    machine_info["threads"] = torch.get_num_threads()
+    machine_info["packages"] = {
+        name: importlib.metadata.version(name)
+        for name in PACKAGES
+        if importlib.util.find_spec(name) is not None
+    }
+    machine_info["python_version"] = platform.python_version()
+    kinds = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    machine_info["devices"] = {
+        kind: {
+            "name": device_name(torch.device(kind)),
+            "copy_bandwidth": copy_bandwidth(torch.device(kind)),
+        }
+        for kind in kinds
+    }
 
 
 @pytest.fixture(params=["cpu", "cuda"])
@@ -22,22 +49,16 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 
 @pytest.fixture
-def timed(benchmark: BenchmarkFixture, device: torch.device) -> Callable[..., None]:
-    """Time a call, on CUDA until the device has done it, and record the tokens per second."""
+def timed(benchmark: BenchmarkFixture, device: torch.device) -> Timer:
+    return Timer(benchmark=benchmark, device=device)
 
-    def measure(call: Callable[[], object], *, tokens: int, group: str) -> None:
-        def until_done() -> None:
-            call()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
 
-        benchmark.group = f"{group}, {device.type}"
-        benchmark.extra_info["device"] = (
-            torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-        )
-        benchmark(until_done)
-        if benchmark.stats is not None:  # None under --benchmark-disable
-            median = benchmark.stats.stats.median
-            benchmark.extra_info["tokens_per_second"] = tokens / median
+@pytest.fixture
+def brief(benchmark: BenchmarkFixture) -> bool:
+    """Tell whether nothing is timed, so that what takes long can be cut short."""
+    return not benchmark.enabled
 
-    return measure
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return load_corpus()

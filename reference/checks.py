@@ -3,7 +3,7 @@
 What looks at shapes and types alone is always on. What reads every token (`check_tokens`) is on by
 default, and a model's `validate` attribute turns it off: it reads B*T integers where the lookup
 after it writes B*T*C floats, but on CUDA it makes the host wait for the device. What it costs is
-measured in `benchmarks/test_model.py`.
+measured in `benchmarks/test_forward.py`.
 """
 
 from numbers import Integral, Real

@@ -224,7 +224,7 @@ def test_without_numba_auto_is_the_reference_and_fast_is_refused(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(jobs, "find_spec", lambda _name: None)
-    monkeypatch.setattr(compiling, "find_spec", lambda _name: None)
+    monkeypatch.setattr(compiling, "is_there", lambda: False)
     options = ["train", "--data", str(text), "--out", str(tmp_path / "m"), "--steps", "3"]
     assert run(*options, "--engine", "fast") == 2
     assert "pip install 'bigram-reference[fast]'" in capsys.readouterr().err

@@ -577,7 +577,7 @@ def test_a_mean_that_fades_is_nothing_before_it_is_denormal() -> None:
 def test_without_numba_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     from reference.fast import compiling  # noqa: PLC0415  for this test alone
 
-    monkeypatch.setattr(compiling, "find_spec", lambda _name: None)
+    monkeypatch.setattr(compiling, "is_there", lambda: False)
     table = torch.zeros(3, 3)
     for action in (
         lambda: fast.Sampler(table),

@@ -48,7 +48,8 @@ def several(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_counts_are_the_oracles(
     dtype: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(fitting, "SMALL", 100)
+    monkeypatch.setattr(fitting, "PIECE", 100)
+    monkeypatch.setattr(fitting, "ENOUGH", 100)
     monkeypatch.setattr(fitting, "AT_ONCE", 5_000)  # in pieces
     stream = np.random.default_rng(0).integers(0, 7, 12_345).astype(dtype)
     expected = bigram_counts(stream.astype(np.int64), 7)
@@ -94,7 +95,8 @@ def test_an_unseen_pair_is_as_the_smoothing_says() -> None:
 def test_the_first_token_out_of_range_is_named(
     place: int, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "SMALL", 100)
+    monkeypatch.setattr(fitting, "PIECE", 100)
+    monkeypatch.setattr(fitting, "ENOUGH", 100)
     tokens = torch.zeros(12_345, dtype=torch.int64)
     tokens[place] = value
     tokens[-1] = 9

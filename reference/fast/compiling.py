@@ -1,6 +1,7 @@
 """Numba, where it is installed, and machine code that is kept from one run to the next."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TypeVar, cast
@@ -12,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def is_there() -> bool:
     """Tell whether the compiled part of the engine can be used."""
-    return find_spec("numba") is not None
+    return "numba" in sys.modules or find_spec("numba") is not None
 
 
 def check_there() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from reference.checks import check_count, check_positive
 from reference.errors import DtypeError, NotATensorError, RankError, TokenRangeError, TooShortError
 from reference.fast.compiling import check_there
-from reference.fast.threads import in_parts, share
+from reference.fast.threads import in_parts
 from reference.shapes import Table
 
 Tokens: TypeAlias = Shaped[Tensor, "N"] | Shaped[np.ndarray, "N"]
@@ -23,8 +23,11 @@ DTYPES = ("int64", "uint16", "uint8")
 AT_ONCE = 2**26
 """Tokens counted between two reports of progress: some hundredths of a second."""
 
-SMALL = 2**16
-"""Tokens that one thread counts before another would have started."""
+PIECE = 2**17
+"""Tokens that a thread counts before it takes the next piece."""
+
+ENOUGH = 2**21
+"""Tokens for each thread that is worth waking."""
 
 MOST = 1e6
 """The greatest count that may be added to every pair."""
@@ -74,10 +77,10 @@ def fit(
     if isinstance(smoothing, Additive):
         counts += smoothing.k
     totals = counts.sum(axis=1, keepdims=True)  # (C, 1)
+    empty = totals[:, 0] == 0
+    counts[empty], totals[empty] = 1.0, 1.0
     with np.errstate(divide="ignore"):  # log 0 is -inf, as said
-        table = np.log(counts) - np.log(np.maximum(totals, 1e-300))
-    table[totals[:, 0] == 0] = 0.0
-    return torch.from_numpy(table.astype(np.float32))
+        return torch.from_numpy(np.log(counts / totals).astype(np.float32))
 
 
 def count(
@@ -96,40 +99,46 @@ def count(
     check_count("vocab_size", vocab_size, minimum=1)
     stream = _stream(tokens)
     N, C = len(stream), vocab_size
-    counts = np.zeros(C * C, np.int64)
+    counts = np.zeros((C, C), np.int64)
     for start in range(0, N - 1, AT_ONCE):
         pairs = min(AT_ONCE, N - 1 - start)
         counts += _count_piece(stream, C, start, pairs)
         if progress is not None:
             progress(start + pairs + 1, N)
-    return counts.reshape(C, C)
+    return counts
 
 
 def _count_piece(
     stream: Shaped[np.ndarray, "N"], C: int, start: int, pairs: int
-) -> Int64[np.ndarray, "CC"]:
+) -> Int64[np.ndarray, "C C"]:
     """Count the pairs that begin at start and at the places after it.
 
     Raises: TokenRangeError.
     """
     from reference.fast import kernels  # noqa: PLC0415  Numba is optional
 
-    most = max(1, min(torch.get_num_threads(), pairs // max(SMALL, C * C)))
-    counts = np.zeros((most, C * C), np.int64)  # for each thread its own
-    bad = np.full(most, -1)
+    bits = (C - 1).bit_length()
+    side = 2**bits
+    most = max(1, min(torch.get_num_threads(), pairs // max(ENOUGH, side**2)))
+    counts = np.zeros((most, side**2), np.uint32)  # for each thread its own
+    seen: list[int] = []
+    begins = iter(range(start, start + pairs, PIECE))
 
-    def work(part: int, parts: int) -> None:
-        begin, end = share(pairs, part, parts)
-        bad[part] = kernels.count_pairs(stream, C, counts[part], start + begin, start + end)
+    def work(part: int, _parts: int) -> None:
+        for begin in begins:  # whichever thread is free takes the next
+            end = min(begin + PIECE, start + pairs)
+            seen.append(int(kernels.count_pairs(stream, bits, counts[part], begin, end)))
 
     in_parts(work, most=most)
-    if (bad >= 0).any():
-        place = bad[bad >= 0].min()
+    whole = counts.sum(axis=0, dtype=np.int64).reshape(side, side)
+    if max(seen) >= side or whole[C:].any() or whole[:, C:].any():
+        piece = stream[start : start + pairs + 1]
+        place = start + int(((piece < 0) | (piece >= C)).argmax())
         raise TokenRangeError(
             f"tokens[{place}] is {stream[place]}; a token must lie in 0 to {C - 1} "
             f"(vocab_size is {C})"
         )
-    return np.asarray(counts.sum(axis=0))
+    return np.asarray(whole[:C, :C])
 
 
 def _stream(tokens: Tokens) -> Shaped[np.ndarray, "N"]:

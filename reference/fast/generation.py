@@ -1,6 +1,7 @@
 """The reference's generate, token for token, at a cost per token that does not grow with T."""
 
 from functools import cache
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int64
@@ -37,35 +38,42 @@ def generate(
         check_tokens("idx", idx, vocab_size=C)
     B, T = idx.shape
     # From here on time comes first, so that each step writes one run of memory.
-    out = idx.new_empty((T + max_new_tokens, B, 1))
-    out[:T] = idx.t().unsqueeze(-1)
+    out = idx.new_empty((T + max_new_tokens, B))
+    out[:T] = idx.t()
     draw = _race if multinomial_is_a_race(table.device.type) else _multinomial
     # Every row's probabilities once, unless there are fewer tokens to come than rows.
     law = F.softmax(table, dim=1) if B * max_new_tokens >= C else None  # (C, C)
-    for here, following in zip(out[T - 1 :], out[T:], strict=False):  # (B, 1), (B, 1)
-        last = here.view(B)
-        probs = (
-            F.softmax(table[last], dim=1) if law is None else law.index_select(0, last)
-        )  # (B, C)
-        draw(probs, generator, following)
-    return out.view(T + max_new_tokens, B).t().contiguous()  # (B, T + max_new_tokens)
+    probs, waits = table.new_empty((B, C)), table.new_empty((B, C))
+    for here, following in pairwise(out[T - 1 :].unbind()):  # (B,), (B,)
+        if law is None:
+            probs = F.softmax(table[here], dim=1)  # (B, C)
+        else:
+            torch.index_select(law, 0, here, out=probs)
+        draw(probs, waits, generator, following)
+    return out.t().contiguous()  # (B, T + max_new_tokens)
 
 
 def _multinomial(
-    probs: Float[Tensor, "B C"], generator: torch.Generator | None, out: Int64[Tensor, "B 1"]
+    probs: Float[Tensor, "B C"],
+    _waits: Float[Tensor, "B C"],
+    generator: torch.Generator | None,
+    out: Int64[Tensor, "B"],
 ) -> None:
-    torch.multinomial(probs, num_samples=1, generator=generator, out=out)
+    torch.multinomial(probs, num_samples=1, generator=generator, out=out.unsqueeze(1))
 
 
 def _race(
-    probs: Float[Tensor, "B C"], generator: torch.Generator | None, out: Int64[Tensor, "B 1"]
+    probs: Float[Tensor, "B C"],
+    waits: Float[Tensor, "B C"],
+    generator: torch.Generator | None,
+    out: Int64[Tensor, "B"],
 ) -> None:
     """Draw as torch.multinomial does, without its checks of probabilities known to be some.
 
     Each token waits for an exponential time, the shorter the more probable; the first one wins.
     """
-    waits = torch.empty_like(probs).exponential_(1, generator=generator)  # (B, C)
-    torch.argmax(probs.div_(waits), dim=1, keepdim=True, out=out)
+    waits.exponential_(1, generator=generator)
+    torch.argmax(probs.div_(waits), dim=1, out=out)
 
 
 @cache
@@ -78,9 +86,9 @@ def multinomial_is_a_race(device: str) -> bool:
     found = []
     for draw in (_race, _multinomial):
         generator = torch.Generator(device).manual_seed(1337)
-        tokens = torch.empty((20, 3, 1), dtype=torch.int64, device=device)
+        tokens = torch.empty((20, 3), dtype=torch.int64, device=device)
         for out in tokens:
-            draw(probs.clone(), generator, out)
+            draw(probs.clone(), torch.empty_like(probs), generator, out)
         found.append((tokens, generator.get_state()))
     (raced, state), (drawn, other) = found
     return torch.equal(raced, drawn) and torch.equal(state, other)

@@ -8,7 +8,7 @@ it would make a test of each, and leave loops unvectorised.
 import math
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64, Integer, UInt64
+from jaxtyping import Float32, Float64, Int32, Int64, Integer, UInt32, UInt64
 
 from reference.fast.adamw import BETA_1, BETA_2, EPSILON, WEIGHT_DECAY
 from reference.fast.compiling import compiled
@@ -243,35 +243,32 @@ def train_rows(
 
 # ------------------------------------------------------------------------------------- counting
 
-CHUNK = 4096
-"""Tokens that are first looked over and then counted: they stay in the nearest cache meanwhile."""
-
 
 @compiled()
 def count_pairs(
-    tokens: Integer[np.ndarray, "N"], C: int, counts: Int64[np.ndarray, "C*C"], begin: int, end: int
-) -> int:
+    tokens: Integer[np.ndarray, "N"],
+    bits: int,
+    counts: UInt32[np.ndarray, "S*S"],
+    begin: int,
+    end: int,
+) -> np.uint64:
     """Add the pairs (tokens[p], tokens[p + 1]) for p from begin to end - 1.
 
-    Gives -1, or the place of a token outside 0 to C - 1, up to which chunks have been counted.
+    The side S of the counts is 2^bits, so that a token outside of them can be cut to size instead
+    of being looked for. Gives all tokens' bits, ored together, which tell if one was cut; a token
+    that was not, and is still no row of the table, has a row here.
     """
-    width = U64(C)
-    for start in range(begin, end, CHUNK):
-        piece = tokens[start : min(start + CHUNK, end) + 1]
-        low, high = piece[0], piece[0]
-        for q in range(len(piece)):
-            low = min(low, piece[q])
-            high = max(high, piece[q])
-        if low < 0 or high >= C:
-            for q in range(len(piece)):
-                if piece[q] < 0 or piece[q] >= C:
-                    return start + q
-        i = U64(piece[0])
-        for q in range(1, len(piece)):
-            j = U64(piece[q])
-            counts[i * width + j] += 1
-            i = j
-    return -1
+    shift = U64(bits)
+    mask = (U64(1) << shift) - U64(1)
+    seen = U64(tokens[begin])
+    i = seen & mask
+    for place in range(begin + 1, end + 1):
+        j = U64(tokens[U64(place)])
+        seen |= j
+        j &= mask
+        counts[(i << shift) | j] += np.uint32(1)
+        i = j
+    return seen
 
 
 # ------------------------------------------------------------------------------------- sampling
