@@ -247,7 +247,7 @@ GOALS = [
             show=times,
             at_most=2.5,
         )
-        for stream in ("int64", "uint16", "uint8", "uint16 file")
+        for stream in ("int64", "int64, 32 times", "uint16", "uint8", "uint16 file")
     ),
     Goal(
         what="`fast.generate`, B = 1, n = 10,000, over the notes' loop",
