@@ -77,10 +77,12 @@ def fit(
     if isinstance(smoothing, Additive):
         counts += smoothing.k
     totals = counts.sum(axis=1, keepdims=True)  # (C, 1)
-    empty = totals[:, 0] == 0
-    counts[empty], totals[empty] = 1.0, 1.0
-    with np.errstate(divide="ignore"):  # log 0 is -inf, as said
-        return torch.from_numpy(np.log(counts / totals).astype(np.float32))
+    if not totals.all():
+        empty = totals[:, 0] == 0
+        counts[empty], totals[empty] = 1.0, 1.0
+    table = np.full(counts.shape, -np.inf)
+    np.log(counts / totals, out=table, where=counts > 0)
+    return torch.from_numpy(table.astype(np.float32))
 
 
 def count(
@@ -130,15 +132,15 @@ def _count_piece(
             seen.append(int(kernels.count_pairs(stream, bits, counts[part], begin, end)))
 
     in_parts(work, most=most)
-    whole = counts.sum(axis=0, dtype=np.int64).reshape(side, side)
-    if max(seen) >= side or whole[C:].any() or whole[:, C:].any():
+    grids = counts.reshape(most, side, side)
+    if max(seen) >= side or grids[:, C:].any() or grids[:, :, C:].any():
         piece = stream[start : start + pairs + 1]
         place = start + int(((piece < 0) | (piece >= C)).argmax())
         raise TokenRangeError(
             f"tokens[{place}] is {stream[place]}; a token must lie in 0 to {C - 1} "
             f"(vocab_size is {C})"
         )
-    return np.asarray(whole[:C, :C])
+    return np.asarray(grids[:, :C, :C].sum(axis=0, dtype=np.int64))
 
 
 def _stream(tokens: Tokens) -> Shaped[np.ndarray, "N"]:
