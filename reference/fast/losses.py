@@ -31,11 +31,15 @@ def loss(table: Table, idx: Ids, targets: Ids, *, validate: bool = True) -> Loss
     if validate:
         check_tokens("idx", idx, vocab_size=C)
         check_tokens("targets", targets, vocab_size=C)
-    positions = idx.numel()
-    if positions <= C or positions * C < WORTHWHILE:
+    if not worth_counting(idx.numel(), C):
         return F.cross_entropy(F.embedding(idx.reshape(-1), table), targets.reshape(-1))
     result: Tensor = _LossFromCounts.apply(table, idx, targets)  # type: ignore[no-untyped-call]  # torch's
     return result
+
+
+def worth_counting(positions: int, vocab_size: int) -> bool:
+    """Tell whether a batch of B*T positions is taken from its counts."""
+    return positions > vocab_size and positions * vocab_size >= WORTHWHILE
 
 
 class _LossFromCounts(torch.autograd.Function):
