@@ -8,14 +8,12 @@ from jaxtyping import Integer
 
 from reference.fast.compiling import compiled
 from reference.fast.fitting import ENOUGH
-from reference.fast.threads import in_parts, share
+from reference.fast.threads import in_parts
 
 
 @compiled()
 def add_up(tokens: Integer[np.ndarray, "N"], begin: int, end: int) -> int:
-    piece = tokens[
-        begin:end
-    ]  # whose indices the compiler knows not to be negative: it is vectorised
+    piece = tokens[begin:end]  # of whose indices the compiler knows that they are not negative
     total = 0
     for q in range(len(piece)):
         total += piece[q]
@@ -27,7 +25,8 @@ def read(tokens: Integer[np.ndarray, "N"]) -> int:
     totals: list[int] = []
 
     def work(part: int, parts: int) -> None:
-        totals.append(add_up(tokens, *share(len(tokens), part, parts)))
+        begin, end = (len(tokens) * at // parts for at in (part, part + 1))
+        totals.append(add_up(tokens, begin, end))
 
     in_parts(work, most=max(1, len(tokens) // ENOUGH))
     return sum(totals)

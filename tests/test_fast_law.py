@@ -1,5 +1,6 @@
 """Counting and sampling: the engine against the oracle, and the sampler's law to the last draw."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ def test_counts_are_the_oracles(
 def test_counts_of_any_text_are_the_oracles(tokens: list[int], C: int) -> None:
     counts = fast.count(torch.tensor(tokens), C)
     assert counts.tolist() == bigram_counts(tokens, C).tolist()
+
+
+def test_a_vocabulary_of_one_can_be_counted() -> None:
+    assert fast.count(torch.zeros(9, dtype=torch.int64), 1).tolist() == [[8]]
+    assert fast.fit(torch.zeros(9, dtype=torch.int64), 1, smoothing=fast.Exact()).tolist() == [[0]]
 
 
 def test_the_exact_fit_is_the_optimum(twin: Any) -> None:
@@ -147,12 +153,26 @@ def test_every_part_is_done_once_and_errors_come_through(several: int) -> None:
     assert done[-1] == (0, 1)
 
 
-@given(st.integers(0, 50), st.integers(1, 9))
-def test_parts_are_nearly_equal_and_leave_nothing_out(whole: int, parts: int) -> None:
-    bounds = [threads.share(whole, part, parts) for part in range(parts)]
-    assert [at for begin, end in bounds for at in range(begin, end)] == list(range(whole))
-    sizes = [end - begin for begin, end in bounds]
-    assert max(sizes) - min(sizes) <= 1
+def test_every_piece_is_done_once_by_whoever_is_free(several: int) -> None:
+    done: list[tuple[int, int]] = []
+    threads.by_pieces(lambda part, begin: done.append((part, begin)), range(5, 500, 7), most=8)
+    assert sorted(begin for _part, begin in done) == list(range(5, 500, 7))
+    assert {part for part, _begin in done} <= set(range(several))
+
+
+@pytest.mark.usefixtures("several")
+def test_where_one_piece_fails_no_more_are_taken() -> None:
+    done: list[int] = []
+
+    def work(_part: int, begin: int) -> None:
+        if begin == 3:
+            raise KeyboardInterrupt
+        done.append(begin)
+        time.sleep(0.001)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.by_pieces(work, range(2_000), most=8)
+    assert len(done) < 1_000
 
 
 # -- the sampler, bit by bit --

@@ -12,7 +12,7 @@ from torch import Tensor
 from reference.checks import check_count, check_positive
 from reference.errors import DtypeError, NotATensorError, RankError, TokenRangeError, TooShortError
 from reference.fast.compiling import check_there
-from reference.fast.threads import in_parts
+from reference.fast.threads import by_pieces
 from reference.shapes import Table
 
 Tokens: TypeAlias = Shaped[Tensor, "N"] | Shaped[np.ndarray, "N"]
@@ -77,10 +77,10 @@ def fit(
     if isinstance(smoothing, Additive):
         counts += smoothing.k
     totals = counts.sum(axis=1, keepdims=True)  # (C, 1)
-    if not totals.all():
+    if not totals.all():  # a row without counts gets log(1 / 1)
         empty = totals[:, 0] == 0
         counts[empty], totals[empty] = 1.0, 1.0
-    table = np.full(counts.shape, -np.inf)
+    table = np.full(counts.shape, -np.inf)  # of which a pair without counts keeps its own
     np.log(counts / totals, out=table, where=counts > 0)
     return torch.from_numpy(table.astype(np.float32))
 
@@ -124,14 +124,12 @@ def _count_piece(
     most = max(1, min(torch.get_num_threads(), pairs // max(ENOUGH, side**2)))
     counts = np.zeros((most, side**2), np.uint32)  # for each thread its own
     seen: list[int] = []
-    begins = iter(range(start, start + pairs, PIECE))
 
-    def work(part: int, _parts: int) -> None:
-        for begin in begins:  # whichever thread is free takes the next
-            end = min(begin + PIECE, start + pairs)
-            seen.append(int(kernels.count_pairs(stream, bits, counts[part], begin, end)))
+    def work(part: int, begin: int) -> None:
+        end = min(begin + PIECE, start + pairs)
+        seen.append(int(kernels.count_pairs(stream, bits, counts[part], begin, end)))
 
-    in_parts(work, most=most)
+    by_pieces(work, range(start, start + pairs, PIECE), most=most)
     grids = counts.reshape(most, side, side)
     if max(seen) >= side or grids[:, C:].any() or grids[:, :, C:].any():
         piece = stream[start : start + pairs + 1]

@@ -16,7 +16,7 @@ from reference.checks import check_count, check_layout, check_tokens
 from reference.errors import NotATensorError, OutOfRangeError, RankError
 from reference.fast import cuda
 from reference.fast.compiling import check_there
-from reference.fast.threads import in_parts
+from reference.fast.threads import by_pieces
 from reference.shapes import Ids, Table
 
 MOST = 2**16 - 1
@@ -103,16 +103,15 @@ class Sampler:
 
         B, length = out.shape
         array, key = out.numpy(), np.uint64(seed)
-        begins = iter(range(0, B, LANES))
+        begins = range(0, B, LANES)
 
-        def work(_part: int, _parts: int) -> None:
-            for begin in begins:  # whichever thread is free takes the next
-                end = min(begin + LANES, B)
-                kernels.sample_rows(
-                    self._entries, self.vocab_size, key, first_row, array, T, begin, end
-                )
+        def work(_part: int, begin: int) -> None:
+            end = min(begin + LANES, B)
+            kernels.sample_rows(
+                self._entries, self.vocab_size, key, first_row, array, T, begin, end
+            )
 
-        in_parts(work, most=min(-(-B // LANES), B * (length - T) // ENOUGH))
+        by_pieces(work, begins, most=min(len(begins), B * (length - T) // ENOUGH))
 
     def _on_cuda(self, out: Ids, T: int, seed: int, first_row: int) -> None:
         from reference.fast import kernels  # noqa: PLC0415  Numba is optional

@@ -32,6 +32,19 @@ def in_parts(work: Callable[[int, int], None], *, most: int) -> None:
         other.result()
 
 
-def share(whole: int, part: int, parts: int) -> tuple[int, int]:
-    """Give where one of so many nearly equal parts of range(whole) begins and ends."""
-    return whole * part // parts, whole * (part + 1) // parts
+def by_pieces(work: Callable[[int, int], None], begins: range, *, most: int) -> None:
+    """Call work(part, begin) for each begin: whichever thread is free takes the next.
+
+    Where one fails, or is interrupted, the others take no more.
+    """
+    left = iter(begins)
+
+    def take(part: int, _parts: int) -> None:
+        try:
+            for begin in left:
+                work(part, begin)
+        finally:
+            for _begin in left:  # nothing, unless this one failed
+                pass
+
+    in_parts(take, most=most)
