@@ -122,10 +122,6 @@ def watch_training(  # noqa: PLR0913  a training run has this much to be told
     there = corpus.to(model.token_embedding_table.weight.device)
     generator = torch.Generator().manual_seed(seed)
     next_line = config.steps / LOG_LINES
-    if engine == "fast":
-        steps = _fast_steps(model, there, config, generator, curve.every)
-    else:
-        steps = train(model, there, config, generator=generator)
     with (
         _without_waste(model, config.batch_size * config.block_size * model.vocab_size, engine),
         training_progress(console) as bar,
@@ -133,6 +129,10 @@ def watch_training(  # noqa: PLR0913  a training run has this much to be told
         loss = f"{curve.loss():.4f}"
         task = bar.add_task("", total=config.steps, floor=f"{curve.floor:.4f}", loss=loss)
         try:
+            if engine == "fast":
+                steps = _fast_steps(model, there, config, generator, curve.every)
+            else:
+                steps = train(model, there, config, generator=generator)
             for step in steps:
                 if not curve.add(step):
                     continue
