@@ -74,7 +74,7 @@ class Timer:
         if rounds is None:
             bench(until_done)
         else:
-            bench.pedantic(until_done, setup=setup, rounds=rounds)  # type: ignore[no-untyped-call]
+            bench.pedantic(until_done, setup=setup, rounds=rounds)  # type: ignore[no-untyped-call]  # pytest-benchmark's
         if bench.stats is None:  # under --benchmark-disable
             return
         by_turns = {

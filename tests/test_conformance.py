@@ -186,7 +186,7 @@ def test_a_model_that_cannot_be_made_fails_once() -> None:
 
 def test_what_forward_returns_is_adapted_by_name_only() -> None:
     class Bare(Notes):
-        def forward(  # type: ignore[override]
+        def forward(  # type: ignore[override]  # another signature, on purpose
             self,
             idx: Tensor,
             targets: Tensor | None = None,  # noqa: ARG002  as in the notes
@@ -209,7 +209,7 @@ def test_what_forward_returns_is_adapted_by_name_only() -> None:
     swapped = check(
         Notes,
         clauses=["forward.returns"],
-        adapter=lambda answer: answer[::-1],  # type: ignore[index]
+        adapter=lambda answer: answer[::-1],  # type: ignore[index]  # whatever the model answers
     )
     assert verdicts(swapped)["forward.returns"] is Verdict.FAIL
 

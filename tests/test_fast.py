@@ -185,7 +185,7 @@ def test_loss_and_gradient_are_the_references(  # noqa: PLR0913, PLR0917  cases 
 
 
 def counted(table: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
-    loss: Tensor = losses._LossFromCounts.apply(table, idx, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = losses._LossFromCounts.apply(table, idx, targets)  # type: ignore[no-untyped-call]  # torch's
     return loss
 
 

@@ -131,7 +131,7 @@ def _checked(table: Table) -> int:
         raise NotATensorError(
             f"table is a {type(table).__name__}; it must be a torch.Tensor (C, C)"
         )
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or not len(table):  # noqa: PLR2004
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or not len(table):  # noqa: PLR2004  rows and columns
         raise RankError(f"table has shape {tuple(table.shape)}; it must be (C, C)")
     if len(table) > MOST:
         raise OutOfRangeError(f"table has {len(table)} rows; the sampler takes at most {MOST}")

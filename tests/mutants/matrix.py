@@ -19,12 +19,12 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import torch  # noqa: E402  after the path
-from zoo import Specimen, specimens  # noqa: E402
+from zoo import Specimen, specimens  # noqa: E402  likewise
 
-from reference.conformance.runner import Plan, planned, run  # noqa: E402
-from reference.conformance.verdicts import Verdict  # noqa: E402
-from reference.spec.catalogue import catalogue  # noqa: E402
-from reference.spec.clause import Level  # noqa: E402
+from reference.conformance.runner import Plan, planned, run  # noqa: E402  likewise
+from reference.conformance.verdicts import Verdict  # noqa: E402  likewise
+from reference.spec.catalogue import catalogue  # noqa: E402  likewise
+from reference.spec.clause import Level  # noqa: E402  likewise
 
 EXAMPLES = 4
 """Fewer than a person's run has: most specimens show at a corner."""

@@ -39,7 +39,7 @@ def notes() -> TorchSubject:
 
 
 def subject_of(model: type, **options: object) -> TorchSubject:
-    return TorchSubject(factory=model, **options)  # type: ignore[arg-type]
+    return TorchSubject(factory=model, **options)  # type: ignore[arg-type]  # as people write it
 
 
 def model(name: str, **options: object) -> Callable[[type], type]:
@@ -112,7 +112,7 @@ class IsAnEmbedding(nn.Embedding):
     def __init__(self, vocab_size: int) -> None:
         super().__init__(vocab_size, vocab_size)
 
-    def forward(self, idx: Tensor, targets: Tensor | None = None) -> Pair:  # type: ignore[override]
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> Pair:  # type: ignore[override]  # another signature, on purpose
         return pair(super().forward(idx), targets)
 
     generate = Notes.generate
@@ -448,8 +448,8 @@ class GivesOutput(Drawing):
 
 @model("gives the logits alone", adapter=ADAPTERS["logits"])
 class GivesLogits(Drawing):
-    def forward(self, idx: Tensor) -> Tensor:  # type: ignore[override]
-        return self.token_embedding_table(idx)  # type: ignore[no-any-return]
+    def forward(self, idx: Tensor) -> Tensor:  # type: ignore[override]  # another signature, on purpose
+        return self.token_embedding_table(idx)  # type: ignore[no-any-return]  # as people write it
 
 
 class NoGenerate(nn.Module):
@@ -485,7 +485,7 @@ def scripted() -> TorchSubject:
 @right("a compiled model")
 def compiled() -> TorchSubject:
     # It warns that models are of ever other sizes.
-    torch._logging.set_logs(all=logging.CRITICAL)  # type: ignore[attr-defined]
+    torch._logging.set_logs(all=logging.CRITICAL)  # type: ignore[attr-defined]  # torch's own, and private
     return TorchSubject(
         factory=lambda vocab_size: torch.compile(Notes(vocab_size), backend="eager")
     )

@@ -135,15 +135,15 @@ def loaded(data: Tensor, T: int, B: int) -> Batch:
 
 
 def notes_split(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
-    return notes_batch(train if split == "train" else val, T, B)  # type: ignore[return-value]
+    return notes_batch(train if split == "train" else val, T, B)  # type: ignore[return-value]  # as people write it
 
 
 def dict_split(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
-    return gathered({"train": train, "val": val}[split], T, B)  # type: ignore[return-value]
+    return gathered({"train": train, "val": val}[split], T, B)  # type: ignore[return-value]  # as people write it
 
 
 def starts_with_t(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
-    return wider(train if split.lower().startswith("t") else val, T, B)  # type: ignore[return-value]
+    return wider(train if split.lower().startswith("t") else val, T, B)  # type: ignore[return-value]  # as people write it
 
 
 part("takes any other split for val, as the notes do", batch=notes_batch, split_batch=notes_split)

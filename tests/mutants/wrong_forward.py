@@ -132,7 +132,7 @@ def output() -> TorchSubject:
 @wrong("forward.returns", "cannot be called without targets")
 def targets_required() -> TorchSubject:
     class M(Apart):
-        def forward(self, idx: Tensor, targets: Tensor) -> Any:  # type: ignore[override]
+        def forward(self, idx: Tensor, targets: Tensor) -> Any:  # type: ignore[override]  # another signature, on purpose
             return super().forward(idx, targets)
 
     return TorchSubject(factory=M)

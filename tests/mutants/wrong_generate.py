@@ -93,7 +93,7 @@ class LargeBatch(Steps):
 
 @mutant("generate.shape", "yields the tokens one by one")
 class Yields(Steps):
-    def generate(self, idx: Tensor, max_new_tokens: int) -> Iterator[Tensor]:  # type: ignore[override]
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Iterator[Tensor]:  # type: ignore[override]  # another signature, on purpose
         for _ in range(max_new_tokens):
             idx = super().generate(idx, 1)
             yield idx[:, -1:]
@@ -141,14 +141,14 @@ class NoSoftmax(Steps):
 
 @mutant("generate.shape", "asks for a temperature that has no default")
 class Required(Steps):
-    def generate(self, idx: Tensor, max_new_tokens: int, temperature: float) -> Tensor:  # type: ignore[override]
+    def generate(self, idx: Tensor, max_new_tokens: int, temperature: float) -> Tensor:  # type: ignore[override]  # another signature, on purpose
         self.temperature = temperature
         return super().generate(idx, max_new_tokens)
 
 
 @mutant("generate.shape", "gives lists of numbers")
 class Lists(Steps):
-    def generate(self, idx: Tensor, max_new_tokens: int) -> list[list[int]]:  # type: ignore[override]
+    def generate(self, idx: Tensor, max_new_tokens: int) -> list[list[int]]:  # type: ignore[override]  # another signature, on purpose
         return super().generate(idx, max_new_tokens).tolist()
 
 
@@ -224,7 +224,7 @@ class CountsAfter(Steps):
 
 @mutant("generate.zero", "gives nothing where nothing is to be added")
 class Nothing(Steps):
-    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor | None:  # type: ignore[override]
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor | None:  # type: ignore[override]  # another signature, on purpose
         return super().generate(idx, max_new_tokens) if max_new_tokens else None
 
 

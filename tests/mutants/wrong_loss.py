@@ -47,13 +47,13 @@ def one_number() -> TorchSubject:
 
 @wrong("loss.scalar", "gives the loss as a number of Python's")
 def item() -> TorchSubject:
-    return losing(lambda logits, targets: each(logits, targets).mean().item())  # type: ignore[arg-type,return-value]
+    return losing(lambda logits, targets: each(logits, targets).mean().item())  # type: ignore[arg-type,return-value]  # as people write it
 
 
 @wrong("loss.scalar", "takes no targets")
 def no_targets() -> TorchSubject:
     class M(Notes):
-        def forward(self, idx: Tensor) -> Any:  # type: ignore[override]
+        def forward(self, idx: Tensor) -> Any:  # type: ignore[override]  # another signature, on purpose
             return super().forward(idx)
 
     return TorchSubject(factory=M)

@@ -175,7 +175,7 @@ def clipped_at_4(z: Tensor) -> Tensor:
 
 @mutant("softmax.shift", "cuts the exponential's series off")
 def series(z: Tensor) -> Tensor:
-    return divided(sum((z + 4) ** k / math.factorial(k) for k in range(12)))  # type: ignore[arg-type]
+    return divided(sum((z + 4) ** k / math.factorial(k) for k in range(12)))  # type: ignore[arg-type]  # as people write it
 
 
 @mutant("softmax.large-logits", "does not take away the greatest score, and overflows")

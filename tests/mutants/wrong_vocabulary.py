@@ -141,7 +141,7 @@ class MergedSpaces(Chars):
 
 @mutant("vocabulary.one-per-character", "forgets to return the ids")
 class ForgetsReturn(Chars):
-    def encode(self, text: str) -> None:  # type: ignore[override]
+    def encode(self, text: str) -> None:  # type: ignore[override]  # another signature, on purpose
         super().encode(text)
 
 
