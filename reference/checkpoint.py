@@ -22,7 +22,11 @@ from reference.model import BigramLanguageModel
 from reference.vocabulary import Vocabulary
 
 FILE = "model.safetensors"
+"""The name of the file in a model's directory."""
+
 FORMAT = 1
+"""The version of what the header holds: a file of another one is refused."""
+
 _TABLE = "token_embedding_table.weight"
 _HEADER = "bigram-reference"
 _SHA256 = "sha256"

@@ -371,10 +371,14 @@ def spec(
     if wanted is not None and not chosen:
         check_id(wanted, every)
     if as_json:
-        shown = [clause_as_json(one, example.kills_of(one)) for one in chosen]
+        shown = [
+            clause_as_json(one, example.kills_of(one), example.answers_of(one)) for one in chosen
+        ]
         print_json(clauses=shown)
     elif len(chosen) == 1 and chosen[0].id == wanted:
-        print_clause(console, chosen[0], example.example_of(chosen[0]), example.kills_of(chosen[0]))
+        one = chosen[0]
+        kills, answers = example.kills_of(one), example.answers_of(one)
+        print_clause(console, one, example.example_of(one), kills, answers)
     else:
         print_list(console, chosen)
 

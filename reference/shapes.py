@@ -49,7 +49,13 @@ class LanguageModel(Protocol):
     def forward(self, idx: Ids, targets: None = None) -> tuple[Logits, None]: ...
 
     @overload
-    def forward(self, idx: Ids, targets: Ids) -> tuple[FlatLogits, Loss]: ...
+    def forward(self, idx: Ids, targets: Ids) -> tuple[FlatLogits, Loss]:  # noqa: D418  a protocol has no other place for it
+        """Score the next token at every position; with targets, also give the mean loss.
+
+        Shape: idx (B, T) -> logits (B, T, C), loss None;
+            idx (B, T), targets (B, T) -> logits (B*T, C), loss (), in nats per token.
+        """
+        ...
 
     def generate(
         self, idx: Ids, max_new_tokens: int, *, generator: torch.Generator | None = None

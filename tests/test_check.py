@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from reference import cli
+from reference.conformance.example import answers_of
 from reference.spec.catalogue import catalogue
+from reference.spec.errata import erratum
 
 MODEL = """
 import torch
@@ -206,6 +208,29 @@ class TestSpec:
         ):
             assert part in said
 
+    def test_it_tells_the_erratum_that_bears_on_a_clause(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("spec", "batch.last-window") == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"Erratum 3: The notes {erratum(3).notes}." in said
+        assert "That never draws the last window" in said
+        assert f"The reference {erratum(3).reference}." in said
+
+    def test_it_shows_what_a_choice_has_recorded_and_of_whom(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("spec", "batch.split.unknown") == 0
+        said = capsys.readouterr().out
+        shown = said.partition("has recorded\n")[2]
+        lines = [line.strip() for line in shown.splitlines()]
+        answers = answers_of(next(one for one in catalogue() if one.id == "batch.split.unknown"))
+        assert "refused" in answers
+        assert lines == [
+            line for answer, names in answers.items() for line in (f"- {answer}", *names)
+        ]
+        assert "wrong implementations" not in said
+
     def test_an_unknown_clause_is_2_and_the_near_one_is_named(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -216,7 +241,12 @@ class TestSpec:
         assert run("spec", "--json") == 0
         clauses = json.loads(capsys.readouterr().out)["clauses"]
         assert [one["id"] for one in clauses] == [clause.id for clause in catalogue()]
-        assert all(one["kills"] for one in clauses if one["level"] != "choice")
+        for one in clauses:
+            assert bool(one["kills"]) == (one["level"] != "choice") == (not one["answers"])
+        (last_window,) = (one for one in clauses if one["id"] == "batch.last-window")
+        assert list(last_window["answers"])[:2] == ["never drawn", "drawn"]
+        assert [told["number"] for told in last_window["errata"]] == [3]
+        assert last_window["errata"][0]["fact"] == erratum(3).fact
 
 
 def own_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,7 @@
 """The catalogue: every clause is well formed, cites the notes, and leads where it should."""
 
 import dataclasses
+import importlib
 import json
 import re
 from pathlib import Path
@@ -11,11 +12,14 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from reference.conformance.example import example_of, kills_of
+from reference.conformance.example import answers_of, example_of, kills_of
+from reference.conformance.own import reference_subject
 from reference.conformance.strategies import CASES
+from reference.notes import Figures
 from reference.spec import cases as c
 from reference.spec.catalogue import CONCEPTS, catalogue
 from reference.spec.clause import CLAUSES, Clause, Level, clause
+from reference.spec.errata import ERRATA, Erratum, UnknownErratumError, erratum
 from reference.spec.expect import (
     Broken,
     expect_close,
@@ -34,6 +38,7 @@ PLAIN = " ".join(
 )
 EVERY = catalogue()
 by_id = pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
+by_number = pytest.mark.parametrize("one", ERRATA, ids=lambda one: str(one.number))
 
 
 def test_the_catalogue_has_the_concepts_of_the_notes_in_their_order() -> None:
@@ -49,13 +54,24 @@ def test_what_a_clause_needs_comes_before_it(one: Clause) -> None:
     assert set(one.needs) <= set(before)
 
 
-@by_id
-def test_a_clause_cites_a_way_through_the_notes(one: Clause) -> None:
+def follow(source: tuple[str, ...]) -> None:
+    """Find each place of the notes at or after the one before it."""
+    assert source
     at = 0
-    for place in one.source:
+    for place in source:
         found = PLAIN.find(" ".join(re.sub("🕸️|`", "", place).split()), at)
         assert found >= 0, f"the notes have no {place!r} there"
         at = found
+
+
+@by_id
+def test_a_clause_cites_a_way_through_the_notes(one: Clause) -> None:
+    follow(one.source)
+
+
+@by_number
+def test_an_erratum_cites_a_way_through_the_notes(one: Erratum) -> None:
+    follow(one.source)
 
 
 def test_each_audit_question_of_the_notes_is_answered() -> None:
@@ -71,8 +87,39 @@ def test_each_audit_question_of_the_notes_is_answered() -> None:
 
 
 def test_each_erratum_bites_somewhere() -> None:
-    listed = re.findall(r"^\| (\d+) \|", (ROOT / "docs/README.md").read_text("utf-8"), re.MULTILINE)
-    assert {number for one in EVERY for number in one.errata} == {int(number) for number in listed}
+    assert {number for one in EVERY for number in one.errata} == {one.number for one in ERRATA}
+
+
+def test_errata_are_numbered_from_1() -> None:
+    assert [one.number for one in ERRATA] == list(range(1, len(ERRATA) + 1))
+    assert [erratum(one.number) for one in ERRATA] == list(ERRATA)
+
+
+@pytest.mark.parametrize("number", [0, -1, len(ERRATA) + 1])
+def test_an_erratum_that_there_is_not_is_refused(number: int) -> None:
+    with pytest.raises(UnknownErratumError, match=rf"{number}\b.*1 to {len(ERRATA)}"):
+        erratum(number)
+
+
+@by_number
+def test_an_erratum_is_text_that_goes_on_in_a_sentence(one: Erratum) -> None:
+    for text in (one.notes, one.fact, one.reference):
+        assert text.strip() == text != ""
+        assert not text.endswith(".")
+        assert text.count("`") % 2 == 0
+
+
+@by_number
+def test_the_code_that_an_erratum_quotes_from_the_notes_is_there(one: Erratum) -> None:
+    for code in re.findall("`([^`]+)`", one.notes):
+        follow(tuple(part.strip() for part in code.split("...")))
+
+
+def test_the_errata_have_the_figures_of_the_notes() -> None:
+    figures = Figures()
+    assert f"up to {figures.probabilities_gap} (row 1, column 5)" in erratum(1).fact
+    assert f"{figures.loss} would be {figures.loss_lecture_bound}" in erratum(3).reference
+    assert erratum(13).fact.endswith(figures.loss_seeded_once)
 
 
 @by_id
@@ -95,6 +142,45 @@ def test_a_clause_has_an_example_that_runs(one: Clause) -> None:
 @by_id
 def test_the_tests_know_a_wrong_implementation_for_each_clause_that_binds(one: Clause) -> None:
     assert bool(kills_of(one)) == (one.level is not Level.CHOICE)
+
+
+@by_id
+def test_the_tests_know_two_behaviours_of_each_choice_and_of_whom(one: Clause) -> None:
+    answers = answers_of(one)
+    if one.level is not Level.CHOICE:
+        assert answers == {}
+        return
+    assert 2 <= len(answers) <= 6
+    assert example_of(one).seen in answers
+    named = [name for names in answers.values() for name in names]
+    assert all(answers.values())
+    assert len(set(named)) == len(named)
+
+
+def test_the_matrix_writes_the_behaviours_that_right_specimens_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests/mutants"))
+    matrix = importlib.import_module("matrix")
+
+    def specimen(name: str, breaks: str = "") -> object:
+        return matrix.Specimen(name=name, breaks=breaks, make=reference_subject)
+
+    zoo = [specimen(name) for name in ("long name", "b", "a", "cc", "d", "e")]
+    zoo += [specimen(f"wrong {number}", "loss.scalar") for number in range(3)]
+
+    def written(*seen: str) -> dict[str, list[str]]:
+        rows = [{"index.int32": ("PASS", "", "", one)} for one in seen]
+        answers = json.loads(matrix.written(zoo[: len(rows)], rows))["choices"]["index.int32"]
+        assert isinstance(answers, dict)
+        return answers
+
+    usual = written("yes", "yes", "yes", "yes", "no", "no", "never", "never", "no")
+    assert list(usual.items()) == [("yes", ["a", "b", "cc"]), ("no", ["d", "e"])]
+    alike = written(*["yes"] * 6, "once", "often", "often")
+    assert alike == {"yes": ["a", "b", "d"], "often": ["wrong 1", "wrong 2"]}
+    assert list(written("by 2e-07", "by 1.5e-08", "by 0.2")) == ["by …", "by 0.2"]
+    assert len(written(*map(str, range(6)), "6", "7", "8")) == 6
 
 
 def test_documented_clauses_bind_the_reference() -> None:
@@ -197,6 +283,7 @@ def bad_clause(**changes: object) -> None:
         {"id": "loss.not_kebab"},
         {"doc": "no sentence"},
         {"doc": "A sentence.\n\nWhatever: more."},
+        {"errata": (1, 99)},
     ],
 )
 def test_a_badly_formed_clause_is_refused(changes: dict[str, object]) -> None:

@@ -24,6 +24,7 @@ from reference.spec.catalogue import VERSION, catalogue
 from reference.spec.clause import Clause
 
 Factory = Callable[[int], object]
+"""What makes a model for a size of vocabulary: a class, or any function of one number."""
 
 
 def subject_of(  # noqa: PLR0913  the parts of a subject, all by name

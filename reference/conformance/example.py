@@ -12,7 +12,7 @@ from reference.spec.clause import Clause
 from reference.spec.expect import Asked, recorded
 
 KILLS = Path(__file__).parents[1] / "spec/kills.json"
-"""What each clause kills, written by tests/mutants/matrix.py."""
+"""What each clause kills, and what each choice recorded, written by tests/mutants/matrix.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,5 +35,15 @@ def example_of(clause: Clause) -> Example:
 
 def kills_of(clause: Clause) -> list[str]:
     """List the wrong implementations of the tests that the clause kills."""
-    every: dict[str, list[str]] = json.loads(KILLS.read_text(encoding="utf-8"))
+    every: dict[str, list[str]] = json.loads(KILLS.read_text(encoding="utf-8"))["kills"]
     return every.get(clause.id, [])
+
+
+def answers_of(clause: Clause) -> dict[str, list[str]]:
+    """Give what a choice has recorded of implementations of the tests, and of which.
+
+    The most usual behaviour comes first; of a clause that is no choice there is none.
+    """
+    text = KILLS.read_text(encoding="utf-8")
+    every: dict[str, dict[str, list[str]]] = json.loads(text)["choices"]
+    return every.get(clause.id, {})

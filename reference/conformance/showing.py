@@ -1,6 +1,7 @@
 """The contract on the terminal: all clauses in a list, or one of them whole."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.padding import Padding
@@ -10,6 +11,7 @@ from rich.text import Text
 from reference.conformance.example import Example
 from reference.conformance.wording import visible
 from reference.spec.clause import Clause, Level
+from reference.spec.errata import Erratum, erratum
 
 LOOK = {Level.MUST: "bold", Level.SHOULD: "", Level.CHOICE: "cyan"}
 MOST_ASKED = 6
@@ -33,8 +35,14 @@ def print_list(console: Console, clauses: Sequence[Clause]) -> None:
     console.print(Text(f"{len(clauses)} clauses: {counts}. `bigram spec ID` shows one whole."))
 
 
-def print_clause(console: Console, clause: Clause, example: Example, kills: list[str]) -> None:
-    """Print one clause whole."""
+def print_clause(
+    console: Console,
+    clause: Clause,
+    example: Example,
+    kills: list[str],
+    answers: dict[str, list[str]],
+) -> None:
+    """Print one clause whole; `kills` and `answers` are what `example` has of the tests."""
     console.print(Text.assemble((clause.id, "bold"), f"  {clause.level}"))
     console.print()
     console.print(Padding(Text(clause.sentence, "bold"), (0, 0, 0, 2)))
@@ -44,8 +52,8 @@ def print_clause(console: Console, clause: Clause, example: Example, kills: list
     _field(console, "In the notes", " > ".join(clause.source))
     if clause.audit:
         _field(console, "It answers", f"@audit: {clause.audit}")
-    if clause.errata:
-        _field(console, "Errata", f"{', '.join(map(str, clause.errata))} of docs/README.md")
+    for number in clause.errata:
+        _field(console, f"Erratum {number}", _told(erratum(number)))
     _field(console, "It needs", ", ".join(clause.needs) or "no other clause")
     if clause.parts:
         _field(console, "Of a subject", ", ".join(clause.parts))
@@ -60,11 +68,29 @@ def print_clause(console: Console, clause: Clause, example: Example, kills: list
         _field(console, "recorded", visible(example.seen))
     console.print()
     if clause.level is Level.CHOICE:
-        console.print(Text("A choice: it records what a subject does, and fails none."))
+        _print_answers(console, answers)
     else:
-        console.print(Text(f"It catches {len(kills)} wrong implementations of the tests", "bold"))
-        for name in kills:
-            console.print(Padding(Text(f"- {name}"), (0, 0, 0, 2)))
+        _print_kills(console, kills)
+
+
+def _print_answers(console: Console, answers: dict[str, list[str]]) -> None:
+    console.print(Text("A choice: it records what a subject does, and fails none."))
+    console.print(Text("Of implementations of the tests it has recorded", "bold"))
+    for answer, names in answers.items():
+        console.print(Padding(Text(f"- {visible(answer)}"), (0, 0, 0, 2)))
+        for name in names:
+            console.print(Padding(Text(name, "dim"), (0, 0, 0, 6)))
+
+
+def _print_kills(console: Console, kills: list[str]) -> None:
+    console.print(Text(f"It catches {len(kills)} wrong implementations of the tests", "bold"))
+    for name in kills:
+        console.print(Padding(Text(f"- {name}"), (0, 0, 0, 2)))
+
+
+def _told(one: Erratum) -> str:
+    fact = one.fact[0].upper() + one.fact[1:]
+    return f"The notes {one.notes}. {fact}. The reference {one.reference}."
 
 
 def _field(console: Console, name: str, text: str) -> None:
@@ -80,7 +106,9 @@ def _code(console: Console, code: str) -> None:
         console.print(Text(f"    {line}", "green"), soft_wrap=True)
 
 
-def clause_as_json(clause: Clause, kills: list[str]) -> dict[str, object]:
+def clause_as_json(
+    clause: Clause, kills: list[str], answers: dict[str, list[str]]
+) -> dict[str, object]:
     """Give all that a clause says of itself."""
     return {
         "id": clause.id,
@@ -89,8 +117,9 @@ def clause_as_json(clause: Clause, kills: list[str]) -> dict[str, object]:
         "remarks": clause.remarks,
         "source": list(clause.source),
         "audit": clause.audit,
-        "errata": list(clause.errata),
+        "errata": [asdict(erratum(number)) for number in clause.errata],
         "needs": list(clause.needs),
         "parts": [part.value for part in clause.parts],
         "kills": kills,
+        "answers": answers,
     }

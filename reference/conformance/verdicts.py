@@ -29,7 +29,9 @@ class Verdict(StrEnum):
 
 BROKEN = frozenset({Verdict.FAIL, Verdict.XPASS, Verdict.CRASH, Verdict.TIMEOUT})
 """Verdicts that keep a subject from conforming, at a level that counts."""
+
 RAN = frozenset(Verdict) - {Verdict.SKIP, Verdict.BLOCKED}
+"""Verdicts of clauses that were tried."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 Counts: TypeAlias = Int64[np.ndarray, "C C"]
+"""How often each token follows each: row = current token, column = next token."""
+
 Probabilities: TypeAlias = Float64[np.ndarray, "C C"]
+"""P(next | current): each row sums to 1, or is all zeros where its token has no successor."""
+
 Weights: TypeAlias = Float64[np.ndarray, "C C"]
+"""A model's table: row i holds the logits of every token that may follow token i."""
 
 
 def bigram_counts(tokens: Sequence[int] | Int64[np.ndarray, "N"], vocab_size: int) -> Counts:

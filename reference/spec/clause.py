@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ParamSpec, TypeVar
 
+from reference.spec.errata import ERRATA
 from reference.spec.subject import Part
 
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+")
+"""What an id looks like: concept.rule-in-kebab-case."""
+
 TOPICS = ("Formula", "Tolerance", "Alarm", "Erratum", "Choice", "Power")
 """What the paragraphs after a clause's sentence may open with."""
 
@@ -46,7 +49,7 @@ class Clause:
     audit: str
     """The @audit question of the notes that this answers, if any: a piece of its line."""
     errata: tuple[int, ...]
-    """Numbers in the list of docs/README.md."""
+    """Numbers of the errata of the notes that bear on it: `errata.erratum` gives each."""
     case: type
     check: Callable[[Any, Any], str | None]
 
@@ -75,8 +78,8 @@ def clause(  # noqa: PLR0913  all but the id by name
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function the check of a clause; its docstring holds the sentence.
 
-    Raises: ValueError where the id is taken or badly formed, or the docstring is no sentence;
-        these are mistakes of the catalogue, found when it is imported.
+    Raises: ValueError where the id is taken or badly formed, the docstring is no sentence, or
+        there is no such erratum; these are mistakes of the catalogue, found when it is imported.
     """
 
     def decorate(check: Callable[P, R]) -> Callable[P, R]:
@@ -84,6 +87,9 @@ def clause(  # noqa: PLR0913  all but the id by name
             raise ValueError(f"clause id {id!r} is not of the form concept.rule-in-kebab-case")
         if id in {known.id for known in CLAUSES}:
             raise ValueError(f"clause id {id!r} is taken")
+        unknown = set(errata) - {one.number for one in ERRATA}
+        if unknown:
+            raise ValueError(f"clause {id!r} names errata that there are not: {sorted(unknown)}")
         sentence, remarks = _read(inspect.getdoc(check) or "", id)
         CLAUSES.append(
             Clause(

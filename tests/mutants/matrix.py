@@ -1,12 +1,14 @@
 """The kill matrix: every specimen against every clause, and what must hold of it.
 
-`python tests/mutants/matrix.py` runs it; with `--write` it also writes what each clause kills to
-`reference/spec/kills.json`, which `bigram spec ID` shows. With words, only the specimens whose
-clause or name holds one of them are run and shown in full, and nothing is enforced.
+`python tests/mutants/matrix.py` runs it; with `--write` it also writes what each clause kills, and
+what each choice records, to `reference/spec/kills.json`, which `bigram spec ID` shows. With words,
+only the specimens whose clause or name holds one of them are run and shown in full, and nothing is
+enforced.
 """
 
 import json
 import os
+import re
 import sys
 import time
 import warnings
@@ -31,9 +33,19 @@ EXAMPLES = 4
 KILLS = HERE.parents[1] / "reference/spec/kills.json"
 MOST_TOLD = 3
 """Clauses that one planted mistake may break."""
+FEWEST_ANSWERS = 2
+"""Behaviours that a choice must tell apart, or it is none."""
+MOST_ANSWERS = 6
+"""Behaviours of a choice that are written down: what differs may have no end of them."""
+MOST_NAMES = 3
+"""Specimens that are named with each."""
+TINY = re.compile(r"\d(\.\d+)?e-\d+")
+"""A figure that rounding makes, and that another processor makes otherwise."""
 
 Row = dict[str, tuple[str, str, str, str]]
 """For each clause: verdict, cause, expected, seen."""
+Behaviours = dict[str, list[Specimen]]
+"""What a choice records, and the specimens of which it does."""
 
 
 def judge(number: int) -> tuple[int, Row, float]:
@@ -63,19 +75,16 @@ def complaints(zoo: list[Specimen], rows: list[Row]) -> list[str]:
     for specimen, row in zip(zoo, rows, strict=True):
         said += told(specimen, row)
     alone: dict[str, list[str]] = defaultdict(list)
-    behaviours: dict[str, set[str]] = defaultdict(set)
     for specimen, row in zip(zoo, rows, strict=True):
         broken = failures(row)
         if len(broken) == 1:
             alone[broken[0]].append(specimen.name)
-        for name, (verdict, _cause, _expected, seen) in row.items():
-            if verdict == Verdict.PASS:
-                behaviours[name].add(seen)
     for clause in catalogue():
         if clause.level is not Level.CHOICE and not alone[clause.id]:
             said.append(f"{clause.id} kills nothing alone")
-        if clause.level is Level.CHOICE and len(behaviours[clause.id]) < 2:
-            said.append(f"the choice {clause.id} sees only {behaviours[clause.id]}")
+    for name, seen in recorded(zoo, rows).items():
+        if len(seen) < FEWEST_ANSWERS:
+            said.append(f"the choice {name} sees only {list(seen)}")
     return said
 
 
@@ -109,6 +118,44 @@ def killed(zoo: list[Specimen], rows: list[Row]) -> dict[str, list[str]]:
     return dict(sorted(kills.items()))
 
 
+def recorded(zoo: list[Specimen], rows: list[Row]) -> dict[str, Behaviours]:
+    """Group the specimens, for each choice, by what it records of them."""
+    choices = sorted(clause.id for clause in catalogue() if clause.level is Level.CHOICE)
+    every: dict[str, Behaviours] = {name: defaultdict(list) for name in choices}
+    for specimen, row in zip(zoo, rows, strict=True):
+        for name in row.keys() & every.keys():
+            verdict, _cause, _expected, seen = row[name]
+            if verdict == Verdict.PASS:
+                every[name][TINY.sub("…", seen)].append(specimen)
+    return every
+
+
+def answers(behaviours: Behaviours) -> dict[str, list[str]]:
+    """Choose the behaviours of a choice that are written down, the most usual first.
+
+    They are those of right specimens. Where these all do the same, one of wrong ones follows: the
+    behaviour that most of them show, so that nothing is written that changes from run to run.
+    """
+    right = {seen: [one for one in group if not one.breaks] for seen, group in behaviours.items()}
+    usual = sorted(behaviours, key=lambda s: (-len(right[s]), -len(behaviours[s]), s))
+    open_to_right_ones = sum(bool(group) for group in right.values())
+    count = min(max(open_to_right_ones, FEWEST_ANSWERS), MOST_ANSWERS)
+    chosen = {seen: right[seen] or behaviours[seen] for seen in usual[:count]}
+    return {seen: shortest([one.name for one in group]) for seen, group in chosen.items()}
+
+
+def shortest(names: list[str]) -> list[str]:
+    """Give the shortest few."""
+    return sorted(names, key=lambda name: (len(name), name))[:MOST_NAMES]
+
+
+def written(zoo: list[Specimen], rows: list[Row]) -> str:
+    """Give the text of `kills.json`."""
+    choices = {name: answers(seen) for name, seen in recorded(zoo, rows).items()}
+    both = {"kills": killed(zoo, rows), "choices": choices}
+    return json.dumps(both, indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> int:
     """Run the matrix; give the exit code."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
@@ -133,13 +180,16 @@ def main() -> int:
     took = time.perf_counter() - begin
     print(f"{wrong} wrong and {len(numbers) - wrong} right ones in {took:.0f} s")
     if words:
+        some = [zoo[number] for number in numbers]
+        for name, seen in recorded(some, [rows[number] for number in numbers]).items():
+            print(f"{name} records {answers(seen)}")
         return 0
     ordered = [rows[number] for number in range(len(zoo))]
     said = complaints(zoo, ordered)
-    written = json.dumps(killed(zoo, ordered), indent=1, ensure_ascii=False) + "\n"
+    text = written(zoo, ordered)
     if "--write" in sys.argv:
-        KILLS.write_text(written, encoding="utf-8")
-    elif not KILLS.exists() or KILLS.read_text(encoding="utf-8") != written:
+        KILLS.write_text(text, encoding="utf-8")
+    elif not KILLS.exists() or KILLS.read_text(encoding="utf-8") != text:
         said.append("reference/spec/kills.json is not what this run saw; write it with --write")
     for line in said:
         print("!", line)
