@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -331,6 +333,7 @@ def test_a_check_leaves_the_callers_randomness_and_torch_as_they_were() -> None:
         def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
             torch.set_default_dtype(torch.float64)
             torch.set_grad_enabled(False)
+            torch.use_deterministic_algorithms(True)
             return super().generate(idx, max_new_tokens)
 
     def state() -> tuple[object, ...]:
@@ -340,12 +343,24 @@ def test_a_check_leaves_the_callers_randomness_and_torch_as_they_were() -> None:
             random.getstate(),
             torch.get_default_dtype(),
             torch.is_grad_enabled(),
+            torch.are_deterministic_algorithms_enabled(),
         )
 
     before = state()
     report = check(Meddler, clauses=["generate"], examples=3)
     assert state() == before
     assert [result.id for result in report.of(Verdict.FAIL)] == ["generate.pure.mode"]
+
+
+def test_a_check_does_not_wait_for_torchs_compiler() -> None:
+    script = """
+import sys
+from reference import BigramLanguageModel
+from reference.conformance import check
+assert check(BigramLanguageModel, clauses=["loss.uniform"], examples=3).conforms()
+sys.exit("torch._inductor" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_a_model_that_fails_now_and_then_is_told_so() -> None:

@@ -288,7 +288,9 @@ def ordinary_torch() -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
-        torch.use_deterministic_algorithms(deterministic)
+        # Setting it loads torch's compiler, a second and more, so only where it has changed.
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            torch.use_deterministic_algorithms(deterministic)
 
 
 @contextmanager
