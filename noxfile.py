@@ -12,6 +12,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "tests", "walkthrough"]
 
+SITE = "docs/_build/html"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -20,7 +21,14 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     wanted = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
     if package:
         wanted += ["-e", ".[plots,fast]"]
-    session.install("-c", "constraints.txt", *wanted)
+    # What is imported is compiled then; compiling all of torch at once takes twice as long.
+    session.install("--no-compile", "-c", "constraints.txt", *wanted)
+
+
+def install_docs(session: nox.Session) -> None:
+    """Install what builds the site, and what draws the mind map in it."""
+    install(session, "docs")
+    session.run("npm", "ci", "--prefix=docs", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 @nox.session
@@ -74,6 +82,30 @@ def mutation(session: nox.Session) -> None:
     shutil.rmtree("mutants", ignore_errors=True)
     session.run("mutmut", "run")
     session.run("python", "tests/mutation/survivors.py")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every sample of the docs, and build the site; a warning is an error."""
+    install_docs(session)
+    by_page = ("-n", "auto", "--dist", "loadfile")  # a page's samples follow on one another
+    session.run("pytest", "-c", "docs/pytest.ini", "--rootdir=.", *by_page, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-j", "auto", "docs", SITE)
+    session.log(f"open {SITE}/index.html, or show it with nox -s docs-serve")
+
+
+@nox.session(name="docs-serve")
+def docs_serve(session: nox.Session) -> None:
+    """Show the site on this machine, and build it anew with each change."""
+    install_docs(session)
+    session.run("sphinx-autobuild", "--open-browser", "--port=0", "docs", SITE, *session.posargs)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """Break the docs, and look at every page in Chromium: the tests of the site itself."""
+    install_docs(session)
+    session.run("pytest", "tests/site", *session.posargs)
 
 
 @nox.session

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -25,7 +24,6 @@ from reference.fast import (
     sampling,
     training as fast_training,
 )
-from reference.spec.catalogue import catalogue
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reference"
@@ -198,23 +196,6 @@ def test_public_docstrings_give_the_shapes_in_the_signature(
     annotations = inspect.get_annotations(value)
     if any("Tensor" in str(annotation) for annotation in annotations.values()):
         assert "Shape:" in doc, f"{name} takes or gives tensors, and does not say of which shape"
-
-
-def test_the_readmes_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    suite, package, engine = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(compile(package, "README.md", "exec"), names)  # noqa: S102  our own example
-    assert len(capsys.readouterr().out) == 1 + 100 + 1  # the start, the sample, the line's end
-    exec(compile(engine, "README.md", "exec"), names)  # noqa: S102  our own example
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        str(step) for step in range(1_000, 11_000, 1_000)
-    ]
-    assert names["tokens"].shape == (1024, 1001)
-    theirs = {"MyModel": model.BigramLanguageModel, "my_get_batch": data.get_batch}
-    exec(compile(suite, "README.md", "exec"), theirs)  # noqa: S102  our own example
-    (mark,) = theirs["test_my_model"].pytestmark  # type: ignore[attr-defined]  # pytest's own
-    assert [parameter.id for parameter in mark.args[1]] == [one.id for one in catalogue()]
 
 
 def test_the_notes_here_are_the_notes() -> None:
