@@ -94,6 +94,13 @@ def docs(session: nox.Session) -> None:
     session.log(f"open {SITE}/index.html, or show it with nox -s docs-serve")
 
 
+@nox.session
+def readme(session: nox.Session) -> None:
+    """Run every sample of the README, among them a walk through the real text: two minutes."""
+    install_docs(session)
+    session.run("pytest", "-c", "docs/pytest.ini", "--rootdir=.", "README.md")
+
+
 @nox.session(name="docs-serve")
 def docs_serve(session: nox.Session) -> None:
     """Show the site on this machine, and build it anew with each change."""

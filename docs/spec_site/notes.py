@@ -143,7 +143,7 @@ def question(line: int) -> tuple[str, str]:
     """Give a question's words, and those of the node above it, which say what it is about."""
     above = node_at(line).parent
     assert above is not None  # noqa: S101  a question stands below what it asks about
-    words = _DECORATION.sub("", lines()[line - 1]).strip().removeprefix("- ")
+    words = re.sub(r"\*\*|`|==", "", lines()[line - 1]).strip().removeprefix("- ")
     return words, plain(above)
 
 

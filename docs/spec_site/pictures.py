@@ -5,9 +5,11 @@ A caption, in Markdown.
 ```
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import ClassVar
@@ -44,9 +46,31 @@ DRAWINGS: Mapping[str, Callable[[Palette], Picture]] = {
 }
 
 
+def _code() -> list[Path]:
+    """List the code that the pictures are drawn from; of the package, the contract is no part."""
+    here = Path(__file__)
+    package = here.parents[2] / "reference"
+    found = [*here.parent.glob("pictures*.py")]
+    found += [path for part in ("", "oracle", "fast") for path in (package / part).glob("*.py")]
+    return sorted(found)
+
+
 @cache
-def _drawn(name: str, palette: Palette) -> Drawn:
-    return drawn(DRAWINGS[name], palette)
+def _key() -> str:
+    """Name a state of that code."""
+    return sha256(b"".join(path.read_bytes() for path in _code())).hexdigest()
+
+
+def _drawn(name: str, palette: Palette, kept: Path) -> Drawn:
+    """Draw a picture, or take it as an earlier build drew it from the same code."""
+    file = kept / f"{name}-{palette.name}.json"
+    if file.exists():
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        if fields.pop("key") == _key():
+            return Drawn(**fields)
+    picture = drawn(DRAWINGS[name], palette)
+    write(file, json.dumps({"key": _key(), "svg": picture.svg, "alt": picture.alt}))
+    return picture
 
 
 class PictureDirective(SphinxDirective):
@@ -67,7 +91,7 @@ class PictureDirective(SphinxDirective):
         paragraph = caption[0]
         figure = nodes.figure()
         for palette in PALETTES:
-            picture = _drawn(name, palette)
+            picture = _drawn(name, palette, self.env.doctreedir / "drawn")
             image = nodes.image(
                 uri=self._uri(f"{name}-{palette.name}.svg", picture.svg),
                 alt=picture.alt,
@@ -78,7 +102,7 @@ class PictureDirective(SphinxDirective):
             figure += image
         figure += nodes.caption(paragraph.rawsource, "", *paragraph.children)
         self.set_source_info(figure)
-        for code in Path(__file__).parent.glob("pictures*.py"):
+        for code in _code():
             self.env.note_dependency(str(code))
         return [figure]
 

@@ -197,7 +197,8 @@ def live(subject: Subject, case: IndexCase) -> None:
 def one_hot(subject: Subject, case: IndexCase) -> None:
     """The lookup is the product of one-hot rows with the table, in its derivative too.
 
-    Formula: logits = one_hot(idx) table, so d sum(R * logits) / d table = one_hot(idx)^T R.
+    Formula: logits = one_hot(idx) table, so d sum(R * logits) / d table = one_hot(idx)^T R,
+    for any numbers R of the logits' shape.
 
     Tolerance: an entry sums at most B*T numbers of R, each a multiple of 1/8: none at all.
     """

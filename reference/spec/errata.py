@@ -146,6 +146,13 @@ ERRATA: tuple[Erratum, ...] = (
         reference="leaves seeding to its caller, and seeds twice to show the notes' figures",
         source=("torch.manual_seed(1337)", "m = BigramLanguageModel( 65 )", "tensor(4.8948"),
     ),
+    Erratum(
+        number=14,
+        notes=f"count the steps by `range( {FIGURES.steps:,} )`",
+        fact="to Python that is `range(100, 0)`, which is empty",
+        reference=f"takes {FIGURES.steps:,} steps",
+        source=("for steps in range( 100,000 )",),
+    ),
 )
 """Every erratum, in the order of its number."""
 

@@ -140,7 +140,7 @@ def loss_none(subject: Subject, case: IndexCase) -> None:
     source="forward() > how input is > passed through the layers",
 )
 def repeatable(subject: Subject, case: LossCase) -> None:
-    """A call gives what it would give had there been no call before, and is undone by none after.
+    """What a call gives depends on no call before it, and no later call changes it.
 
     Formula: logits of idx are the same numbers at the first call, the second, and after others.
     """

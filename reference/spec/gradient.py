@@ -86,7 +86,7 @@ def untouched_rows(subject: Subject, case: LossCase) -> None:
     source="classify [inputs] > all rows sum to 1.0",
 )
 def row_sum(subject: Subject, case: BulkCase) -> None:
-    """Each row of the gradient sums to 0: what one score gains, the others lose.
+    """Each row of the gradient sums to 0: what pushes one score up pushes the others down.
 
     Formula: sum over j of gradient[i, j] = 0.
 

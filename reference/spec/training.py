@@ -134,7 +134,7 @@ def _another_step(subject: Subject) -> str:
 def reproducible(subject: Subject, case: TrainingCase) -> None:
     """The same batches from the same table give the same table, bit for bit.
 
-    Choice: of the streams that a step might draw from, none is seeded the same.
+    Power: the two runs are seeded unlike each other, so that a step which draws at random shows.
     """
     tables = []
     for seed in (1, 2):
@@ -279,11 +279,14 @@ def _loss(model: Model, counts: Counts) -> float:
     parts=PARTS,
     needs=("training.descends",),
     source="for steps in range( 100,000 ): > loss.backward()",
+    errata=(14,),
 )
 def converges(subject: Subject, case: Nothing) -> None:
     """Enough steps bring the loss to its least, that of the counted frequencies.
 
     Tolerance: 0.005 nats above the entropy floor, after 1,200 steps from a table of zeros.
+
+    Erratum: as typed in the notes, with a comma, range() counts no step at all.
     """
     # Each of 3 tokens is followed by the others 4, 2 and 1 times.
     row = tuple(token for token in range(3) for _ in range(7))
