@@ -174,7 +174,8 @@ def check(
     needs is run.
 
     Exit codes: 0 it conforms; 1 a must or a should is not kept (a choice never counts); 2 wrong
-    usage, or a subject that cannot be loaded; 3 the kit could not finish; 130 interrupted.
+    usage, or a subject that cannot be loaded; 3 the kit could not finish; 130 interrupted; 141
+    nobody reads the output any more.
     """
     for file in (junit, html):
         if file is not None:

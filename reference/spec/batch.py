@@ -207,7 +207,7 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
     source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
 )
 def too_short(subject: Subject, case: BatchCase) -> None:
-    """A text without one whole window and its next token is refused; one with a token to spare is not.
+    """A text that holds no whole window and its next token is refused; with a token to spare, not.
 
     Formula: N <= T is refused, N = T + 2 is not.
     """
