@@ -272,6 +272,20 @@ class TestPlugin:
         assert "BLOCKED: loss.mean-cross-entropy" in ran.stdout
         assert "1 failed" in ran.stdout
 
+    def test_clauses_that_were_not_chosen_are_not_tried(self, folder: Path) -> None:
+        told = folder / "told"
+        (folder / "telling.py").write_text(
+            "import reference\n\nclass Model(reference.BigramLanguageModel):\n"
+            "    def generate(self, idx, max_new_tokens):\n"
+            f"        open({str(told)!r}, 'w').close()\n"
+            "        return super().generate(idx, max_new_tokens)\n"
+        )
+        subject = ("--bigram-subject", "telling.py:Model", "-k")
+        assert own_pytest(folder, *subject, "training.zero or loss.uniform").returncode == 0
+        assert not told.exists()
+        assert own_pytest(folder, *subject, "generate.shape").returncode == 0
+        assert told.exists()
+
     def test_it_conforms_with_a_waiver(self, folder: Path) -> None:
         waive = ("--bigram-waive", "loss.mean-cross-entropy=we sum")
         subject = ("--bigram-subject", "summed.py:Model", "-k", "entropy")

@@ -62,21 +62,21 @@ class ClauseCollector(pytest.Collector):
 
         self.results = {}
         try:
-            clauses = self._plan().clauses
+            clauses = self._plan(None).clauses
         except BigramError as error:
             raise pytest.UsageError(str(error)) from error
         for clause in clauses:
             yield ClauseItem.from_parent(self, name=clause.id, clause=clause)
 
-    def _plan(self) -> Any:  # noqa: ANN401  a Plan, whose module loads torch
+    def _plan(self, wanted: list[str] | None) -> Any:  # noqa: ANN401  a Plan: its module loads torch
         from reference.conformance.runner import Plan, planned  # noqa: PLC0415  as above
 
         waive = dict(_pairs(self.config.getoption("--bigram-waive")))
         seed = self.config.getoption("--bigram-seed")
-        return Plan(clauses=planned(None, waive), waive=waive, seed=seed)
+        return Plan(clauses=planned(wanted, waive), waive=waive, seed=seed)
 
     def result(self, clause: "Clause") -> "Result":
-        """Run as far as to this clause."""
+        """Run as far as to this clause, of those that were chosen and what they need."""
         from reference.conformance.isolation import run_isolated  # noqa: PLC0415  as above
         from reference.conformance.targets import Target  # noqa: PLC0415  as above
 
@@ -86,7 +86,8 @@ class ClauseCollector(pytest.Collector):
                 parts=dict(_pairs(self.config.getoption("--bigram-part"))),
                 adapter=self.config.getoption("--bigram-adapter"),
             )
-            self.running = (result for result in run_isolated(target, self._plan()))
+            wanted = [item.name for item in self.session.items if isinstance(item, ClauseItem)]
+            self.running = (result for result in run_isolated(target, self._plan(wanted)))
             self.session.config.add_cleanup(self.running.close)  # ends the subject
         while clause.id not in self.results:
             result = next(self.running)
