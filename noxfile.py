@@ -9,7 +9,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "types", "tests", "walkthrough"]
 
 SITE = "docs/_build/html"
@@ -88,9 +88,10 @@ def mutation(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run every sample of the docs, and build the site; a warning is an error."""
     install_docs(session)
+    # First the build, which compiles for the samples what both need.
+    session.run("sphinx-build", "-W", "--keep-going", "-j", "auto", "-q", "docs", SITE)
     by_page = ("-n", "auto", "--dist", "loadfile")  # a page's samples follow on one another
     session.run("pytest", "-c", "docs/pytest.ini", "--rootdir=.", *by_page, "docs")
-    session.run("sphinx-build", "-W", "--keep-going", "-j", "auto", "docs", SITE)
     session.log(f"open {SITE}/index.html, or show it with nox -s docs-serve")
 
 
