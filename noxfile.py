@@ -21,7 +21,8 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     wanted = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
     if package:
         wanted += ["-e", ".[plots,fast]"]
-    # What is imported is compiled then; compiling all of torch at once takes twice as long.
+    # What is imported is compiled then, and kept; all of torch at once would take twice as long.
+    session.env["PYTHONDONTWRITEBYTECODE"] = None
     session.install("--no-compile", "-c", "constraints.txt", *wanted)
 
 

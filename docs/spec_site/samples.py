@@ -385,6 +385,7 @@ def session(
         f"{command.text}\n_code=$?; echo {mark} $_code; (exit $_code)\n" for command in listed
     )
     environment = {**os.environ, **more, "NO_COLOR": "1", "COLUMNS": "80", "TERM": "dumb"}
+    environment.setdefault("OMP_NUM_THREADS", "1")  # pages run side by side, each on a core
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     for name in ("FORCE_COLOR", "PYTEST_ADDOPTS"):  # of the run that we are in
         environment.pop(name, None)
