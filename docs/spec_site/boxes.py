@@ -133,7 +133,8 @@ def _clause_box(directive: SphinxDirective, clause: Clause) -> nodes.Node:
     box += title
     box += nodes.paragraph("", clause.sentence, classes=["sentence"])
     for topic, text in clause.remarks.items():
-        shown = nodes.literal("", text) if topic == "Formula" else nodes.Text(text)
+        formula = topic == "Formula"
+        shown = nodes.literal("", text.removesuffix(".")) if formula else nodes.Text(text)
         box += _field(topic, shown)
     line = notes.line_of(clause.source)
     box += _field("In the notes", notes_link(line, page), nodes.Text(", "), _way(clause))
@@ -142,7 +143,7 @@ def _clause_box(directive: SphinxDirective, clause: Clause) -> nodes.Node:
         for need in clause.needs:
             needed += [nodes.Text(", "), reference_to("spec", "clause", need, page)]
         box += _field("Needs", *needed[1:])
-    box += _folded("The check", [_code(clause)], [f"check-{clause.id}"])
+    box += _folded("The check", [_code(clause)], f"check-{clause.id}")
     box += _seen(clause)
     return box
 
@@ -168,7 +169,7 @@ def _seen(clause: Clause) -> nodes.Node:
     listed = nodes.bullet_list()
     for item in items:
         listed += nodes.list_item("", nodes.paragraph("", item))
-    return _folded(title, [listed], [f"kills-{clause.id}"])
+    return _folded(title, [listed], f"kills-{clause.id}")
 
 
 def counted(number: int, thing: str) -> str:
@@ -207,11 +208,10 @@ def _field(name: str, *shown: nodes.Node) -> nodes.Node:
     return line
 
 
-def _folded(title: str, content: Sequence[nodes.Node], ids: Sequence[str]) -> nodes.Node:
+def _folded(title: str, content: Sequence[nodes.Node], place: str) -> nodes.Node:
     """Show a title that opens on a click."""
     box = nodes.container(classes=["folded"])
-    ids_written = f' id="{ids[0]}"' if ids else ""
-    box += nodes.raw("", f"<details{ids_written}><summary>{title}</summary>", format="html")
+    box += nodes.raw("", f'<details id="{place}"><summary>{title}</summary>', format="html")
     box += content
     box += nodes.raw("", "</details>", format="html")
     return box

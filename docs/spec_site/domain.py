@@ -75,10 +75,13 @@ class SpecDomain(Domain):
         return homes
 
     def settle(self, kind: str, name: str, page: str) -> None:
-        """Make a page the home of a thing, which it must be alone."""
-        other = self.homes(kind).setdefault(name, page)
-        if other != page:
-            LOG.warning("%s %s has two homes: %s and %s", kind, name, other, page, location=page)
+        """Make a page the home of a thing, which must have no other, nor this one twice."""
+        homes = self.homes(kind)
+        if name in homes:
+            LOG.warning(
+                "%s %s has two homes: %s and %s", kind, name, homes[name], page, location=page
+            )
+        homes.setdefault(name, page)
 
     def quote(self, page: str, lines: Iterable[int], code: Sequence[str]) -> None:
         """Note that a page quotes these lines, and which code it shows for them."""

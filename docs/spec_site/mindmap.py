@@ -52,7 +52,8 @@ class PutMindMap(SphinxPostTransform):
                 '<button type="button" data-do="open">Open all</button>'
                 '<button type="button" data-do="fold">Fold</button>'
                 '<button type="button" data-do="full">Full screen</button></div>'
-                '<svg class="markmap" role="img" aria-label="The notes as a mind map"></svg></div>'
+                '<svg class="markmap" role="group" aria-label="The notes as a mind map"></svg>'
+                "</div>"
                 f'<script type="application/json" id="mindmap-data">{written}</script>'
                 + "".join(f'<script src="{self._up()}_static/{name}"></script>' for name in SCRIPTS)
             )

@@ -21,17 +21,6 @@ from sphinx.util.typing import ExtensionMetadata
 
 from spec_site import pictures_learned, pictures_notes, pictures_rates, pictures_shapes
 from spec_site.pictures_base import PALETTES, Drawn, Palette, Picture, drawn
-from spec_site.pictures_rates import rates, whole_rates
-
-__all__ = [
-    "DRAWINGS",
-    "Palette",
-    "Picture",
-    "PictureDirective",
-    "rates",
-    "setup",
-    "whole_rates",
-]
 
 DRAWINGS: Mapping[str, Callable[[Palette], Picture]] = {
     "loss": pictures_learned.loss,

@@ -48,6 +48,10 @@ BREAKS = {
         ("docs/clauses.md", "# The clauses", "# The clauses\n\n```{clauses}\nloss.floor\n```"),
         "clause loss.floor has two homes",
     ),
+    "a clause has its home twice on a page": (
+        ("docs/spec/logits.md", "```{clauses}", "```{clauses}\nforward.logits.shape"),
+        "clause forward.logits.shape has two homes: spec/logits and spec/logits",
+    ),
     "no page quotes a line of the notes": (
         ("docs/spec/imports.md", "{notes} 7-17", "{notes} 7-16"),
         "no page quotes line 17 of the notes",

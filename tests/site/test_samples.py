@@ -335,6 +335,6 @@ def test_every_fence_of_the_site_and_the_readme_is_a_sample() -> None:
     assert done.returncode == 0, done.stdout
     collected = re.findall(r"^(.+)::line:", done.stdout, flags=re.MULTILINE)
     # For whoever asks what is covered.
-    print(f"{fences.total()} fences on {len(pages)} pages, {len(collected)} samples")  # noqa: T201
+    print(f"{fences.total()} fences on {len(pages)} pages, {len(collected)} samples")  # noqa: T201  both counts are to be read
     assert Counter(collected) == fences  # a page without any counts as 0
     assert fences["README.md"] > 0
