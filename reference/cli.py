@@ -220,9 +220,9 @@ def train(
         import torch
 
         from reference import jobs, plots
-        from reference.checkpoint import check_can_save, save_model
         from reference.curve import exact_loss
         from reference.model import BigramLanguageModel
+        from reference.model_file import check_can_save, save_model
         from reference.oracle.counts import bigram_counts
         from reference.training import TrainConfig
 
@@ -324,7 +324,7 @@ def generate(
     import torch
 
     from reference import jobs
-    from reference.checkpoint import load_model
+    from reference.model_file import load_model
 
     where = jobs.find_device(device)
     saved = load_model(model_dir)

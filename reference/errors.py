@@ -84,8 +84,16 @@ class TwinError(BigramError, RuntimeError):
     """The embedded corpus could not be rebuilt token for token."""
 
 
+class OutputError(BigramError, OSError):
+    """A file or a folder cannot be written."""
+
+
+class InUseError(BigramError, OSError):
+    """Another process is writing into the same folder."""
+
+
 class ModelFileError(BigramError, OSError):
-    """A saved model cannot be written, or read back."""
+    """A saved model cannot be read back, or would take the place of another."""
 
 
 class DeviceError(BigramError, RuntimeError):

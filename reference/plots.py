@@ -7,10 +7,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference.checkpoint import make_writable
 from reference.curve import LossCurve
 from reference.errors import MissingExtraError
 from reference.model import BigramLanguageModel
+from reference.model_file import make_writable
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
 from reference.vocabulary import Vocabulary

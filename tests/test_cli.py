@@ -8,12 +8,12 @@ import torch
 from rich.console import Console
 
 from reference import __version__, cli, download, jobs, notes
-from reference.checkpoint import load_model
 from reference.corpus import Corpus
 from reference.curve import exact_loss
 from reference.errors import DownloadError, TwinError
 from reference.fast import compiling
 from reference.model import BigramLanguageModel
+from reference.model_file import load_model
 from reference.oracle.counts import bigram_counts
 from reference.training import TrainConfig, train
 

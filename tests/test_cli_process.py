@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reference import cli
-from reference.checkpoint import load_model
+from reference.model_file import load_model
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
 

@@ -33,10 +33,10 @@ SHARED_NOTES = ROOT.parent / "shared/notes/nn-module.markmap.md"
 # From the ground up; a module may import its own floor and those below.
 FLOORS = [
     {"oracle", "errors", "notes"},
-    {"shapes", "checks", "terminal"},
+    {"shapes", "checks", "files", "terminal"},
     {"vocabulary", "data", "twin", "download", "corpus"},
     {"model"},
-    {"training", "checkpoint"},
+    {"training", "model_file"},
     {"fast"},
     {"count_tables", "curve"},
     {"walkthrough"},

@@ -10,7 +10,7 @@ from matplotlib.text import Annotation
 from reference import cli, plots
 from reference.corpus import Corpus
 from reference.curve import LossCurve
-from reference.errors import MissingExtraError, ModelFileError
+from reference.errors import MissingExtraError, OutputError
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
@@ -109,5 +109,5 @@ def test_without_matplotlib_the_command_says_what_to_install(
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
-    with pytest.raises(ModelFileError, match="a file"):
+    with pytest.raises(OutputError, match="a file"):
         plots.check_can_plot(tmp_path / "a file" / "below")

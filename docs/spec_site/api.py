@@ -40,7 +40,7 @@ PUBLIC: Final = (
     "reference.training",
     "reference.vocabulary",
     "reference.corpus",
-    "reference.checkpoint",
+    "reference.model_file",
     "reference.shapes",
     "reference.errors",
     "reference.notes",

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, strategies as st
 from safetensors import safe_open
 
-from reference.checkpoint import FILE, check_can_save, load_model, save_model
-from reference.errors import ModelFileError
+from reference.errors import ModelFileError, OutputError
 from reference.model import BigramLanguageModel
+from reference.model_file import FILE, check_can_save, load_model, save_model
 from reference.vocabulary import Vocabulary
 
 TABLE = "token_embedding_table.weight"
@@ -90,7 +90,7 @@ def test_a_write_that_fails_leaves_the_old_model(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelFileError, match="cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match="cannot be written: No space left on device"):
         save_model(made("hello", 2)[0], vocabulary, tmp_path, overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
     weight = load_model(tmp_path).model.token_embedding_table.weight
@@ -149,9 +149,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "a file"
     blocked.touch()
     for directory in (blocked, blocked / "below"):
-        with pytest.raises(ModelFileError, match="a file"):
+        with pytest.raises(OutputError, match="a file"):
             check_can_save(directory)
-    with pytest.raises(ModelFileError, match="too long"):
+    with pytest.raises(OutputError, match="too long"):
         check_can_save(tmp_path / ("x" * 300))
     check_can_save(tmp_path / "new" / "deep")
     assert not list((tmp_path / "new" / "deep").iterdir())
@@ -164,7 +164,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(ModelFileError, match="cannot be written: Read-only file system"):
+    with pytest.raises(OutputError, match="cannot be written: Read-only file system"):
         check_can_save(tmp_path)
 
 

@@ -5,8 +5,6 @@ Nothing is pickled, so that loading a file from somebody else runs no code of th
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from reference.errors import ModelFileError
+from reference.errors import ModelFileError, OutputError
+from reference.files import make_writable, replacing
 from reference.model import BigramLanguageModel
 from reference.vocabulary import Vocabulary
 
@@ -44,32 +43,20 @@ class SavedModel:
 def check_can_save(directory: str | Path, *, overwrite: bool = False) -> None:
     """Find out before the work whether a model could be saved after it.
 
-    Raises: ModelFileError where a model is there already, or the directory cannot be written.
+    Raises: ModelFileError where a model is there already; OutputError where the directory cannot be
+        written.
     """
     file = Path(directory) / FILE
     try:
         is_there, is_folder = file.exists(), file.is_dir()
     except OSError as error:  # a name too long, say
-        raise ModelFileError(f"{file} cannot be written: {error.strerror}") from error
+        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
     if is_folder or (is_there and not overwrite):
         raise ModelFileError(
             f"{file} exists already; give another directory"
             + ("" if is_folder else ", or --overwrite (overwrite=True)")
         )
     make_writable(Path(directory))
-
-
-def make_writable(directory: Path) -> None:
-    """Make a directory, where it is not there yet, and write into it for a moment.
-
-    Raises: ModelFileError where that fails.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise ModelFileError(f"{directory} cannot be written: {error.strerror}") from error
 
 
 def save_model(
@@ -85,8 +72,8 @@ def save_model(
     `about` is anything that JSON can hold, such as how the model was trained.
 
     Shape: the table (C, C), for a vocabulary of C characters.
-    Raises: ModelFileError where a model is there already, the file cannot be written, `about` is
-        nothing for JSON, or the table is not (C, C), finite, and float32 or float64.
+    Raises: ModelFileError where a model is there already, `about` is nothing for JSON, or the table
+        is not (C, C), finite, and float32 or float64; OutputError where the file cannot be written.
     """
     table = model.token_embedding_table.weight.detach().cpu().contiguous()
     _check_table(table, len(vocabulary), f"the model for {directory}")
@@ -98,17 +85,8 @@ def save_model(
     check_can_save(directory, overwrite=overwrite)
     content = save({_TABLE: table}, metadata={_HEADER: header, _SHA256: _sha256(header, table)})
     file = Path(directory) / FILE
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(file)
-    except OSError as error:
-        raise ModelFileError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)  # still there only if something went wrong
+    with replacing(file) as out:
+        out.write(content)
     return file
 
 
