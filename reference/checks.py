@@ -24,6 +24,9 @@ from reference.errors import (
     TokenRangeError,
 )
 
+STORED = (torch.uint8, torch.uint16, torch.int32)
+"""The types of tokens in files: see `reference.shapes.StoredStream`."""
+
 
 def is_integer(value: object) -> bool:
     """Tell an integer, NumPy's too, from all else; True and 3.0 are none."""
@@ -73,8 +76,10 @@ def check_text(name: str, value: str) -> None:
         raise NotTextError(f"{name} is {value!r:.60} ({type(value).__name__}); it must be a str")
 
 
-def check_layout(name: str, tokens: Tensor, *, shape: str) -> None:
+def check_layout(name: str, tokens: Tensor, *, shape: str, stored: bool = False) -> None:
     """Refuse what is not a non-empty int64 tensor of the shape's rank, such as "(B, T)".
+
+    With `stored`, the types are accepted too that token files have.
 
     Raises: NotATensorError, DtypeError, RankError, EmptyError.
     """
@@ -82,8 +87,11 @@ def check_layout(name: str, tokens: Tensor, *, shape: str) -> None:
         raise NotATensorError(
             f"{name} is a {type(tokens).__name__}; it must be a torch.Tensor of shape {shape}"
         )
-    if tokens.dtype != torch.int64:
-        raise DtypeError(f"{name} has dtype {tokens.dtype}; it must be torch.int64 (torch.long)")
+    if tokens.dtype != torch.int64 and not (stored and tokens.dtype in STORED):
+        files = ", or as files have it, torch.uint8, torch.uint16 or torch.int32" if stored else ""
+        raise DtypeError(
+            f"{name} has dtype {tokens.dtype}; it must be torch.int64 (torch.long){files}"
+        )
     rank = shape.count(", ") + 1
     if tokens.ndim != rank:
         raise RankError(
@@ -105,6 +113,8 @@ def check_tokens(name: str, tokens: Tensor, *, vocab_size: int) -> None:
 
     Raises: TokenRangeError.
     """
+    if tokens.dtype == torch.uint16:  # for which torch has no comparisons
+        tokens = tokens.int()
     low, high = torch.aminmax(tokens)
     if int(low) >= 0 and int(high) < vocab_size:
         return

@@ -7,11 +7,11 @@ import torch
 
 from reference.checks import check_count, check_layout
 from reference.errors import TooShortError
-from reference.shapes import Ids, TokenStream
+from reference.shapes import Ids, StoredStream
 
 
 def get_batch(
-    data: TokenStream,
+    data: StoredStream,
     block_size: int,
     batch_size: int,
     *,
@@ -26,18 +26,19 @@ def get_batch(
     Shape: data (N,) -> x (B, T), y (B, T), int64, where B = batch_size and T = block_size.
     Raises: NotAnIntegerError, OutOfRangeError where a size is no integer or is below 1;
         TooShortError where N < block_size + 2: no offset is left to draw;
-        NotATensorError, DtypeError, RankError, EmptyError where data is not (N,) int64.
+        NotATensorError, DtypeError, RankError, EmptyError where data is not (N,), of int64 or
+        of a type that token files have.
     Source: notes, TRAINING > Chain Funcs > get_batch > returns.
     """
     check_count("block_size", block_size, minimum=1)
     check_count("batch_size", batch_size, minimum=1)
-    check_layout("data", data, shape="(N,)")
+    check_layout("data", data, shape="(N,)", stored=True)
     check_length(len(data), block_size)
     # A list of plain integers: slicing by 0-d tensors takes four times as long.
     ix = torch.randint(len(data) - block_size - 1, (batch_size,), generator=generator).tolist()
     x = torch.stack([data[i : i + block_size] for i in ix])  # (B, T)
     y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])  # (B, T), one token later
-    return x, y
+    return x.long(), y.long()
 
 
 def check_length(length: int, block_size: int) -> None:

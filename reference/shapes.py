@@ -17,11 +17,16 @@ Source: notes, globals > -- forward -- > (B, T) > logits.**shape** > 65 **unique
 from typing import Protocol, TypeAlias, overload
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64, UInt8, UInt16
 from torch import Tensor
 
 TokenStream: TypeAlias = Int64[Tensor, "N"]
 """A whole text as tokens, in order."""
+
+StoredStream: TypeAlias = (
+    Int64[Tensor, "N"] | UInt8[Tensor, "N"] | UInt16[Tensor, "N"] | Int32[Tensor, "N"]
+)
+"""The same, or as a file holds it: in the smallest type for its vocabulary."""
 
 Ids: TypeAlias = Int64[Tensor, "B T"]
 """Token indices: `idx`, and `targets`, one sequence a row."""

@@ -106,7 +106,13 @@ def test_bad_counts(name: str, minimum: int, call: Callable[[object], object]) -
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        (torch.arange(10).int(), errors.DtypeError, "torch.int32"),
+        (
+            torch.arange(10).float(),
+            errors.DtypeError,
+            r"torch.float32; it must be torch.int64.*uint8",
+        ),
+        (torch.arange(10).short(), errors.DtypeError, "torch.int16"),
+        (torch.arange(10).bool(), errors.DtypeError, "torch.bool"),
         (torch.arange(10).reshape(2, 5), errors.RankError, r"shape \(2, 5\); .*shape \(N,\)"),
         (torch.arange(0), errors.EmptyError, r"shape \(0,\)"),
         (list(range(10)), errors.NotATensorError, "is a list"),

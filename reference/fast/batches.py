@@ -4,11 +4,11 @@ import torch
 
 from reference.checks import check_count, check_layout
 from reference.data import check_length
-from reference.shapes import Ids, TokenStream
+from reference.shapes import Ids, StoredStream
 
 
 def get_batch(
-    data: TokenStream,
+    data: StoredStream,
     block_size: int,
     batch_size: int,
     *,
@@ -25,7 +25,7 @@ def get_batch(
     """
     check_count("block_size", block_size, minimum=1)
     check_count("batch_size", batch_size, minimum=1)
-    check_layout("data", data, shape="(N,)")
+    check_layout("data", data, shape="(N,)", stored=True)
     N = data.shape[0]
     check_length(N, block_size)
     last = N - block_size - 1
@@ -37,4 +37,4 @@ def get_batch(
     x = data.as_strided(shape, (stride, stride)).index_select(0, ix)  # (B, T)
     later = data.as_strided(shape, (stride, stride), first + stride)  # windows[i, t + 1]
     y = later.index_select(0, ix)  # (B, T), one token later
-    return x, y
+    return x.long(), y.long()

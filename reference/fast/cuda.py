@@ -17,7 +17,7 @@ from torch import Tensor
 
 from reference.errors import MissingExtraError
 from reference.fast.adamw import BETA_1, BETA_2, EPSILON, WEIGHT_DECAY
-from reference.shapes import TokenStream
+from reference.shapes import StoredStream
 
 ROWS = 32
 """Sequences per program: one warp, as its lanes then swap tokens without waiting for others."""
@@ -65,7 +65,7 @@ def train_steps(  # noqa: PLR0913  a state, its data and three numbers
     table: Float32[Tensor, "C C"],
     mean: Float32[Tensor, "C C"],
     square: Float32[Tensor, "C C"],
-    data: TokenStream,
+    data: StoredStream,
     offsets: Int64[Tensor, "K B"],
     *,
     block_size: int,
@@ -123,8 +123,8 @@ def _targets_by_token(data: Tensor, offsets: Tensor, *, C: int, T: int) -> tuple
     K = len(offsets)
     places = offsets[:, :, None] + torch.arange(T, device=data.device)  # (K, B, T)
     steps = torch.arange(K, device=data.device)[:, None, None]  # (K, 1, 1)
-    groups = data[places] * K + steps  # (K, B, T)
-    keys = (groups * C + data[places + 1]).flatten().sort().values
+    groups = data[places].long() * K + steps  # (K, B, T)
+    keys = (groups * C + data[places + 1].long()).flatten().sort().values
     bounds = torch.searchsorted(keys, torch.arange(C * K + 1, device=data.device) * C)
     return (keys % C).int(), bounds.int()
 
