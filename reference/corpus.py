@@ -1,11 +1,15 @@
 """A text as tokens, in a part to train on and a part to validate on, and where texts come from."""
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, Integer
 from torch import Tensor
 
 from reference import data
@@ -13,11 +17,16 @@ from reference.checks import check_text
 from reference.errors import (
     EmptyError,
     NotTextError,
-    TextFileError,
     TooShortError,
     UnknownSplitError,
 )
-from reference.shapes import Ids, TokenStream
+from reference.file_tokens import FileTokens, check_part, read_part
+from reference.manifest import DTYPES, PieceDigests, smallest_dtype
+from reference.oracle.counts import bigram_counts
+from reference.shapes import Ids, StoredStream
+from reference.splits import train_length
+from reference.text_input import read_text
+from reference.token_files import TokenFiles, open_token_files
 from reference.vocabulary import Vocabulary
 
 TWIN = "twin"
@@ -26,22 +35,24 @@ TWIN = "twin"
 TINYSHAKESPEARE = "tinyshakespeare"
 """The real text, downloaded once."""
 
-TRAIN_SHARE = 0.9
-"""The share of a text, from its start, that is trained on."""
+AT_ONCE = 2**20
+"""Tokens that are counted, or hashed, at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
-    """A vocabulary, and the tokens of both splits.
+    """A vocabulary, and the tokens of both splits: in memory, or in files that are read as needed.
 
-    Shape: train (N_train,), val (N_val,), int64.
+    Shape: train (N_train,), val (N_val,), int64; over files, of the type that they have.
     Source: notes, TRAINING > [ Data ] > train_data > val_data.
     """
 
     name: str
     vocabulary: Vocabulary
-    train: Int64[Tensor, "N_train"]
-    val: Int64[Tensor, "N_val"]
+    train: Integer[Tensor, "N_train"]
+    val: Integer[Tensor, "N_val"]
+    files: TokenFiles | None = None
+    """Where the tokens stand, if they are not in memory."""
 
     @classmethod
     def from_text(cls, text: str, *, name: str = "text") -> "Corpus":
@@ -55,16 +66,41 @@ class Corpus:
             raise EmptyError(f"{name} is empty; a corpus needs at least one character")
         vocabulary = Vocabulary.from_text(text)
         tokens = vocabulary.encode(text)
-        n = int(TRAIN_SHARE * len(tokens))
+        n = train_length(len(tokens))
         return cls(name=name, vocabulary=vocabulary, train=tokens[:n], val=tokens[n:])
 
-    def split(self, name: str) -> TokenStream:
+    @property
+    def verified(self) -> bool:
+        """Whether every token was found to be one of the vocabulary when its file was opened."""
+        return self.files is not None and self.files.verified
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256, in hex, of the characters and the tokens of both splits.
+
+        It is the same for a text, and for the same text in files.
+        """
+        dtype = smallest_dtype(len(self.vocabulary))
+        if self.files is not None and self.files.pieces is not None:
+            pieces = self.files.pieces
+        else:
+            digests = PieceDigests()
+            for stream in (self.stream("train"), self.stream("val")):
+                for begin in range(0, len(stream), AT_ONCE):
+                    tokens = read_part(stream, begin, begin + AT_ONCE).astype(DTYPES[dtype])
+                    digests.update(tokens.data.cast("B"))
+            pieces = digests.all()
+        N, N_train = len(self.train) + len(self.val), len(self.train)
+        content = [self.vocabulary.characters, N, N_train, dtype, pieces]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def split(self, name: str) -> StoredStream:
         """Give the tokens of the split named "train" or "val".
 
         The notes' `else` takes any other name for "val", so that a misspelt "train" would
         quietly train on the validation text. Here it raises.
 
-        Shape: (N_train,) or (N_val,), int64.
+        Shape: (N_train,) or (N_val,).
         Raises: UnknownSplitError.
         Source: notes, get_batch > if split == "train" > val_data.
         """
@@ -73,6 +109,47 @@ class Corpus:
         if name == "val":
             return self.val
         raise UnknownSplitError(f'split is {name!r}; it must be "train" or "val"')
+
+    def stream(self, split: str) -> StoredStream | FileTokens:
+        """Give what is read from beginning to end: the tokens, or the file where they stand.
+
+        A pass over a tensor that is mapped from a file counts all of it as this process's memory.
+
+        Shape: (N_train,) or (N_val,).
+        Raises: UnknownSplitError.
+        """
+        tokens = self.split(split)
+        if self.files is None:
+            return tokens
+        return self.files.train if split == "train" else self.files.val
+
+    def pair_counts(
+        self,
+        split: str,
+        *,
+        begin: int = 0,
+        end: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Int64[np.ndarray, "C C"]:
+        """Count the pairs of neighbours in one split whose first token is at begin to end - 1.
+
+        So the counts of the parts of a split, each up to where the next begins, add up to those of
+        the whole. `progress` is told the places done, and all.
+
+        Shape: -> (C, C): row = current token. N - 1 pairs, where end is N or is left out.
+        Raises: UnknownSplitError; NotAnIntegerError, OutOfRangeError where begin to end is no part
+            of the split; TokenFileError where its file is gone.
+        """
+        stream, C = self.stream(split), len(self.vocabulary)
+        begin, end = check_part(len(stream), begin, end)
+        counts = np.zeros((C, C), np.int64)
+        for at in range(begin, end, AT_ONCE):
+            upto = min(at + AT_ONCE, end)
+            # With the token that follows, as far as there is one.
+            counts += bigram_counts(read_part(stream, at, upto + 1), C)
+            if progress is not None:
+                progress(upto - begin, end - begin)
+        return counts
 
     def get_batch(
         self,
@@ -107,24 +184,29 @@ class Corpus:
 
     def to(self, device: torch.device) -> "Corpus":
         """Give the same corpus with its tokens on a device."""
-        return Corpus(
-            name=self.name,
-            vocabulary=self.vocabulary,
-            train=self.train.to(device),
-            val=self.val.to(device),
-        )
+        return replace(self, train=self.train.to(device), val=self.val.to(device))
 
 
 def load_corpus(
-    source: str | Path = TWIN, *, progress: Callable[[int, int], None] | None = None
+    source: str | Path = TWIN,
+    *,
+    verify: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
-    """Give the corpus of that name, or of that UTF-8 text file.
+    """Give the corpus of that name, of that UTF-8 text file, or in that directory.
 
     "twin" is embedded and needs no file. "tinyshakespeare" is downloaded once and kept;
     `progress` is then called with the bytes that have arrived and the bytes in all.
 
+    A directory is one that `bigram prepare` wrote, or holds nanoGPT's train.bin and val.bin of a
+    character-level dataset. Its tokens stay in their files, which must not change meanwhile, and
+    every byte is verified first, of which `progress` is told; not so without `verify`. nanoGPT's
+    meta.pkl is not read, because unpickling runs whatever code the file says: put the vocabulary
+    beside it, in vocabulary.json (one JSON string) or vocabulary.txt (the bare characters, sorted).
+
     Raises: TextFileError where a file is missing or is no UTF-8 text; EmptyError where it is
-        empty; DownloadError where the download fails; NotTextError where source is no name or path.
+        empty; TokenFileError where a directory holds no tokens, or damaged ones; DownloadError
+        where the download fails; NotTextError where source is no name or path.
     Source: notes, TRAINING > [ Data ].
     """
     if source == TWIN:
@@ -146,27 +228,13 @@ def load_corpus(
     if not isinstance(source, (str, Path)):
         raise NotTextError(f"source is {source!r:.60}; it must be a name or a path")
     path = Path(source)
+    if path.is_dir():
+        files = open_token_files(path, verify=verify, progress=progress)
+        return Corpus(
+            name=path.resolve().name,
+            vocabulary=files.vocabulary,
+            train=files.train.mapped(),
+            val=files.val.mapped(),
+            files=files,
+        )
     return Corpus.from_text(read_text(path), name=path.name)
-
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file as it stands: line ends are kept, a byte order mark is not text.
-
-    Raises: TextFileError, which names the file and, in text that is not UTF-8, the first bad byte.
-    """
-    try:
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise TextFileError(
-            f"{path} cannot be read: {reason}. Give the path of a UTF-8 text file, "
-            f'"{TWIN}" (embedded) or "{TINYSHAKESPEARE}" (a download)'
-        ) from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TextFileError(
-            f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start} "
-            f"({error.reason}). Convert it to UTF-8 first"
-        ) from error
-    return text.removeprefix("\ufeff")

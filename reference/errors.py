@@ -76,6 +76,10 @@ class TextFileError(BigramError, OSError):
     """A text file cannot be read as UTF-8 text."""
 
 
+class TokenFileError(BigramError, OSError):
+    """A folder of token files is incomplete, damaged, or none."""
+
+
 class DownloadError(BigramError, OSError):
     """A download did not arrive whole and unchanged."""
 

@@ -12,6 +12,7 @@ from reference.errors import (
     NotAnIntegerError,
     NotTextError,
     TextFileError,
+    TokenFileError,
     TooShortError,
     UnknownSplitError,
 )
@@ -58,7 +59,7 @@ def test_moving_a_corpus_keeps_its_tokens(twin: Corpus) -> None:
 
 def test_a_file_is_read_as_it_stands(tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
-    text = "één\r\ntwo\r\x00 \U0001f600\n" * 20
+    text = "één\r\ntwo\r \U0001f600\n" * 20
     file.write_bytes(text.encode())
     corpus = load_corpus(file)
     assert corpus.name == "text.txt"
@@ -81,6 +82,7 @@ def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
         (b"abc\xff\xfeabc", "byte 0xff at offset 3"),
         (b"abc\xc3", "byte 0xc3 at offset 3"),
         ("abc".encode("utf-16"), "byte 0xff at offset 0"),
+        ("abc".encode("utf-16-le"), "byte 0x00 at offset 1.*UTF-16"),
     ],
 )
 def test_a_file_that_is_not_utf_8_is_named_with_the_byte(
@@ -101,10 +103,15 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_or_a_directory_is_named_with_what_else_there_is(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(TextFileError, match='"twin".*"tinyshakespeare"') as caught:
-            load_corpus(path)
-        assert str(path) in str(caught.value)
+    path = tmp_path / "missing"
+    with pytest.raises(TextFileError, match='"twin".*"tinyshakespeare"') as caught:
+        load_corpus(path)
+    assert str(path) in str(caught.value)
+    with pytest.raises(
+        TokenFileError, match=r"manifest\.json.*train\.bin.*bigram prepare"
+    ) as caught:
+        load_corpus(tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_tinyshakespeare_by_name_is_the_fetched_file(

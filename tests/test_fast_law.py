@@ -44,7 +44,7 @@ def several(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.mark.usefixtures("several")
-@pytest.mark.parametrize("dtype", ["int64", "uint16", "uint8"])
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint16", "uint8"])
 @pytest.mark.parametrize("kind", ["tensor", "array", "memmap"])
 def test_counts_are_the_oracles(
     dtype: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -115,7 +115,7 @@ def test_what_cannot_be_counted_is_refused() -> None:
     good = torch.zeros(9, dtype=torch.int64)
     for tokens, error, words in [
         ([0, 1], NotATensorError, "a list; it must be a torch.Tensor or a numpy.ndarray"),
-        (good.int(), DtypeError, "int32; it must be one of int64, uint16, uint8"),
+        (good.short(), DtypeError, "int16; it must be one of int64, int32, uint16, uint8"),
         (good.view(3, 3), RankError, r"2 dimensions, shape \(3, 3\)"),
         (good[:1], TooShortError, "1 tokens"),
     ]:

@@ -15,7 +15,7 @@ from reference.fast import cuda
 from reference.fast.compiling import check_there
 from reference.fast.threads import in_parts
 from reference.model import BigramLanguageModel
-from reference.shapes import TokenStream
+from reference.shapes import StoredStream
 from reference.training import TrainConfig
 
 PAIRS = 2**22
@@ -66,7 +66,8 @@ def train(
     corpus.check_length("train", T)
     advice = f"train a new model with a learning_rate below {config.learning_rate}"
     stepper = Stepper(model, learning_rate=config.learning_rate)
-    data = stepper.prepared(corpus.train)
+    verified = corpus.verified and len(corpus.vocabulary) <= model.vocab_size
+    data = stepper.prepared(corpus.train, verified=verified)
     last = len(corpus.train) - T - 1
     stream = torch.default_generator if generator is None else generator
     at_once = max(1, PAIRS // max(B * T, model.vocab_size))
@@ -111,16 +112,21 @@ class Stepper:
         if not self.table.is_cuda:
             check_there()
 
-    def prepared(self, tokens: TokenStream) -> Tensor:
+    def prepared(self, tokens: StoredStream, *, verified: bool = False) -> Tensor:
         """Give the tokens as `take` wants them: on the table's device, and there in few bytes.
+
+        What stands in a file stays there, and is not read again where that is `verified`.
 
         Shape: (N,) -> (N,), of another type.
         Raises: TokenRangeError.
         """
-        check_tokens("data", tokens, vocab_size=len(self.table))
+        C = len(self.table)
+        if not verified:
+            check_tokens("data", tokens, vocab_size=C)
         if self.table.is_cuda:
             return tokens.to(self.table.device).contiguous()
-        C = len(self.table)
+        if tokens.dtype != torch.int64:
+            return tokens.cpu()
         fits = torch.uint8 if C <= 2**8 else torch.uint16 if C <= 2**16 else torch.int32
         return tokens.cpu().to(fits)
 
