@@ -1,0 +1,102 @@
+"""The file that the tokens of a text are written to, and what is claimed of it."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from jaxtyping import Integer
+
+from reference.errors import OutputError
+from reference.files import flush
+from reference.manifest import DTYPES, PIECE, PieceDigests, smallest_dtype
+from reference.unfinished import State
+
+UNFINISHED: Final = "tokens.unfinished"
+"""What the tokens are called until they are all there."""
+
+
+class TokenWriter:
+    """What takes a text's tokens to disk, and hashes them, on a thread of its own.
+
+    It goes on where the state says that it was; every `save_every` bytes, and at the end, the
+    tokens are put on disk first, and then the state that claims them.
+
+    Raises: OutputError, here and in every method, where something cannot be written.
+    """
+
+    def __init__(self, folder: Path, state: State, *, save_every: int) -> None:
+        self._folder, self._file = folder, folder / UNFINISHED
+        self._save_every = save_every
+        itemsize = DTYPES[smallest_dtype(len(state.characters))].itemsize
+        size = state.tokens * itemsize
+        try:
+            self._out = self._file.open("ab")
+            if self._file.stat().st_size < size:  # not what was claimed: from the beginning, then
+                state = replace(state, input=0, offset=0, tokens=0, pieces=())
+                size = 0
+            self._out.truncate(size)
+            self._digests = PieceDigests(state.pieces[: size // PIECE])
+            with self._file.open("rb") as written:
+                written.seek(size // PIECE * PIECE)
+                self._digests.update(memoryview(written.read()))
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.state = state
+        self.handed = state.tokens
+        """Tokens given to the thread, or already written."""
+        self._unsaved = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+        self._out.close()
+
+    def append(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
+        """Hand on the tokens of a chunk that ends at an offset in an input."""
+        self._wait()
+        self.handed += len(tokens)
+        self._pending = self._thread.submit(self._write, tokens, number, offset)
+
+    def finish(self) -> State:
+        """Wait for all, put it on disk, and give the state."""
+        self._wait()
+        self._save(self._digests.all())
+        return self.state
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+
+    def _write(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
+        try:
+            self._out.write(tokens.data)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._digests.update(tokens.data.cast("B"))
+        self.state = replace(
+            self.state, input=number, offset=offset, tokens=self.state.tokens + len(tokens)
+        )
+        self._unsaved += tokens.nbytes
+        if self._unsaved >= self._save_every:
+            self._unsaved = 0
+            self._save(tuple(self._digests.whole))
+
+    def _save(self, pieces: tuple[str, ...]) -> None:
+        try:
+            flush(self._out)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self.state = replace(self.state, pieces=pieces)
+        self.state.save(self._folder)
+
+    def _refusal(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._file} cannot be written: {error.strerror or error}. When it can be, run the "
+            "same command again: it goes on from there"
+        )
