@@ -20,7 +20,7 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     """Install the package with all extras, and the named dependency groups."""
     wanted = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
     if package:
-        wanted += ["-e", ".[plots,fast]"]
+        wanted += ["-e", ".[plots,fast,zstd]"]
     # What is imported is compiled then, and kept; all of torch at once would take twice as long.
     session.env["PYTHONDONTWRITEBYTECODE"] = None
     session.install("--no-compile", "-c", "constraints.txt", *wanted)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from reference import __version__
 from reference.cli_check import add_commands
+from reference.cli_prepare import add_commands as add_prepare
 from reference.errors import EmptyError
 from reference.terminal import FAILED, INTERRUPTED, OutputConsole, print_json, run, write
 
@@ -371,6 +372,7 @@ def generate(
 
 
 add_commands(app)
+add_prepare(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

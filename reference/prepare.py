@@ -113,6 +113,7 @@ def _begin(folder: Path, found: Sequence[TextInput | None], say: Callable[[str],
             if (folder / name).exists():
                 raise OutputError(f"{folder} has a {name} already; give another directory")
         if None in found:
+            say(f"copying standard input to {spool}")
             with replacing(spool) as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy, CHUNK)
     inputs = tuple(one or find_input(spool, name="standard input") for one in found)

@@ -1,0 +1,118 @@
+"""The command that makes token files of text files: `bigram prepare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from reference.terminal import INTERRUPTED, OutputConsole, print_json
+
+LOG_LINES = 10
+"""Of each pass, where there is no terminal to show a bar."""
+
+
+def prepare(
+    *,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXT...",
+            help="UTF-8 text files, which are joined in this order with nothing in between; .gz "
+            "and .zst are decompressed; - is standard input, of which a copy is kept in DIR until "
+            "the end.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder to write the tokens into.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for machines when done.")
+    ] = False,
+) -> None:
+    """Turn text of any size into a folder of tokens, which `--data DIR` then takes.
+
+    The text is read twice, in little memory. Whatever ends the command, a kill or a full disk too,
+    the same command goes on where it stopped; text that is refused leaves nothing behind.
+    """
+    from reference import prepare as preparing
+
+    console = OutputConsole(as_json=as_json, stops=False)
+    with _bar(console) as bar:
+        shown = _Shown(bar, console)
+        try:
+            manifest = preparing.prepare(
+                inputs,
+                out,
+                progress=shown.update,
+                say=lambda line: console.print(Text(line), soft_wrap=True),
+            )
+        except KeyboardInterrupt:
+            line = "interrupted; the same command goes on from what is on disk"
+            console.print(Text(line), soft_wrap=True)
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print_json(
+            directory=str(out),
+            tokens=manifest.tokens,
+            train_tokens=manifest.train_tokens,
+            dtype=manifest.dtype,
+            vocab_size=manifest.vocab_size,
+            sources=[vars(source) for source in manifest.sources],
+        )
+    console.print(
+        Text(
+            f"prepared: {manifest.tokens:,} tokens of {manifest.vocab_size:,} characters, "
+            f"{manifest.train_tokens:,} of them to train on, in {out}\n"
+            f"next: bigram train --data {out} --out MODEL"
+        ),
+        soft_wrap=True,
+    )
+
+
+class _Shown:
+    """Each pass as a bar, or as some lines."""
+
+    def __init__(self, bar: Progress, console: Console) -> None:
+        self._bar, self._console = bar, console
+        self._tasks: dict[str, TaskID] = {}
+        self._next = 0.0
+
+    def update(self, doing: str, done: int, total: int) -> None:
+        """Show how far a pass is."""
+        if doing not in self._tasks:
+            self._tasks[doing] = self._bar.add_task(doing, total=total)
+            self._next = total / LOG_LINES
+        self._bar.update(self._tasks[doing], completed=done)
+        if not self._console.is_terminal and done >= self._next:
+            self._console.print(f"{doing}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB")
+            self._next = done + total / LOG_LINES
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command on the app."""
+    app.command()(prepare)
