@@ -146,10 +146,11 @@ def _vocabulary(file: Path, raw: bytes, *, is_json: bool = True) -> Vocabulary:
     try:
         text = raw.decode()
         characters = json.loads(text) if is_json else text
-        if isinstance(characters, str):
-            characters.encode()  # a lone surrogate, which JSON can name, is no character
+        if not isinstance(characters, str):
+            raise TypeError(f"it is a {type(characters).__name__}")  # noqa: TRY301  told below
+        characters.encode()  # a lone surrogate, which JSON can name, is no character
         return Vocabulary(characters)
-    except (BigramError, ValueError, RecursionError) as error:
+    except (BigramError, TypeError, ValueError, RecursionError) as error:
         kind = "one JSON string of" if is_json else "UTF-8 text of nothing but"
         raise TokenFileError(
             f"{file} holds no vocabulary: {error}. It must be {kind} all characters, each once, "

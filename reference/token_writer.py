@@ -3,7 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from jaxtyping import Integer
@@ -50,7 +50,7 @@ class TokenWriter:
         self._thread = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "TokenWriter":  # noqa: PYI034  beartype knows Self in its own classes only
         return self
 
     def __exit__(self, *_: object) -> None:
