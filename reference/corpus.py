@@ -146,8 +146,7 @@ class Corpus:
         for at in range(begin, end, AT_ONCE):
             upto = min(at + AT_ONCE, end)
             # With the token that follows, as far as there is one.
-            tokens = read_part(stream, at, upto + 1).astype(np.int64, copy=False)
-            counts += bigram_counts(tokens, C)
+            counts += bigram_counts(read_part(stream, at, upto + 1), C)
             if progress is not None:
                 progress(upto - begin, end - begin)
         return counts

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt32
@@ -24,6 +24,9 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 """How compressed files begin, and no UTF-8 text does."""
 
 BOM = codecs.BOM_UTF8
+
+Stream: TypeAlias = io.FileIO | io.BufferedReader | gzip.GzipFile
+"""A file, or what decompresses one."""
 
 SLICE = 2**13
 """Bytes of a .zst that are decompressed at a time: what they can grow to is bounded by this."""
@@ -158,9 +161,8 @@ def changed(text: TextInput) -> TextFileError:
     )
 
 
-def _decoded(name: str, stream: io.RawIOBase, file: io.FileIO, start: int) -> Generator[Chunk]:
-    at, rest = start, b""
-    """Where `rest`, the beginning of a character, stands."""
+def _decoded(name: str, stream: Stream, file: io.FileIO, start: int) -> Generator[Chunk]:
+    at, rest = start, b""  # where what comes next begins, and what is there of its character
     while True:
         new = stream.read(CHUNK) or b""
         data = rest + new if rest else new
@@ -182,7 +184,7 @@ def _decoded(name: str, stream: io.RawIOBase, file: io.FileIO, start: int) -> Ge
             yield Chunk(data, codes, at, file.tell())
 
 
-def _decompressed(file: io.FileIO) -> Any:  # noqa: ANN401  what reads: there is no common type
+def _decompressed(file: io.FileIO) -> Stream:
     magic = file.read(len(ZSTD))
     file.seek(0)
     if magic.startswith(GZIP):
@@ -192,7 +194,7 @@ def _decompressed(file: io.FileIO) -> Any:  # noqa: ANN401  what reads: there is
     return file
 
 
-def _skip(stream: Any, start: int) -> None:  # noqa: ANN401  likewise
+def _skip(stream: Stream, start: int) -> None:
     """Go to a byte of the text: what is compressed has to be decompressed up to there again."""
     if isinstance(stream, io.FileIO):
         stream.seek(start)

@@ -1,6 +1,7 @@
 """The file that the tokens of a text are written to, and what is claimed of it."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -55,7 +56,8 @@ class TokenWriter:
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
-        self._out.close()
+        with suppress(OSError):  # of what could not be written, and is not claimed either
+            self._out.close()
 
     def append(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
         """Hand on the tokens of a chunk that ends at an offset in an input."""

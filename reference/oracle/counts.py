@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Integer
 
 Counts: TypeAlias = Int64[np.ndarray, "C C"]
 """How often each token follows each: row = current token, column = next token."""
@@ -19,7 +19,7 @@ Weights: TypeAlias = Float64[np.ndarray, "C C"]
 """A model's table: row i holds the logits of every token that may follow token i."""
 
 
-def bigram_counts(tokens: Sequence[int] | Int64[np.ndarray, "N"], vocab_size: int) -> Counts:
+def bigram_counts(tokens: Sequence[int] | Integer[np.ndarray, "N"], vocab_size: int) -> Counts:
     """Count every pair of neighbours.
 
     Shape: tokens (N,), each in 0 to C - 1 -> (C, C), summing to N - 1.

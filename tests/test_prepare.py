@@ -1,0 +1,650 @@
+import gzip
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import zstandard
+from hypothesis import given, settings, strategies as st
+
+from reference import cli, manifest, prepare as preparing, text_input, token_files, token_writer
+from reference.corpus import Corpus, load_corpus
+from reference.encoding import Characters, Encoder
+from reference.errors import (
+    BigramError,
+    EmptyError,
+    InUseError,
+    MissingExtraError,
+    NotTextError,
+    OutputError,
+    TextFileError,
+    TokenFileError,
+    TooShortError,
+)
+from reference.files import only_writer
+from reference.manifest import read_manifest
+from reference.prepare import prepare
+
+TEXT = ("the cat sat on the mat.\r\n" * 9 + "die Katze saß dabei, \u732b\U0001f600\n") * 12
+FILES = ("manifest.json", "tokens.bin", "vocabulary.json")
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=3)
+
+
+@contextmanager
+def in_small_steps(chunk: int = 64, save_every: int = 200, piece: int = 2**26) -> Iterator[None]:
+    """Let a short text take as many steps as a long one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_input, "CHUNK", chunk)
+        patch.setattr(preparing, "SAVE_EVERY", save_every)
+        for module in (manifest, token_files, token_writer):
+            patch.setattr(module, "PIECE", piece)
+        yield
+
+
+def written(out: Path) -> dict[str, bytes]:
+    """All that a finished folder holds."""
+    found = {file.name: file.read_bytes() for file in out.iterdir() if file.name != ".lock"}
+    assert set(found) == set(FILES)
+    return found
+
+
+def holds(out: Path, text: str) -> bool:
+    """Whether a folder is what the text in memory is."""
+    ours, filed = Corpus.from_text(text), load_corpus(out)
+    return (
+        ours.vocabulary == filed.vocabulary
+        and torch.equal(ours.train, filed.train.long())
+        and torch.equal(ours.val, filed.val.long())
+        and ours.fingerprint == filed.fingerprint
+    )
+
+
+def in_child(work: Callable[[], object]) -> tuple[int, str]:
+    """Run something in a fork, and give how that ended, and what it raised of ours."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        pid = os.fork()
+    if not pid:  # pragma: no cover
+        code = 70
+        try:
+            work()
+            code = 0
+        except BigramError as error:
+            os.write(writing, f"{type(error).__name__}: {error}".encode())
+            code = 2
+        finally:
+            os._exit(code)
+    os.close(writing)
+    _pid, status = os.waitpid(pid, 0)
+    with os.fdopen(reading) as said:
+        return os.waitstatus_to_exitcode(status), said.read()
+
+
+@settings(max_examples=50)
+@given(texts, st.integers(1, 9), st.integers(0, 100))
+def test_files_in_a_row_are_one_text_wherever_they_and_the_reads_are_cut(
+    text: str, chunk: int, cut: int
+) -> None:
+    with tempfile.TemporaryDirectory() as temporary, in_small_steps(chunk, 5, 4):
+        folder = Path(temporary)
+        parts = [text[:cut], text[cut:]]
+        for name, part in zip("ab", parts, strict=True):
+            (folder / name).write_bytes(part.encode())
+        made = prepare([folder / "a", str(folder / "b")], folder / "out")
+        assert holds(folder / "out", text)
+        assert [source.characters for source in made.sources] == [len(part) for part in parts]
+        assert [source.bytes for source in made.sources] == [len(part.encode()) for part in parts]
+        assert read_manifest(folder / "out" / "manifest.json") == made
+
+
+@pytest.mark.parametrize("count", [100, 127, 128, 255, 256, 257, 2**16, 2**16 + 1])
+def test_vocabularies_of_every_size_are_encoded(tmp_path: Path, count: int) -> None:
+    text = "".join(chr(code) for code in range(1, 0x20000) if not 0xD800 <= code < 0xE000)
+    text = (text[:count] + "abc" * 50)[::-1]
+    (tmp_path / "text").write_bytes(text.encode())
+    prepare([tmp_path / "text"], tmp_path / "out")
+    assert holds(tmp_path / "out", text)
+
+
+def test_a_byte_order_mark_is_left_out_of_each_file_and_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes("\ufeffab\ufeff\r\n".encode())
+    (tmp_path / "b").write_bytes("\ufeffcd\r".encode())
+    for chunk in (1, 2, 3, 4, 100):
+        with in_small_steps(chunk):
+            prepare([tmp_path / "a", tmp_path / "b"], tmp_path / f"out{chunk}")
+        assert holds(tmp_path / f"out{chunk}", "ab\ufeff\r\ncd\r")
+
+
+def frames(data: bytes) -> bytes:
+    """Several frames of Zstandard, one of which holds nothing, and one to be skipped."""
+    make = zstandard.ZstdCompressor(write_checksum=True)
+    skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc"
+    return make.compress(data[:501]) + make.compress(b"") + skipped + make.compress(data[501:])
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [gzip.compress, lambda data: gzip.compress(data[:501]) + gzip.compress(data[501:]), frames],
+    ids=["gzip", "gzip-members", "zstd-frames"],
+)
+def test_what_is_compressed_is_known_by_its_bytes(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / "text.txt").write_bytes(compress(TEXT.encode()))
+    with in_small_steps():
+        made = prepare([tmp_path / "text.txt"], tmp_path / "out")
+    assert holds(tmp_path / "out", TEXT)
+    assert made.sources[0].bytes == len(TEXT.encode())
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, frames], ids=["gzip", "zstd"])
+def test_every_cut_of_what_is_compressed_is_refused(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    whole = compress(TEXT.encode()[:600])
+    accepted = set()
+    for length in range(4, len(whole)):
+        (tmp_path / "text.x").write_bytes(whole[:length])
+        try:
+            prepare([tmp_path / "text.x"], tmp_path / f"out{length}")
+        except TextFileError as error:
+            assert "text.x is compressed, and " in str(error)  # noqa: PT017  most of them
+            assert not load_fails_not(tmp_path / f"out{length}")
+        else:
+            accepted.add(length)
+    # A file that ends between two frames is whole.
+    if compress is gzip.compress:
+        assert not accepted
+    else:
+        assert len(accepted) == 3
+
+
+def load_fails_not(out: Path) -> bool:
+    """Whether a folder could be taken for a corpus."""
+    try:
+        load_corpus(out)
+    except TokenFileError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, frames], ids=["gzip", "zstd"])
+def test_damage_in_what_is_compressed_is_refused(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    whole = compress(TEXT.encode())
+    (tmp_path / "text.x").write_bytes(whole[:60] + bytes([whole[60] ^ 0x10]) + whole[61:])
+    with pytest.raises(TextFileError, match=r"text\.x"):
+        prepare([tmp_path / "text.x"], tmp_path / "out")
+
+
+def test_without_zstandard_its_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_input, "find_spec", lambda name: None)
+    (tmp_path / "text.zst").write_bytes(frames(TEXT.encode()))
+    with pytest.raises(MissingExtraError, match=r"text\.zst.*bigram-reference\[zstd\]"):
+        prepare([tmp_path / "text.zst"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_standard_input_is_an_input_among_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes]
+) -> None:
+    stdin = SimpleNamespace(buffer=io.BytesIO(compress(TEXT.encode())))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    (tmp_path / "a").write_text("aaa")
+    prepare([tmp_path / "a", "-"], tmp_path / "out")
+    assert holds(tmp_path / "out", "aaa" + TEXT)
+    written(tmp_path / "out")  # and no copy of it is left
+    with pytest.raises(TextFileError, match="name it once"):
+        prepare(["-", "-"], tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (b"abc\xff\xfeabc", TextFileError, "is not UTF-8: byte 0xff at offset 3 .*Convert"),
+        (b"a" * 70 + b"\xc3(", TextFileError, "byte 0xc3 at offset 70"),
+        (b"abc\xe2\x82", TextFileError, r"byte 0xe2 at offset 3 \(unexpected end"),
+        (b"ab\xed\xa0\x80", TextFileError, "byte 0xed at offset 2"),  # a surrogate
+        (b"\xef\xbb\xbfabc\xff", TextFileError, "byte 0xff at offset 6"),
+        (b"abc" * 30 + b"\0abc", TextFileError, "is no text: byte 0x00 at offset 90.*UTF-16"),
+        ("\u00fc".encode() * 40 + b"\0", TextFileError, "byte 0x00 at offset 80"),
+        ("abc".encode("utf-16-le"), TextFileError, "byte 0x00 at offset 1"),
+        (gzip.compress(b"abc" * 30 + b"\xff"), TextFileError, "byte 0xff at offset 90"),
+        (b"", EmptyError, "empty"),
+        (b"\xef\xbb\xbf", EmptyError, "empty"),
+        (gzip.compress(b""), EmptyError, "empty"),
+        (b"ab", TooShortError, "2 characters, of which 1 for training"),
+    ],
+)
+def test_text_that_is_refused_is_named_and_leaves_nothing_behind(
+    tmp_path: Path, content: bytes, error: type[Exception], words: str
+) -> None:
+    (tmp_path / "text.txt").write_bytes(content)
+    for chunk in (5, 64, 2**20):
+        with in_small_steps(chunk), pytest.raises(error, match=r"text\.txt.*" + words):
+            prepare([tmp_path / "text.txt"], tmp_path / "out")
+        assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
+    (tmp_path / "text.txt").write_text(TEXT)  # so it can be mended, and the command run again
+    prepare([tmp_path / "text.txt"], tmp_path / "out")
+
+
+def test_three_characters_are_enough(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("abc")
+    prepare([tmp_path / "text"], tmp_path / "out")
+    assert load_corpus(tmp_path / "out").pair_counts("train").sum() == 1
+
+
+def test_an_empty_file_among_others_is_no_harm(tmp_path: Path) -> None:
+    for name, text in (("a", ""), ("b", TEXT), ("c", "")):
+        (tmp_path / name).write_bytes(text.encode())
+    prepare([tmp_path / name for name in "abc"], tmp_path / "out")
+    assert holds(tmp_path / "out", TEXT)
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_what_is_no_input_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for inputs, error, words in [
+        ([tmp_path / "missing"], TextFileError, "missing cannot be read: No such file"),
+        ([tmp_path], TextFileError, "is a directory"),
+        ([tmp_path / "pipe"], TextFileError, "no regular file.*standard input"),
+        (["a\0b"], TextFileError, "embedded null"),
+        ([], EmptyError, "no input"),
+        ("text.txt", NotTextError, "list of paths"),
+        ([5], NotTextError, "list of paths"),
+    ]:
+        with pytest.raises(error, match=words):
+            prepare(inputs, tmp_path / "out")  # type: ignore[arg-type]  # some wrong on purpose
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["touch", "append", "remove", "swap"])
+def test_a_file_that_changes_between_the_passes_is_refused(tmp_path: Path, change: str) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes(TEXT.encode())
+    before = file.stat()
+
+    def interfere(doing: str, done: int, total: int) -> None:
+        if doing != "reading" or done < total:
+            return
+        if change == "remove":
+            file.unlink()
+        elif change == "append":
+            file.write_bytes(TEXT.encode() + b"a")
+        else:
+            file.write_bytes(TEXT.encode().replace(b"cat", b"CAT"))
+        if change == "swap":  # which size and time do not tell
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    with pytest.raises(TextFileError, match=r"text\.txt (has changed|cannot be read)"):
+        prepare([file], tmp_path / "out", progress=interfere)
+    assert not load_fails_not(tmp_path / "out")
+
+
+def test_what_is_prepared_already_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(TEXT.encode())
+    prepare([tmp_path / "text"], tmp_path / "out")
+    before = written(tmp_path / "out")
+    with pytest.raises(OutputError, match="has a manifest.json already; give another directory"):
+        prepare([tmp_path / "text"], tmp_path / "out")
+    assert written(tmp_path / "out") == before
+    for name in ("tokens.bin", "vocabulary.json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+        with pytest.raises(OutputError, match=f"has a {name} already"):
+            prepare([tmp_path / "text"], tmp_path / name)
+
+
+def test_one_prepare_at_a_time_writes_into_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(TEXT.encode())
+    (tmp_path / "out").mkdir()
+    with only_writer(tmp_path / "out"), pytest.raises(InUseError, match="out is in use"):
+        prepare([tmp_path / "text"], tmp_path / "out")
+
+
+class Dies:
+    """Ends this process at the n-th of the calls that change something on disk."""
+
+    def __init__(self, n: int, patch: pytest.MonkeyPatch) -> None:
+        self.left = n
+        for owner, name in (
+            (os, "fsync"),
+            (Path, "replace"),
+            (Path, "unlink"),
+            (token_writer.TokenWriter, "_write"),
+        ):
+            patch.setattr(owner, name, self.counted(getattr(owner, name)))
+
+    def step(self) -> None:
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(self, call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **options: object) -> object:
+            self.step()
+            result = call(*arguments, **options)
+            self.step()
+            return result
+
+        return wrapped
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> list[Path]:
+    files = [tmp_path / "a.txt", tmp_path / "b.gz"]
+    files[0].write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    files[1].write_bytes(gzip.compress((TEXT[::-1] + "x").encode()))
+    return files
+
+
+def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
+    tmp_path: Path, inputs: list[Path]
+) -> None:
+    with in_small_steps(512, 2500, 1000):
+        prepare(inputs, tmp_path / "whole")
+        wanted = written(tmp_path / "whole")
+        assert holds(tmp_path / "whole", TEXT + TEXT[::-1] + "x")
+        resumed = 0
+        for n in range(1, 10_000):
+            out = tmp_path / f"out{n}"
+
+            def work(n: int = n, out: Path = out) -> None:
+                with pytest.MonkeyPatch.context() as patch:
+                    Dies(n, patch)
+                    prepare(inputs, out)
+
+            code, said = in_child(work)
+            if code == 0:
+                break
+            assert (code, said) == (-signal.SIGKILL, "")
+            finished = (out / "manifest.json").exists()
+            assert finished or not load_fails_not(out)
+            if finished and not (out / "prepare.json").exists():
+                assert written(out) == wanted
+                continue
+            lines: list[str] = []
+            prepare(inputs, out, say=lines.append)
+            resumed += "going on in" in "".join(lines)
+            assert written(out) == wanted
+        assert n > 60
+        assert resumed > n * 0.8
+
+
+def test_killed_at_random_times_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(TEXT.encode() * 300)
+    dice = random.Random(1337)
+    with in_small_steps(2**12, 2**15, 2**16):
+        prepare([tmp_path / "text"], tmp_path / "whole")
+        for number in range(3):
+            out = tmp_path / f"out{number}"
+            for _attempt in range(100):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    pid = os.fork()
+                if not pid:
+                    try:
+                        prepare([tmp_path / "text"], out)
+                    finally:
+                        os._exit(0)
+                time.sleep(dice.uniform(0.05, 0.25))
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                if (out / "manifest.json").exists():
+                    break
+            if (out / "prepare.json").exists():
+                prepare([tmp_path / "text"], out)
+            assert written(out) == written(tmp_path / "whole")
+
+
+def interrupted(inputs: list[Path | str], out: Path, *, at: int = 3) -> None:
+    """Begin, and stop at a chunk of the second pass."""
+    left = at
+
+    def stop(doing: str, *_: int) -> None:
+        nonlocal left
+        left -= doing == "encoding"
+        if not left:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(inputs, out, progress=stop)
+
+
+def test_it_goes_on_where_it_stopped_and_says_so(tmp_path: Path, inputs: list[Path]) -> None:
+    with in_small_steps():
+        interrupted([*inputs], tmp_path / "out", at=12)
+        with pytest.raises(TokenFileError, match="unfinished `bigram prepare`.*same command"):
+            load_corpus(tmp_path / "out")
+        said, told = list[str](), list[tuple[str, int, int]]()
+        prepare(inputs, tmp_path / "out", say=said.append, progress=lambda *now: told.append(now))
+    assert "encoding" in said[0]
+    assert {doing for doing, _done, _total in told} == {"encoding"}
+    assert told[0][1] > 400
+    total = sum(file.stat().st_size for file in inputs)
+    assert told[-1] == ("encoding", total, total)
+
+
+def test_other_inputs_do_not_go_on_and_the_difference_is_named(
+    tmp_path: Path, inputs: list[Path]
+) -> None:
+    out = tmp_path / "out"
+    with in_small_steps():
+        interrupted([*inputs], out)
+        for others, words in [
+            (inputs[:1], "2 inputs then, and 1 now"),
+            (inputs[::-1], "a.txt then, and .*b.gz now"),
+        ]:
+            with pytest.raises(OutputError, match=words + ".*same files in the same order"):
+                prepare(others, out)
+        inputs[0].write_bytes(b"abc")
+        with pytest.raises(OutputError, match="a.txt has changed since.*prepare.json, to begin"):
+            prepare(inputs, out)
+        (out / "prepare.json").unlink()
+        prepare(inputs, out)
+    assert holds(out, "abc" + TEXT[::-1] + "x")
+
+
+def test_a_damaged_state_is_named(tmp_path: Path, inputs: list[Path]) -> None:
+    out = tmp_path / "out"
+    with in_small_steps():
+        interrupted([*inputs], out)
+        state = (out / "prepare.json").read_bytes()
+        for bad in (b"", state[:-9], state.replace(b"8", b"9"), b"[]"):
+            (out / "prepare.json").write_bytes(bad)
+            with pytest.raises(OutputError, match="prepare.json is damaged.*begins anew"):
+                prepare(inputs, out)
+
+
+def test_tokens_that_were_lost_are_written_again(tmp_path: Path, inputs: list[Path]) -> None:
+    with in_small_steps():
+        interrupted([*inputs], tmp_path / "out", at=12)
+        with (tmp_path / "out" / "tokens.unfinished").open("r+b") as file:
+            file.truncate(5)
+        prepare(inputs, tmp_path / "out")
+    assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
+
+
+def test_standard_input_that_was_copied_need_not_be_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(TEXT.encode())))
+    with in_small_steps():
+        interrupted(["-"], tmp_path / "out")
+        prepare(["-"], tmp_path / "out")
+    assert holds(tmp_path / "out", TEXT)
+
+
+def test_a_full_disk_is_named_and_there_is_a_way_on(tmp_path: Path, inputs: list[Path]) -> None:
+    def work() -> None:
+        _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500, hard))
+        prepare(inputs, tmp_path / "out")
+
+    with in_small_steps():
+        code, said = in_child(work)
+        assert code == 2
+        assert said.startswith("OutputError")
+        assert "tokens.unfinished cannot be written: File too large" in said
+        assert "same command again" in said
+        prepare(inputs, tmp_path / "out")
+    assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path, inputs: list[Path]) -> None:
+    disk, mount = tmp_path / "disk", shutil.which("mount")
+    disk.mkdir()
+    if mount is None or os.geteuid():
+        pytest.skip("a disk of its own needs root")
+    command = [mount, "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603  as above
+        pytest.skip("no disk can be mounted here")
+    try:
+        with in_small_steps(), pytest.raises(OutputError, match="No space left on device"):
+            prepare(inputs, disk / "out")
+        assert not load_fails_not(disk / "out")
+    finally:
+        subprocess.run([str(shutil.which("umount")), str(disk)], check=True)  # noqa: S603  likewise
+
+
+def test_what_may_not_be_written_or_read_is_named() -> None:
+    if os.geteuid():
+        pytest.skip("another user can be had by root only")
+    with tempfile.TemporaryDirectory() as temporary:  # for another user may not look into ours
+        folder = Path(temporary)
+        folder.chmod(0o755)
+        (folder / "text").write_text(TEXT)
+        (folder / "secret").write_text(TEXT)
+        (folder / "secret").chmod(0)
+        (folder / "theirs").mkdir(0o777)
+        (folder / "theirs").chmod(0o777)
+
+        def as_nobody(name: str, out: str) -> tuple[int, str]:
+            def work() -> None:
+                os.setuid(65_534)
+                prepare([folder / name], folder / out)
+
+            return in_child(work)
+
+        for out in ("out", "."):
+            code, said = as_nobody("text", out)
+            assert code == 2
+            assert f"OutputError: {folder / out} cannot be written: Permission denied" in said
+        code, said = as_nobody("secret", "theirs")
+        assert code == 2
+        assert "TextFileError" in said
+        assert "secret cannot be read: Permission denied" in said
+        assert as_nobody("text", "theirs/out") == (0, "")
+
+
+def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes("the quick brown f\u00f6x\n".encode() * 10**6)
+    tracemalloc.start()
+    try:
+        prepare([tmp_path / "text"], tmp_path / "out")
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "text").stat().st_size > 20_000_000
+    # Of it, 2 MiB for the table of code points, 6 for it as int32, and some chunks.
+    assert most < 64_000_000
+
+
+@given(texts)
+def test_an_encoder_says_where_a_character_is_unknown(text: str) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(text.encode())
+        file.flush()
+        found = text_input.find_input(Path(file.name))
+        (chunk,) = text_input.read_chunks(found)
+        characters = Characters()
+        assert characters.add(chunk) == len(text)
+        assert characters.sorted() == "".join(sorted(set(text)))
+        for lacking in set(text):
+            few = "".join(sorted(set(text) - {lacking}))
+            assert Encoder(few, "uint16").encode(chunk) is None
+
+
+# ------------------------------------------------------------------------------------ the command
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    return int(stopped.value.code or 0)
+
+
+def test_the_command_prepares_what_train_then_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_bytes(TEXT.encode())
+    out = tmp_path / "out"
+    assert run("prepare", str(tmp_path / "text"), "--out", str(out), "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["tokens"] == len(TEXT)
+    assert shown["sources"] == [
+        {"name": "text", "bytes": len(TEXT.encode()), "characters": len(TEXT)}
+    ]
+    model = tmp_path / "model"
+    assert run("train", "--data", str(out), "--out", str(model), "--steps", "9", "--json") == 0
+    filed = json.loads(capsys.readouterr().out)
+    again = ("--out", str(model), "--steps", "9", "--json", "--overwrite")
+    assert run("train", "--data", str(tmp_path / "text"), *again) == 0
+    ours = json.loads(capsys.readouterr().out)
+    assert [filed[key] for key in ("loss", "entropy_floor", "val_loss")] == [
+        ours[key] for key in ("loss", "entropy_floor", "val_loss")
+    ]
+
+
+def test_the_command_shows_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_bytes(TEXT.encode())
+    with in_small_steps():
+        assert run("prepare", str(tmp_path / "text"), "--out", str(tmp_path / "out")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 5 <= sum(line.startswith("reading: ") for line in lines) <= 10
+    assert 5 <= sum(line.startswith("encoding: ") for line in lines) <= 10
+    assert lines[-1] == f"next: bigram train --data {tmp_path / 'out'} --out MODEL"
+
+
+def test_the_commands_exit_codes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert run("prepare", "--out", str(out)) == 2
+    assert run("prepare", str(tmp_path / "text"), "--out", str(out)) == 2
+    assert "error: " in capsys.readouterr().err
+    (tmp_path / "text").write_bytes(TEXT.encode())
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "encode", interrupt)
+        assert run("prepare", str(tmp_path / "text"), "--out", str(out)) == 130
+    assert "same command goes on" in capsys.readouterr().out
+    assert run("prepare", str(tmp_path / "text"), "--out", str(out)) == 0
+    assert "going on in" in capsys.readouterr().out
+    assert holds(out, TEXT)
