@@ -183,8 +183,14 @@ class Corpus:
             raise TooShortError(f"the {split} split of {self.name}: {error}") from None
 
     def to(self, device: torch.device) -> "Corpus":
-        """Give the same corpus with its tokens on a device."""
-        return replace(self, train=self.train.to(device), val=self.val.to(device))
+        """Give the same corpus with its tokens on a device, and so in its memory."""
+        return replace(self, train=_on(self.train, device), val=_on(self.val, device))
+
+
+def _on(tokens: Integer[Tensor, "N"], device: torch.device) -> Integer[Tensor, "N"]:
+    if device.type == "cuda" and tokens.dtype == torch.uint16:  # with which it can do little
+        tokens = tokens.int()
+    return tokens.to(device)
 
 
 def load_corpus(

@@ -161,6 +161,16 @@ def test_the_engine_trains_on_the_file_itself_without_reading_it_first(
     assert data.data_ptr() == filed.train.data_ptr()
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_the_cuda_engine_sorts_the_small_types_as_it_does_int64(dtype: torch.dtype) -> None:
+    data = torch.randint(200, (500,), generator=generator(1))
+    offsets = torch.randint(490, (30, 4), generator=generator(2))
+    wanted = fast.cuda._targets_by_token(data, offsets, C=200, T=8)
+    found = fast.cuda._targets_by_token(data.to(dtype), offsets, C=200, T=8)
+    for ours, theirs in zip(wanted, found, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_the_engine_checks_what_was_not_verified_or_is_of_more_characters(tmp_path: Path) -> None:
     for corpus, C in (
         (load_corpus(nanogpt(tmp_path, [0, 1, 2, 9] * 9, [0] * 9), verify=False), 3),

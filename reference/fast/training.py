@@ -124,7 +124,10 @@ class Stepper:
         if not verified:
             check_tokens("data", tokens, vocab_size=C)
         if self.table.is_cuda:
-            return tokens.to(self.table.device).contiguous()
+            few = (
+                tokens.int() if tokens.dtype == torch.uint16 else tokens
+            )  # of which it knows little
+            return few.to(self.table.device).contiguous()
         if tokens.dtype != torch.int64:
             return tokens.cpu()
         fits = torch.uint8 if C <= 2**8 else torch.uint16 if C <= 2**16 else torch.int32
