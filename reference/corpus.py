@@ -143,8 +143,9 @@ class Corpus:
         stream, C = self.stream(split), len(self.vocabulary)
         begin, end = check_part(len(stream), begin, end)
         counts = np.zeros((C, C), np.int64)
-        for at in range(begin, end, AT_ONCE):
-            upto = min(at + AT_ONCE, end)
+        step = min(max(AT_ONCE, C**2), 4 * AT_ONCE)  # each makes a table of C**2 anew
+        for at in range(begin, end, step):
+            upto = min(at + step, end)
             # With the token that follows, as far as there is one.
             counts += bigram_counts(read_part(stream, at, upto + 1), C)
             if progress is not None:

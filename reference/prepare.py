@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from reference import __version__
 from reference.encoding import Characters, Encoder
@@ -43,8 +44,10 @@ SAVE_EVERY = 2**26
 """Bytes of text, or of tokens, after which what is done is put on disk, to be gone on from."""
 
 PASSES = ("reading", "encoding")
+"""What `progress` is told: which pass goes on."""
 
-Progress = Callable[[str, int, int], None]
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""What is told the pass, the bytes of the files that it has read, and all."""
 
 
 def prepare(
@@ -85,7 +88,7 @@ def prepare(
             if not written:
                 state = _encode(folder, state, tell)
         except (TextFileError, EmptyError, TooShortError):
-            _remove(folder, UNFINISHED, SPOOL, STATE)
+            _remove(folder, STATE, UNFINISHED, SPOOL)
             raise
         return _finish(folder, state)
 
@@ -113,6 +116,8 @@ def _begin(folder: Path, found: Sequence[TextInput | None], say: Callable[[str],
             if (folder / name).exists():
                 raise OutputError(f"{folder} has a {name} already; give another directory")
         if None in found:
+            if sys.stdin is None:
+                raise TextFileError("standard input is closed; give it a text, or name a file")
             say(f"copying standard input to {spool}")
             with replacing(spool) as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy, CHUNK)
@@ -220,12 +225,12 @@ def _finish(folder: Path, state: State) -> Manifest:
         out.write(vocabulary)
     with replacing(folder / MANIFEST) as out:
         out.write(manifest.to_bytes())
-    _remove(folder, SPOOL, STATE)
+    _remove(folder, STATE, SPOOL)
     return manifest
 
 
 def _remove(folder: Path, *names: str) -> None:
-    """Remove what is there of these, the state last.
+    """Remove what is there of these: first the state, which claims the others.
 
     Raises: OutputError.
     """

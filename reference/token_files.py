@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -35,7 +36,8 @@ BLOCK = 2**20
 TRAIN, VAL, CHARACTERS = "train.bin", "val.bin", "vocabulary.txt"
 """The names of nanoGPT's files, and of what has to be put beside them."""
 
-Progress = Callable[[int, int], None]
+Progress: TypeAlias = Callable[[int, int], None]
+"""What is told the bytes done, and all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

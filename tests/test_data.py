@@ -29,6 +29,16 @@ def test_x_is_a_window_and_y_the_same_one_later(
         assert torch.equal(row_y, data[start + 1 : start + 1 + block_size])
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int32])
+def test_the_types_that_files_have_give_the_same_int64_batches(dtype: torch.dtype) -> None:
+    data = torch.randint(200, (90,), generator=stream(4))
+    wanted = get_batch(data, 8, 32, generator=stream(5))
+    found = get_batch(data.to(dtype), 8, 32, generator=stream(5))
+    for ours, theirs in zip(wanted, found, strict=True):
+        assert theirs.dtype == torch.int64
+        assert torch.equal(theirs, ours)
+
+
 def test_every_offset_is_drawn_alike() -> None:
     # 40,000 draws over 40 offsets; the chi-square test alarms falsely once in 1e9 seeds.
     data = torch.arange(8 + 1 + 40)

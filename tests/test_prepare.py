@@ -217,6 +217,9 @@ def test_standard_input_is_an_input_among_others(
     written(tmp_path / "out")  # and no copy of it is left
     with pytest.raises(TextFileError, match="name it once"):
         prepare(["-", "-"], tmp_path / "other")
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(TextFileError, match="standard input is closed"):
+        prepare(["-"], tmp_path / "other")
 
 
 @pytest.mark.parametrize(
