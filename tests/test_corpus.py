@@ -109,9 +109,9 @@ def test_a_missing_file_or_a_directory_is_named_with_what_else_there_is(tmp_path
     assert str(path) in str(caught.value)
     with pytest.raises(
         TokenFileError, match=r"manifest\.json.*train\.bin.*bigram prepare"
-    ) as caught:
+    ) as empty:
         load_corpus(tmp_path)
-    assert str(tmp_path) in str(caught.value)
+    assert str(tmp_path) in str(empty.value)
 
 
 def test_tinyshakespeare_by_name_is_the_fetched_file(
