@@ -100,6 +100,18 @@ class ModelFileError(BigramError, OSError):
     """A saved model cannot be read back, or would take the place of another."""
 
 
+class CheckpointError(BigramError, OSError):
+    """A checkpoint of a training run cannot be read back."""
+
+
+class MismatchError(BigramError, ValueError):
+    """What is there belongs to another run than what was asked for."""
+
+
+class LostRankError(BigramError, RuntimeError):
+    """Another process of the same training has ended, or cannot be reached."""
+
+
 class DeviceError(BigramError, RuntimeError):
     """The asked device is not to be had on this machine."""
 

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from reference.errors import InUseError, OutputError
 
-PARTIAL = ".partial"
-"""How the name of a file ends that is still being written."""
+PARTIAL = ".bigram-partial"
+"""How the name of a file ends that is still being written; nobody else's does."""
 
 _LOCK = ".lock"
 
@@ -72,7 +72,7 @@ def only_writer(directory: Path) -> Iterator[None]:
     """Keep every other process that asks for it out of a directory that is there.
 
     The system ends it with the process, however that ends. What killed processes left half written
-    there is removed.
+    there, or in a folder of it, is removed.
 
     Raises: InUseError where another process has it; OutputError where it cannot be had.
     """
@@ -89,9 +89,10 @@ def only_writer(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{directory} cannot be written: {error.strerror or error}") from error
     try:
-        for leftover in directory.glob(f"*{PARTIAL}"):
-            with suppress(OSError):
-                leftover.unlink()
+        for pattern in (f"*{PARTIAL}", f"*/*{PARTIAL}"):
+            for leftover in directory.glob(pattern):
+                with suppress(OSError):
+                    leftover.unlink()
         yield
     finally:
         lock.release()

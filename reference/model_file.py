@@ -3,21 +3,19 @@
 Nothing is pickled, so that loading a file from somebody else runs no code of theirs.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from reference.errors import ModelFileError, OutputError
-from reference.files import make_writable, replacing
+from reference.files import make_writable
 from reference.model import BigramLanguageModel
+from reference.tensor_file import Kind, read_tensors, write_tensors
 from reference.vocabulary import Vocabulary
 
 FILE = "model.safetensors"
@@ -27,8 +25,13 @@ FORMAT = 1
 """The version of what the header holds: a file of another one is refused."""
 
 _TABLE = "token_embedding_table.weight"
-_HEADER = "bigram-reference"
-_SHA256 = "sha256"
+_KIND = Kind(
+    header="bigram-reference",
+    what="model of bigram-reference",
+    error=ModelFileError,
+    missing="Give a directory that `bigram train --out` wrote",
+    damaged="Train and save it again",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,14 +82,12 @@ def save_model(
     _check_table(table, len(vocabulary), f"the model for {directory}")
     fields = {"format": FORMAT, "characters": vocabulary.characters, "about": about or {}}
     try:
-        header = json.dumps(fields, allow_nan=False)
+        json.dumps(about, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"`about` is nothing that JSON can hold: {error}") from error
     check_can_save(directory, overwrite=overwrite)
-    content = save({_TABLE: table}, metadata={_HEADER: header, _SHA256: _sha256(header, table)})
     file = Path(directory) / FILE
-    with replacing(file) as out:
-        out.write(content)
+    write_tensors(file, {_TABLE: table}, fields, _KIND)
     return file
 
 
@@ -97,26 +98,15 @@ def load_model(directory: str | Path) -> SavedModel:
     Raises: ModelFileError where there is no model, or the file is damaged or of another kind.
     """
     file = Path(directory) / FILE
-    metadata, tensors = _read(file)
-    if _HEADER not in metadata or _TABLE not in tensors:
-        raise ModelFileError(
-            f"{file} is safetensors, but no model of bigram-reference: it lacks the header "
-            f"{_HEADER!r} or the tensor {_TABLE!r}"
-        )
-    header, table = metadata[_HEADER], tensors[_TABLE]
-    if metadata.get(_SHA256) != _sha256(header, table):
-        raise ModelFileError(
-            f"{file} is damaged: its SHA-256 is not the one that was saved with it. "
-            "Train and save it again"
-        )
+    fields, tensors = read_tensors(file, _KIND)
     try:
-        fields = json.loads(header)
         if fields["format"] != FORMAT:
             raise ModelFileError(
                 f"{file} has format {fields['format']!r}; this version of bigram-reference "
                 f"reads {FORMAT}. Install the version that wrote it"
             )
         vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
+        table = tensors[_TABLE]
         _check_table(table, len(vocabulary), str(file))
         # On "meta" nothing is allocated, and nothing drawn from torch's random stream.
         with torch.device("meta"):
@@ -125,24 +115,6 @@ def load_model(directory: str | Path) -> SavedModel:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{file} was not written by `save_model`: {error}") from error
     return SavedModel(model=model, vocabulary=vocabulary, about=about)
-
-
-def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safetensors.safe_open(file, framework="pt") as kept:
-            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118  no mapping
-            return kept.metadata() or {}, tensors
-    except OSError as error:
-        raise ModelFileError(
-            f"{file} cannot be read: {error}. Give a directory that `bigram train --out` wrote"
-        ) from error
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise ModelFileError(f"{file} is damaged: {error}. Train and save it again") from error
-
-
-def _sha256(header: str, table: Tensor) -> str:
-    content = table.reshape(-1).view(torch.uint8).numpy().tobytes()  # NumPy lacks bfloat16
-    return hashlib.sha256(header.encode() + content).hexdigest()
 
 
 def _check_table(table: Tensor, C: int, what: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from reference.curve import LossCurve
 from reference.errors import MissingExtraError
+from reference.files import make_writable
 from reference.model import BigramLanguageModel
-from reference.model_file import make_writable
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
 from reference.vocabulary import Vocabulary
