@@ -50,19 +50,21 @@ class TrainStep(NamedTuple):
     loss: float
 
 
-def train(
+def train(  # noqa: PLR0913  the notes' loop, and what it may go on from
     model: BigramLanguageModel,
     corpus: Corpus,
     config: TrainConfig = TrainConfig(),
     *,
     generator: torch.Generator | None = None,
+    optimizer: torch.optim.AdamW | None = None,
+    taken: int = 0,
 ) -> Iterator[TrainStep]:
     """Train the model in place, and hand back each step as it is taken.
 
     It trains as far as it is iterated: `for step, loss in train(model, corpus): ...`. Leaving the
     loop early leaves the model as trained so far. The optimizer is AdamW with torch's defaults,
     as in the notes, so with a weight decay of 0.01, which keeps the table a little short of the
-    counting optimum.
+    counting optimum. Hand in one of your own, with the steps that it has taken, to go on with it.
 
     Shape: batches (B, T) with B = batch_size and T = block_size, from the train split.
     Raises: NonFiniteLossError at the first loss that is NaN or infinite, before the model is
@@ -70,8 +72,8 @@ def train(
     Source: notes, loop > get_batch > zero_grad > backward > step.
     """
     advice = f"train a new model with a learning_rate below {config.learning_rate}"
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
-    for step in range(1, config.steps + 1):
+    optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    for step in range(taken + 1, config.steps + 1):
         xb, yb = corpus.get_batch(
             "train", config.block_size, config.batch_size, generator=generator
         )  # (B, T), (B, T)

@@ -14,6 +14,7 @@ from reference.errors import DtypeError, NotATensorError, RankError, TokenRangeE
 from reference.fast.compiling import check_there
 from reference.fast.threads import by_pieces
 from reference.file_tokens import FileTokens, check_part
+from reference.oracle.counts import Counts
 from reference.shapes import Table
 
 Tokens: TypeAlias = Shaped[Tensor, "N"] | Shaped[np.ndarray, "N"] | FileTokens
@@ -82,15 +83,24 @@ def fit(  # noqa: PLR0913  what is counted, and how it is smoothed
     Raises: what `count` raises.
     Source: notes, [ TRAINING ] > loss.
     """
-    counts = count(tokens, vocab_size, begin=begin, end=end, progress=progress).astype(np.float64)
+    counts = count(tokens, vocab_size, begin=begin, end=end, progress=progress)
+    return table_of(counts, smoothing)
+
+
+def table_of(counts: Counts, smoothing: Smoothing) -> Table:
+    """Give the table that a text with these counts is fitted by.
+
+    Shape: (C, C) -> (C, C), float32, logits that are log probabilities.
+    """
+    weights = counts.astype(np.float64)
     if isinstance(smoothing, Additive):
-        counts += smoothing.k
-    totals = counts.sum(axis=1, keepdims=True)  # (C, 1)
+        weights += smoothing.k
+    totals = weights.sum(axis=1, keepdims=True)  # (C, 1)
     if not totals.all():  # a row without counts gets log(1 / 1)
         empty = totals[:, 0] == 0
-        counts[empty], totals[empty] = 1.0, 1.0
-    table = np.full(counts.shape, -np.inf)  # of which a pair without counts keeps its own
-    np.log(counts / totals, out=table, where=counts > 0)
+        weights[empty], totals[empty] = 1.0, 1.0
+    table = np.full(weights.shape, -np.inf)  # of which a pair without counts keeps its own
+    np.log(weights / totals, out=table, where=weights > 0)
     return torch.from_numpy(table.astype(np.float32))
 
 

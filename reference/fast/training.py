@@ -1,6 +1,6 @@
 """The notes' training loop, many steps at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from reference.checks import check_count, check_tokens
 from reference.corpus import Corpus
-from reference.errors import DtypeError, NonFiniteLossError
+from reference.distributed import ALONE, Ranks
+from reference.errors import DeviceError, DtypeError, NonFiniteLossError
 from reference.fast import cuda
 from reference.fast.compiling import check_there
 from reference.fast.threads import in_parts
@@ -39,20 +40,23 @@ class TrainBlock(NamedTuple):
     losses: Float32[Tensor, "K"]
 
 
-def train(
+def train(  # noqa: PLR0913  as the reference's
     model: BigramLanguageModel,
     corpus: Corpus,
     config: TrainConfig = TrainConfig(),  # noqa: B008  frozen
     *,
     generator: torch.Generator | None = None,
-    block: int = 1000,
+    block: int | Callable[[int], int] = 1000,
+    stepper: "Stepper | None" = None,
 ) -> Iterator[TrainBlock]:
     """Train the model in place, and hand back each block of steps as it is taken.
 
     The reference's `train`: the same batches for the same generator, and AdamW with the same
     settings, so that the table differs by rounding only. The model is handed back at every multiple
-    of `block` steps, and more often where batches are large. Leaving the loop early leaves it, and
-    the generator, as after the last block; so does an interruption in the midst of one.
+    of `block` steps, or when as many are taken as `block(taken)` says, and more often where batches
+    are large. Leaving the loop early leaves it, and the generator, as after the last block; so does
+    an interruption in the midst of one. To go on from there, hand in the same generator and the
+    same `stepper`. The table does not depend on how steps are divided into blocks.
 
     Shape: batches (B, T) with B = batch_size and T = block_size, from the train split.
     Raises: NonFiniteLossError at the first loss that is NaN or infinite, before the model is
@@ -61,19 +65,19 @@ def train(
         `Corpus.check_length` and the reference's forward raise; OutOfRangeError for `block`.
     Source: notes, loop > get_batch > zero_grad > backward > step.
     """
-    check_count("block", block, minimum=1)
+    ends = block if callable(block) else _multiples(block)
     B, T = config.batch_size, config.block_size
     corpus.check_length("train", T)
     advice = f"train a new model with a learning_rate below {config.learning_rate}"
-    stepper = Stepper(model, learning_rate=config.learning_rate)
+    stepper = stepper or Stepper(model, learning_rate=config.learning_rate)
     verified = corpus.verified and len(corpus.vocabulary) <= model.vocab_size
     data = stepper.prepared(corpus.train, verified=verified)
     last = len(corpus.train) - T - 1
     stream = torch.default_generator if generator is None else generator
     at_once = max(1, PAIRS // max(B * T, model.vocab_size))
     while stepper.taken < config.steps:
-        # A block ends at a multiple of `block` even where memory allows only part of it at once.
-        K = min(at_once, block - stepper.taken % block, config.steps - stepper.taken)
+        # A block ends where it should even where memory allows only part of it at once.
+        K = min(at_once, ends(stepper.taken) - stepper.taken, config.steps - stepper.taken)
         before = stream.get_state()
         try:
             # K times B offsets are drawn as K batches would draw them, one after the other.
@@ -93,16 +97,33 @@ def train(
         raise NonFiniteLossError(f"the table is not finite after step {config.steps}; {advice}")
 
 
-class Stepper:
-    """AdamW's means for one model, and the steps that were taken."""
+def _multiples(block: int) -> Callable[[int], int]:
+    check_count("block", block, minimum=1)
+    return lambda taken: taken + block - taken % block
 
-    def __init__(self, model: BigramLanguageModel, *, learning_rate: float) -> None:
+
+class Stepper:
+    """AdamW's means for one model, and the steps that were taken.
+
+    Of several ranks each takes the steps of some rows, as a row needs no other; nothing is sent
+    before a block's end. How many there are does not change a bit of the result.
+    """
+
+    def __init__(
+        self, model: BigramLanguageModel, *, learning_rate: float, ranks: Ranks = ALONE
+    ) -> None:
         self.table = model.token_embedding_table.weight
         if self.table.dtype != torch.float32:
             raise DtypeError(
                 f"the table has dtype {self.table.dtype}; the engine trains torch.float32"
             )
+        if self.table.is_cuda and ranks.size > 1:
+            raise DeviceError(
+                f"the engine trains on one GPU, and not on {ranks.size} ranks; use "
+                "--engine reference, or --device cpu"
+            )
         self.learning_rate = learning_rate
+        self.ranks = ranks
         self.taken = 0
         self.refused = 0.0
         """The loss at which the last call stopped, if it did."""
@@ -111,6 +132,28 @@ class Stepper:
         self._state = torch.zeros((3, C, width), device=self.table.device)  # table, mean, square
         if not self.table.is_cuda:
             check_there()
+
+    def means(self) -> tuple[Float32[Tensor, "C C"], Float32[Tensor, "C C"]]:
+        """Give the running means of the gradient, and of its square, as they are now.
+
+        Shape: (C, C), twice.
+        Raises: LostRankError.
+        """
+        for means in self._state[1:]:
+            self.ranks.exchange_rows(means)
+        _table, mean, square = self._state[:, :, : len(self.table)].clone()
+        return mean, square
+
+    def restore(
+        self, taken: int, mean: Float32[Tensor, "C C"], square: Float32[Tensor, "C C"]
+    ) -> None:
+        """Go on as after `taken` steps that ended with these means.
+
+        Shape: (C, C), twice.
+        """
+        self.taken = taken
+        self._state[1, :, : len(self.table)] = mean
+        self._state[2, :, : len(self.table)] = square
 
     def prepared(self, tokens: StoredStream, *, verified: bool = False) -> Tensor:
         """Give the tokens as `take` wants them: on the table's device, and there in few bytes.
@@ -181,6 +224,7 @@ class Stepper:
         table, mean, square = state.numpy()
         span = max(1, min(SPAN, SPAN_PAIRS // (B * block_size)))
         parts_of_loss = np.empty((C, K), np.float32)
+        rank, ranks = self.ranks.rank, self.ranks.size
 
         def work(part: int, parts: int) -> None:
             kernels.train_rows(
@@ -193,11 +237,13 @@ class Stepper:
                 self.taken,
                 self.learning_rate,
                 span,
-                part,
-                parts,
+                rank + part * ranks,  # of this rank's rows, every parts-th
+                ranks * parts,
                 parts_of_loss,
             )
 
         in_parts(work, most=C)
+        self.ranks.exchange_rows(state[0])
+        self.ranks.exchange_rows(torch.from_numpy(parts_of_loss))
         mean = parts_of_loss.sum(axis=0, dtype=np.float64) / (B * block_size)
         return torch.from_numpy(mean.astype(np.float32)), state
