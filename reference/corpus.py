@@ -26,7 +26,7 @@ from reference.oracle.counts import bigram_counts
 from reference.shapes import Ids, StoredStream
 from reference.splits import train_length
 from reference.text_input import read_text
-from reference.token_files import TokenFiles, open_token_files
+from reference.token_files import WHOLE, Share, TokenFiles, open_token_files
 from reference.vocabulary import Vocabulary
 
 TWIN = "twin"
@@ -198,6 +198,7 @@ def load_corpus(
     source: str | Path = TWIN,
     *,
     verify: bool = True,
+    share: Share = WHOLE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
     """Give the corpus of that name, of that UTF-8 text file, or in that directory.
@@ -207,7 +208,8 @@ def load_corpus(
 
     A directory is one that `bigram prepare` wrote, or holds nanoGPT's train.bin and val.bin of a
     character-level dataset. Its tokens stay in their files, which must not change meanwhile, and
-    every byte is verified first, of which `progress` is told; not so without `verify`. nanoGPT's
+    every byte is verified first, of which `progress` is told; not so without `verify`, and with a
+    `share` only as `open_token_files` says. nanoGPT's
     meta.pkl is not read, because unpickling runs whatever code the file says: put the vocabulary
     beside it, in vocabulary.json (one JSON string) or vocabulary.txt (the bare characters, sorted).
 
@@ -236,7 +238,7 @@ def load_corpus(
         raise NotTextError(f"source is {source!r:.60}; it must be a name or a path")
     path = Path(source)
     if path.is_dir():
-        files = open_token_files(path, verify=verify, progress=progress)
+        files = open_token_files(path, verify=verify, share=share, progress=progress)
         return Corpus(
             name=path.resolve().name,
             vocabulary=files.vocabulary,

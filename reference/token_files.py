@@ -39,6 +39,12 @@ TRAIN, VAL, CHARACTERS = "train.bin", "val.bin", "vocabulary.txt"
 Progress: TypeAlias = Callable[[int, int], None]
 """What is told the bytes done, and all."""
 
+Share: TypeAlias = tuple[int, int]
+"""One part of so many, counted from 0: every so-many-th piece, from that one on."""
+
+WHOLE: Share = (0, 1)
+"""All of it."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenFiles:
@@ -50,11 +56,15 @@ class TokenFiles:
     pieces: tuple[str, ...] | None
     """The digests in the manifest, where there is one."""
     verified: bool
-    """Whether every byte was read when the folder was opened."""
+    """Whether every byte of the share was read when the folder was opened."""
 
 
 def open_token_files(
-    folder: Path, *, verify: bool = True, progress: Progress | None = None
+    folder: Path,
+    *,
+    verify: bool = True,
+    share: Share = WHOLE,
+    progress: Progress | None = None,
 ) -> TokenFiles:
     """Open a prepared folder, or nanoGPT's, and verify every byte, on all threads.
 
@@ -64,12 +74,13 @@ def open_token_files(
     or vocabulary.txt (the bare characters): sorted, as nanoGPT's sorted(set(text)) has them.
 
     `progress` is told the bytes that were verified, and all; without `verify`, only the small
-    files are, and the sizes.
+    files are, and the sizes. With `share`, the large ones are verified in part: the caller sees to
+    it that the other processes of this machine verify the rest.
 
     Raises: TokenFileError where a file is missing, damaged, or of another kind.
     """
     if (folder / MANIFEST).exists():
-        return _open_prepared(folder, verify=verify, progress=progress)
+        return _open_prepared(folder, verify=verify, share=share, progress=progress)
     if (folder / STATE).exists():
         raise TokenFileError(
             f"{folder} is an unfinished `bigram prepare`: run the same command again, and it goes "
@@ -84,10 +95,12 @@ def open_token_files(
             f"{folder} holds no tokens: it has neither {MANIFEST} nor {TRAIN} and {VAL}. "
             f"`bigram prepare TEXT... --out {folder}` makes such a directory of text files"
         )
-    return _open_nanogpt(folder, verify=verify, progress=progress)
+    return _open_nanogpt(folder, verify=verify, share=share, progress=progress)
 
 
-def _open_prepared(folder: Path, *, verify: bool, progress: Progress | None) -> TokenFiles:
+def _open_prepared(
+    folder: Path, *, verify: bool, share: Share, progress: Progress | None
+) -> TokenFiles:
     manifest = read_manifest(folder / MANIFEST)
     file = folder / VOCABULARY
     raw = read_small(file)
@@ -106,7 +119,8 @@ def _open_prepared(folder: Path, *, verify: bool, progress: Progress | None) -> 
     n = manifest.train_tokens
     whole = FileTokens(path=path, dtype=dtype, start=0, length=N)
     if verify:
-        _verify((whole,), len(vocabulary), digests=manifest.pieces, progress=progress)
+        digests = manifest.pieces
+        _verify((whole,), len(vocabulary), digests=digests, share=share, progress=progress)
     return TokenFiles(
         vocabulary=vocabulary,
         train=FileTokens(path=path, dtype=dtype, start=0, length=n),
@@ -116,7 +130,9 @@ def _open_prepared(folder: Path, *, verify: bool, progress: Progress | None) -> 
     )
 
 
-def _open_nanogpt(folder: Path, *, verify: bool, progress: Progress | None) -> TokenFiles:
+def _open_nanogpt(
+    folder: Path, *, verify: bool, share: Share, progress: Progress | None
+) -> TokenFiles:
     as_json, as_text = folder / VOCABULARY, folder / CHARACTERS
     if as_json.exists():
         vocabulary = _vocabulary(as_json, read_small(as_json))
@@ -140,7 +156,7 @@ def _open_nanogpt(folder: Path, *, verify: bool, progress: Progress | None) -> T
         splits.append(FileTokens(path=path, dtype="uint16", start=0, length=size // 2))
     train, val = splits
     if verify:
-        _verify((train, val), len(vocabulary), digests=None, progress=progress)
+        _verify((train, val), len(vocabulary), digests=None, share=share, progress=progress)
     return TokenFiles(vocabulary=vocabulary, train=train, val=val, pieces=None, verified=verify)
 
 
@@ -172,16 +188,17 @@ def _verify(
     C: int,
     *,
     digests: tuple[str, ...] | None,
+    share: Share,
     progress: Progress | None,
 ) -> None:
-    """Read every piece once, on all threads, and hold it against its digest and C."""
-    pieces = list(_pieces(streams))
-    total, done = sum(end - begin for _, begin, end in pieces), 0
+    """Read every piece of the share once, on all threads, and hold it against its digest and C."""
+    part, parts = share
+    pieces = list(enumerate(_pieces(streams)))[part::parts]
+    total, done = sum(end - begin for _, (_, begin, end) in pieces), 0
     lock = threading.Lock()
 
-    def verify_one(number: int) -> None:
+    def verify_one(number: int, stream: FileTokens, begin: int, end: int) -> None:
         nonlocal done
-        stream, begin, end = pieces[number]
         _verify_piece(stream, begin, end, C, digests[number] if digests else None)
         with lock:
             done += end - begin
@@ -189,7 +206,7 @@ def _verify(
                 progress(done, total)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        for result in [threads.submit(verify_one, number) for number in range(len(pieces))]:
+        for result in [threads.submit(verify_one, number, *piece) for number, piece in pieces]:
             try:
                 result.result()
             except BaseException:

@@ -108,6 +108,32 @@ def test_the_fingerprint_is_of_pieces_that_are_not_cut_at_the_split(
     assert filed.fingerprint == Corpus.from_text(TEXT).fingerprint
 
 
+def test_the_processes_of_a_machine_divide_the_verifying(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for module in (manifests, token_files):
+        monkeypatch.setattr(module, "PIECE", 100)
+    monkeypatch.setattr("reference.token_writer.PIECE", 100)
+    folder = folder_of(TEXT, tmp_path)
+    tokens = folder / "tokens.bin"
+    content = bytearray(tokens.read_bytes())
+    content[250] ^= 1  # in the third piece
+    tokens.write_bytes(content)
+    with pytest.raises(TokenFileError, match="damaged somewhere in bytes 200 to 299"):
+        load_corpus(folder)
+    told: list[tuple[int, int]] = []
+    for part in range(3):
+        told.clear()
+        if part == 2:
+            with pytest.raises(TokenFileError, match="damaged"):
+                load_corpus(folder, share=(part, 3))
+        else:
+            load_corpus(folder, share=(part, 3), progress=lambda *done: told.append(done))
+            pieces = len(range(part, -(-len(content) // 100), 3))
+            assert len(told) == pieces
+            assert told[-1][0] == told[-1][1] <= 100 * pieces
+
+
 def test_digests_are_of_the_pieces_however_the_bytes_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "PIECE", 10)
     content = bytes(range(25))
