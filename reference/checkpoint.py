@@ -1,0 +1,251 @@
+"""A training run in progress, kept so that it goes on bit for bit as if it had not stopped.
+
+A checkpoint is one safetensors file: the table and AdamW's means as tensors, the states of the
+random generators as bytes, and all else as JSON in its header. Each is written whole or not at all,
+and the last few are kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from reference.checks import check_count
+from reference.corpus import Corpus
+from reference.errors import BigramError, CheckpointError, MismatchError
+from reference.files import make_writable
+from reference.model import BigramLanguageModel
+from reference.tensor_file import Kind, read_tensors, write_tensors
+from reference.training import TrainConfig
+from reference.vocabulary import Vocabulary
+
+FOLDER = "checkpoints"
+"""Where they are, in the directory that the model is to be saved in."""
+
+FORMAT = 1
+"""The version of what the header holds: a file of another one is refused."""
+
+KEEP = 3
+"""How many are kept, unless it is said."""
+
+_NAME = "checkpoint-{:010d}.safetensors"
+_PATTERN = "checkpoint-" + "[0-9]" * 10 + ".safetensors"
+_STREAM = "generator."
+
+_KIND = Kind(
+    header="bigram-reference-checkpoint",
+    what="checkpoint of bigram-reference",
+    error=CheckpointError,
+    missing="Give a directory that `bigram train --out` wrote",
+    damaged="Remove it, and --resume goes on from the one before",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What decides every step of a run, and so must be the same where it goes on.
+
+    `steps` may differ: it says when to stop, and not what a step does.
+    """
+
+    config: TrainConfig
+    seed: int
+    engine: str
+    vocabulary: Vocabulary
+    corpus: str
+    """The corpus' name, for people; another text with the same name has another fingerprint."""
+    fingerprint: str
+
+    @classmethod
+    def of(cls, corpus: Corpus, config: TrainConfig, *, seed: int, engine: str) -> "Run":
+        """Describe the run on a corpus."""
+        return cls(
+            config=config,
+            seed=seed,
+            engine=engine,
+            vocabulary=corpus.vocabulary,
+            corpus=corpus.name,
+            fingerprint=corpus.fingerprint,
+        )
+
+    def check_same(self, other: "Run", where: Path) -> None:
+        """Refuse to go on with what another run has left.
+
+        Raises: MismatchError, which names each difference.
+        """
+        differences = []
+        for one in fields(TrainConfig):
+            here, there = getattr(self.config, one.name), getattr(other.config, one.name)
+            if one.name != "steps" and here != there:
+                differences.append(f"{one.name} is {here}, and was {there}")
+        for name in ("seed", "engine"):
+            here, there = getattr(self, name), getattr(other, name)
+            if here != there:
+                differences.append(f"{name} is {here}, and was {there}")
+        if self.vocabulary != other.vocabulary:
+            differences.append(_difference(self.vocabulary, other.vocabulary))
+        elif self.fingerprint != other.fingerprint:
+            differences.append(
+                f"the text is another: {self.corpus}, SHA-256 {self.fingerprint[:12]}..., and was "
+                f"{other.corpus}, {other.fingerprint[:12]}..."
+            )
+        if differences:
+            raise MismatchError(
+                f"{where} belongs to another run: {'; '.join(differences)}. Say the same as then, "
+                "or give another --out, or --overwrite to begin anew"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A run after `step` steps.
+
+    Shape: table, mean, square (C, C): the model, and AdamW's exp_avg and exp_avg_sq.
+    Units: step counts from 1; 0 is a run that has not begun.
+    """
+
+    run: Run
+    step: int
+    table: Float[Tensor, "C C"]
+    mean: Float[Tensor, "C C"]
+    square: Float[Tensor, "C C"]
+    generators: Mapping[str, UInt8[Tensor, "S"]]
+    """The states of the random generators, by what each is for."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What else the trainer wants back, as JSON holds it."""
+
+
+def save_checkpoint(checkpoint: Checkpoint, directory: Path, *, keep: int = KEEP) -> Path:
+    """Write a checkpoint, then remove all but the last `keep`; give the file's path.
+
+    Raises: OutputError where it cannot be written, and then all that were there are left;
+        CheckpointError where the notes are nothing for JSON; NotAnIntegerError, OutOfRangeError for
+        `keep`.
+    """
+    check_count("keep", keep, minimum=1)
+    folder = directory / FOLDER
+    make_writable(folder)
+    run = checkpoint.run
+    tensors = {"table": checkpoint.table, "mean": checkpoint.mean, "square": checkpoint.square}
+    header = {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "config": vars(run.config),
+        "seed": run.seed,
+        "engine": run.engine,
+        "characters": run.vocabulary.characters,
+        "corpus": run.corpus,
+        "fingerprint": run.fingerprint,
+        "torch": torch.__version__,
+        "generators": sorted(checkpoint.generators),
+        "notes": checkpoint.notes,
+    }
+    for name, state in checkpoint.generators.items():
+        tensors[_STREAM + name] = state
+    file = folder / _NAME.format(checkpoint.step)
+    try:
+        write_tensors(file, tensors, header, _KIND)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"the notes are nothing that JSON can hold: {error}") from error
+    for old in checkpoints(directory)[:-keep]:
+        old.unlink(missing_ok=True)
+    return file
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """Give the checkpoints of a run, the last one last."""
+    return sorted((directory / FOLDER).glob(_PATTERN))
+
+
+def load_checkpoint(file: Path) -> Checkpoint:
+    """Read back what `save_checkpoint` wrote, bit for bit, on the CPU.
+
+    Raises: CheckpointError where the file cannot be read, is damaged or of another kind.
+    """
+    header, tensors = read_tensors(file, _KIND)
+    version = header.get("format") if isinstance(header, dict) else None
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{file} has format {version!r}; this version of bigram-reference reads {FORMAT}. "
+            "Install the version that wrote it"
+        )
+    try:
+        run = Run(
+            config=TrainConfig(**header["config"]),
+            seed=_typed(header, "seed", int),
+            engine=_typed(header, "engine", str),
+            vocabulary=Vocabulary(header["characters"]),
+            corpus=_typed(header, "corpus", str),
+            fingerprint=_typed(header, "fingerprint", str),
+        )
+        C = len(run.vocabulary)
+        check_count("step", header["step"], minimum=0)
+        loaded = Checkpoint(
+            run=run,
+            step=header["step"],
+            table=_square(tensors, "table", C),
+            mean=_square(tensors, "mean", C),
+            square=_square(tensors, "square", C),
+            generators={name: tensors[_STREAM + name] for name in header["generators"]},
+            notes=_typed(header, "notes", dict),
+        )
+    except (BigramError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} was not written by `save_checkpoint`: {error}") from error
+    return loaded
+
+
+def restore_generator(
+    generator: torch.Generator, checkpoint: Checkpoint, name: str, file: Path
+) -> None:
+    """Set a generator to the state that was kept under that name.
+
+    Raises: CheckpointError where there is none, or it is of another kind of generator.
+    """
+    try:
+        generator.set_state(checkpoint.generators[name])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{file} holds no state of this torch's generator {name!r}: {error}. It was written "
+            "by another version of torch, or for another device"
+        ) from error
+
+
+def new_table(model: BigramLanguageModel, checkpoint: Checkpoint) -> None:
+    """Give a model the checkpoint's table."""
+    with torch.no_grad():
+        model.token_embedding_table.weight.copy_(checkpoint.table)
+
+
+def _difference(here: Vocabulary, there: Vocabulary) -> str:
+    new = sorted(set(here.characters) - set(there.characters))
+    gone = sorted(set(there.characters) - set(here.characters))
+    told = [
+        f"{word} {''.join(characters)!r:.60}"
+        for word, characters in (("has", new), ("lacks", gone))
+        if characters
+    ]
+    return (
+        f"the vocabulary is another: {len(here)} characters, and was {len(there)}; "
+        f"it now {' and '.join(told)}"
+    )
+
+
+def _typed(header: Mapping[str, Any], name: str, kind: type[Any]) -> Any:  # noqa: ANN401  as asked
+    value = header[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r:.60}, which is no {kind.__name__}")
+    return value
+
+
+def _square(tensors: Mapping[str, Tensor], name: str, C: int) -> Tensor:
+    tensor = tensors[name]
+    if tensor.dtype not in {torch.float32, torch.float64} or tensor.shape != (C, C):
+        raise ValueError(
+            f"{name} is {tensor.dtype}, {tuple(tensor.shape)}; it must be float32 or float64, "
+            f"({C}, {C})"
+        )
+    return tensor
