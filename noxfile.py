@@ -20,7 +20,7 @@ def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     """Install the package with all extras, and the named dependency groups."""
     wanted = [need for group in groups for need in nox.project.dependency_groups(PYPROJECT, group)]
     if package:
-        wanted += ["-e", ".[plots,fast,zstd]"]
+        wanted += ["-e", ".[plots,fast,zstd,tensorboard]"]
     # What is imported is compiled then, and kept; all of torch at once would take twice as long.
     session.env["PYTHONDONTWRITEBYTECODE"] = None
     session.install("--no-compile", "-c", "constraints.txt", *wanted)
@@ -86,6 +86,13 @@ def mutation(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Give every reader files of all kinds, 20,000 or as many as is said: none may crash."""
+    install(session, "fuzz")
+    session.run("python", "tests/fuzz/run.py", *(session.posargs or ["20000"]))
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run every sample of the docs, and build the site; a warning is an error."""
     install_docs(session)
@@ -125,4 +132,12 @@ def benchmarks(session: nox.Session) -> None:
     session.run(
         "pytest", "benchmarks", "--benchmark-only", f"--benchmark-json={found}", *session.posargs
     )
-    session.run("python", "benchmarks/report.py", found)
+    session.run("python", "-m", "benchmarks.report", found)
+
+
+@nox.session
+def growth(session: nox.Session) -> None:
+    """Measure prepare, fit and train on 10 MB to 1 GB of text, or on the sizes that are given."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks.growth", *session.posargs)
+    session.run("python", "-m", "benchmarks.report_growth")

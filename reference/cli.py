@@ -6,7 +6,6 @@ torch takes over a second to import, so it is imported inside the commands: `--h
 import secrets
 import time
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +13,19 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from reference import __version__
-from reference.cli_check import add_commands
-from reference.cli_prepare import add_commands as add_prepare
+from reference import __version__, cli_check, cli_prepare, cli_train
+from reference.cli_options import (
+    MOST,
+    DataOption,
+    Device,
+    DeviceOption,
+    JsonOption,
+    PlotOption,
+    SeedOption,
+    Voice,
+)
 from reference.errors import EmptyError
-from reference.terminal import FAILED, INTERRUPTED, OutputConsole, print_json, run, write
+from reference.terminal import FAILED, OutputConsole, exit_code, print_json, run, write
 
 app = typer.Typer(
     name="bigram",
@@ -26,65 +33,15 @@ app = typer.Typer(
     "reproduced, and the model to train and to talk to.",
     epilog="Exit codes: 0 done; 1 a documented figure did not come back, or a model does not "
     "conform; 2 wrong usage or input; 3 could not finish; 130 interrupted; 141 nobody reads the "
-    "output any more.",
+    "output any more; 143 told to end (SIGTERM).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-MOST = 2**31 - 1
 CHUNK, SAMPLED = 1_000, 1_000_000
 """Tokens that are generated, and written out, at a time; and where the sampler draws them."""
-
-
-class Device(StrEnum):
-    """Where tensors live."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Engine(StrEnum):
-    """What trains."""
-
-    AUTO = "auto"
-    REFERENCE = "reference"
-    FAST = "fast"
-
-
-class Voice(StrEnum):
-    """What generates."""
-
-    AUTO = "auto"
-    REFERENCE = "reference"
-    FAST = "fast"
-    SAMPLER = "sampler"
-
-
-DataOption = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        metavar="SOURCE",
-        help="A UTF-8 text file; or 'twin', embedded, with the bigram counts of Tiny Shakespeare; "
-        "or 'tinyshakespeare', the real text, downloaded once (1.1 MB).",
-    ),
-]
-SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of every random draw.")
-]
-DeviceOption = Annotated[
-    Device, typer.Option("--device", help="Where to compute; 'auto' takes CUDA if it is there.")
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object for machines when done.")
-]
-PlotOption = Annotated[
-    Path | None,
-    typer.Option("--plot", metavar="DIR", help="Draw pictures into this folder (matplotlib)."),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -125,6 +82,7 @@ def walkthrough(
         import torch
 
         from reference import jobs, notes, plots, render
+        from reference.runs import watch_training
         from reference.training import TrainConfig
         from reference.walkthrough.data import documented_model
         from reference.walkthrough.order import before_training
@@ -145,9 +103,9 @@ def walkthrough(
     console.print(render.legend())
     rows = render.print_rows(console, before_training(setting))
     model = documented_model(setting).to(where)
-    curve, interrupted = jobs.watch_training(model, setting.corpus, setting.config, seed, console)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
+    curve, ended_by = watch_training(model, setting.corpus, setting.config, seed, console)
+    if ended_by:
+        raise typer.Exit(exit_code(ended_by))
     generator = torch.Generator(where).manual_seed(seed)
     rows += render.print_rows(console, after_training(setting, model, curve, generator))
     render.print_summary(console, rows)
@@ -177,112 +135,6 @@ def walkthrough(
             )
         )
         raise typer.Exit(FAILED)
-
-
-@app.command()
-def train(
-    *,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder to write the model into.")
-    ],
-    data: DataOption = "twin",
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, max=MOST, help="Training steps.")
-    ] = 100_000,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=MOST, help="B, windows in a batch.")
-    ] = 32,
-    block_size: Annotated[
-        int, typer.Option("--block-size", min=1, max=MOST, help="T, tokens in a window.")
-    ] = 8,
-    learning_rate: Annotated[float, typer.Option("--lr", help="AdamW's learning rate.")] = 1e-3,
-    seed: SeedOption = 1337,
-    device: DeviceOption = Device.AUTO,
-    engine: Annotated[
-        Engine,
-        typer.Option(
-            "--engine",
-            help="What trains: the reference, or the fast engine, whose table differs by rounding; "
-            "'auto' takes that where bigram-reference[fast] is installed.",
-        ),
-    ] = Engine.REFERENCE,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is in DIR already.")
-    ] = False,
-    as_json: JsonOption = False,
-    plot: PlotOption = None,
-) -> None:
-    """Train a model on a text, and save it; the defaults are the notes' values.
-
-    Ctrl-C stops early: the model is saved as trained so far, and the exit code is 130.
-    """
-    console = OutputConsole(as_json=as_json, stops=False)
-    with console.status("loading torch"):
-        import torch
-
-        from reference import jobs, plots
-        from reference.curve import exact_loss
-        from reference.model import BigramLanguageModel
-        from reference.model_file import check_can_save, save_model
-        from reference.oracle.counts import bigram_counts
-        from reference.training import TrainConfig
-
-    config = TrainConfig(
-        steps=steps, batch_size=batch_size, block_size=block_size, learning_rate=learning_rate
-    )
-    where = jobs.find_device(device)
-    trainer = jobs.find_engine(engine, where)
-    if trainer == "fast":
-        jobs.check_can_compile(where)
-    corpus = jobs.load(data, console, splits=("train",), block_size=block_size)
-    check_can_save(out, overwrite=overwrite)
-    if plot is not None:
-        plots.check_can_plot(plot)
-    C = len(corpus.vocabulary)
-    torch.manual_seed(seed)
-    model = BigramLanguageModel(C).to(where)
-    if trainer == "fast":
-        with console.status("compiling the engine, if it is not yet"):
-            jobs.compile_engine(model, corpus, config)
-    started = time.perf_counter()
-    curve, interrupted = jobs.watch_training(model, corpus, config, seed, console, engine=trainer)
-    seconds = time.perf_counter() - started
-    tokens = curve.taken * batch_size * block_size
-    about = {
-        "corpus": corpus.name,
-        "config": vars(config),
-        "seed": seed,
-        "device": where.type,
-        "engine": trainer,
-        "interrupted": interrupted,
-        "steps_taken": curve.taken,
-        "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "loss": curve.loss(),
-        "entropy_floor": curve.floor,
-        "val_loss": exact_loss(model, bigram_counts(corpus.val.numpy(), C))
-        if len(corpus.val) > 1
-        else None,
-    }
-    file = save_model(model, corpus.vocabulary, out, about=about, overwrite=overwrite)
-    if as_json:
-        print_json(model=str(file), **about)
-    console.print(
-        Text(
-            f"{'interrupted, and saved' if interrupted else 'saved'} after {curve.taken:,} steps: "
-            f"{file}\n"
-            f"loss over the train split {curve.loss():.4f}, "
-            f"{curve.loss() - curve.floor:.4f} above its entropy floor {curve.floor:.4f}\n"
-            f"{tokens:,} tokens in {seconds:.1f} s on the {trainer} engine: "
-            f"{tokens / seconds:,.0f} tokens per second\n"
-            f"next: bigram generate --model {out}"
-        ),
-        soft_wrap=True,
-    )
-    if plot is not None:
-        jobs.draw(plot, model, curve, corpus, console)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
@@ -371,8 +223,9 @@ def generate(
         )
 
 
-add_commands(app)
-add_prepare(app)
+cli_check.add_commands(app)
+cli_prepare.add_commands(app)
+cli_train.add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

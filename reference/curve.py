@@ -1,11 +1,11 @@
 """Training, watched: how near the loss over the whole text comes to the least one possible."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reference.corpus import Corpus
 from reference.model import BigramLanguageModel
-from reference.oracle.counts import Counts, bigram_counts, cross_entropy, entropy_floor
+from reference.oracle.counts import Counts, cross_entropy, entropy_floor
 from reference.training import TrainStep
 
 POINTS = 500
@@ -30,12 +30,20 @@ class Point(NamedTuple):
 class LossCurve:
     """Collects the losses of a training run; `floor` is the entropy of the train split.
 
-    The exact loss is cheap because it needs only the (C, C) pair counts, not the text.
+    The exact loss is cheap because it needs only the (C, C) pair counts, not the text; they are
+    counted here where they are not given.
     """
 
-    def __init__(self, model: BigramLanguageModel, corpus: Corpus, *, steps: int) -> None:
+    def __init__(
+        self,
+        model: BigramLanguageModel,
+        corpus: Corpus,
+        *,
+        steps: int,
+        counts: Counts | None = None,
+    ) -> None:
         self.model = model
-        self.counts = bigram_counts(corpus.train.cpu().numpy(), model.vocab_size)
+        self.counts = corpus.pair_counts("train") if counts is None else counts
         self.floor = entropy_floor(self.counts)
         points = max(2, min(POINTS, EFFORT // model.vocab_size**2))
         self.steps = steps
@@ -58,6 +66,22 @@ class LossCurve:
         self.points.append(Point(taken.step, mean, self.loss()))
         self._batch_losses.clear()
         return True
+
+    def state(self) -> dict[str, Any]:
+        """Give what `restore` needs to go on, as JSON holds it."""
+        return {"points": self.points, "since": self._batch_losses}
+
+    def restore(self, taken: int, state: dict[str, Any]) -> None:
+        """Go on as after so many steps.
+
+        Raises: KeyError, TypeError, ValueError where the state is not what `state` gave.
+        """
+        self.points = [
+            Point(int(step), float(batch_loss), float(loss))
+            for step, batch_loss, loss in state["points"]
+        ]
+        self._batch_losses = [float(loss) for loss in state["since"]]
+        self.taken = taken
 
 
 def exact_loss(model: BigramLanguageModel, counts: Counts) -> float:

@@ -6,28 +6,28 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 from rich.text import Text
 
 from reference import fast
-from reference.corpus import Corpus, load_corpus
+from reference.checkpoint import Checkpoint, Run, checkpoints, load_checkpoint
+from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
 from reference.curve import LossCurve
-from reference.errors import DeviceError
-from reference.fast import cuda
-from reference.fast.compiling import check_there
+from reference.distributed import ALONE, Ranks
+from reference.errors import DeviceError, ModelFileError, OutOfRangeError
+from reference.fast import compiling, cuda
 from reference.model import BigramLanguageModel
+from reference.model_file import check_can_save
+from reference.oracle.counts import Counts
 from reference.plots import loss_figure, save, tables_figure
-from reference.render import training_progress
 from reference.shapes import Ids
-from reference.training import TrainConfig, TrainStep, train
+from reference.training import TrainConfig
 
-SMALL = 2**20
-"""Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
-
-LOG_LINES = 10
-"""Of a training run, where there is no terminal to show a bar."""
+MANY = 2**26
+"""Pairs, from which on loading Numba is worth while to count them: they take half a second."""
 
 
 def find_device(wanted: str) -> torch.device:
@@ -61,7 +61,7 @@ def check_can_compile(device: torch.device) -> None:
     if device.type == "cuda":
         cuda.kernels()
     else:
-        check_there()
+        compiling.check_there()
 
 
 def find_voice(
@@ -84,11 +84,21 @@ def find_voice(
     return lambda idx, n, generator: model.generate(idx, n, generator=generator)
 
 
-def load(source: str, console: Console, *, splits: Sequence[str], block_size: int = 8) -> Corpus:
-    """Load a corpus, under a progress bar where it is downloaded.
+def load(
+    source: str,
+    console: Console,
+    *,
+    splits: Sequence[str],
+    block_size: int = 8,
+    ranks: Ranks = ALONE,
+) -> Corpus:
+    """Load a corpus, under a progress bar where it is downloaded, or verified in its files.
+
+    The ranks of one machine divide the verifying between them, and each waits for all.
 
     Raises: TooShortError where one of the splits is too short for a window, so that it is said
-        before the work and not in the midst of it; what `load_corpus` raises.
+        before the work and not in the midst of it; MismatchError where the ranks' corpora differ,
+        LostRankError where one could not load it; what `load_corpus` raises.
     """
     with Progress(
         *Progress.get_default_columns(),
@@ -97,68 +107,86 @@ def load(source: str, console: Console, *, splits: Sequence[str], block_size: in
         disable=not console.is_terminal,
         transient=True,
     ) as bar:
-        task = bar.add_task("downloading", total=None, visible=False)
+        doing = "downloading" if source == TINYSHAKESPEARE else "verifying"
+        task = bar.add_task(doing, total=None, visible=False)
 
         def show(arrived: int, total: int) -> None:
             bar.update(task, completed=arrived, total=total, visible=True)
 
-        corpus = load_corpus(source, progress=show)
+        corpus = load_corpus(source, share=ranks.local, progress=show)
+    ranks.check_same("the corpus", corpus.fingerprint)
     for split in splits:
         corpus.check_length(split, block_size)
     return corpus
 
 
-def watch_training(  # noqa: PLR0913  a training run has this much to be told
-    model: BigramLanguageModel,
-    corpus: Corpus,
-    config: TrainConfig,
-    seed: int,
-    console: Console,
-    *,
-    engine: str = "reference",
-) -> tuple[LossCurve, bool]:
-    """Train under a progress bar; give the curve, and whether Ctrl-C ended it early."""
-    curve = LossCurve(model, corpus, steps=config.steps)
-    there = corpus.to(model.token_embedding_table.weight.device)
-    generator = torch.Generator().manual_seed(seed)
-    next_line = config.steps / LOG_LINES
-    with (
-        _without_waste(model, config.batch_size * config.block_size * model.vocab_size, engine),
-        training_progress(console) as bar,
-    ):
-        loss = f"{curve.loss():.4f}"
-        task = bar.add_task("", total=config.steps, floor=f"{curve.floor:.4f}", loss=loss)
-        try:
-            if engine == "fast":
-                steps = _fast_steps(model, there, config, generator, curve.every)
+def find_checkpoint(
+    directory: Path, run: Run, *, resume: bool, overwrite: bool
+) -> Checkpoint | None:
+    """Give the checkpoint to go on from, and None where the run is to begin.
+
+    With `overwrite`, the checkpoints of a run that was there are removed.
+
+    Raises: ModelFileError where there is a run, or a model, and neither was said; MismatchError
+        where the run is another; CheckpointError where its checkpoint is damaged; OutputError.
+    """
+    found = checkpoints(directory)
+    if not found or overwrite:
+        check_can_save(directory, overwrite=overwrite)
+        for old in found:
+            old.unlink()
+        return None
+    last = found[-1]
+    if not resume:
+        raise ModelFileError(
+            f"{directory} holds a run already, up to {last.stem}; --resume goes on with it, "
+            "--overwrite begins anew, or give another directory"
+        )
+    checkpoint = load_checkpoint(last)
+    run.check_same(checkpoint.run, last)
+    if checkpoint.step > run.config.steps:
+        raise OutOfRangeError(
+            f"steps is {run.config.steps}, and {last} was written after step {checkpoint.step}; "
+            f"it must be {checkpoint.step} or more to go on from there"
+        )
+    return checkpoint
+
+
+def count_pairs(
+    corpus: Corpus, split: str, console: Console, *, ranks: Ranks = ALONE, least: int = 0
+) -> Counts:
+    """Count a split's pairs under a progress bar.
+
+    Where Numba is installed, the engine counts, from `least` pairs on: for few, loading it takes
+    longer. Each rank counts its part, and the sum of the parts is exact.
+
+    Shape: (C, C), summing to N - 1.
+    Raises: LostRankError; what reading the tokens raises.
+    """
+    share = ranks.share(len(corpus.split(split)) - 1)
+    if share.start == share.stop:  # more ranks than pairs
+        C = len(corpus.vocabulary)
+        counts: Counts = np.zeros((C, C), np.int64)
+    else:
+        with _bar(console, "counting") as show:
+            places = {"begin": share.start, "end": share.stop}
+            if share.stop - share.start >= least and compiling.is_there():
+                stream, C = corpus.stream(split), len(corpus.vocabulary)
+                counts = fast.count(stream, C, progress=show, **places)
             else:
-                steps = train(model, there, config, generator=generator)
-            for step in steps:
-                if not curve.add(step):
-                    continue
-                loss = f"{curve.points[-1].loss:.4f}"
-                bar.update(task, completed=step.step, loss=loss)
-                if not console.is_terminal and step.step >= next_line:
-                    console.print(f"step {step.step:,}: loss {loss}, floor {curve.floor:.4f}")
-                    next_line += config.steps / LOG_LINES
-        except KeyboardInterrupt:
-            return curve, True
-    return curve, False
+                counts = corpus.pair_counts(split, progress=show, **places)
+    return ranks.add_up(torch.from_numpy(counts)).numpy()
 
 
-def _fast_steps(
-    model: BigramLanguageModel,
-    corpus: Corpus,
-    config: TrainConfig,
-    generator: torch.Generator,
-    every: int,
-) -> Iterator[TrainStep]:
-    """Hand the engine's blocks out step by step; the model is `every` steps on at the last one."""
-    taken = 0
-    for block in fast.train(model, corpus, config, generator=generator, block=every):
-        for loss in block.losses.tolist():
-            taken += 1
-            yield TrainStep(taken, loss)
+@contextmanager
+def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something has come, where there is a terminal: call it with the done, and all.
+
+    What takes no longer than a blink is not shown.
+    """
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def compile_engine(model: BigramLanguageModel, corpus: Corpus, config: TrainConfig) -> None:
@@ -168,24 +196,6 @@ def compile_engine(model: BigramLanguageModel, corpus: Corpus, config: TrainConf
     """
     there = corpus.to(model.token_embedding_table.weight.device)
     next(fast.train(copy.deepcopy(model), there, config, generator=torch.Generator(), block=1))
-
-
-@contextmanager
-def _without_waste(model: BigramLanguageModel, logits: int, engine: str) -> Iterator[None]:
-    """Train small batches on one thread, and without checking tokens that come from the corpus.
-
-    More threads would not be faster, and where something else wants the core they would wait for
-    each other at every operation: the notes' loop then takes minutes.
-    """
-    threads, validate = torch.get_num_threads(), model.validate
-    if logits <= SMALL and engine == "reference":
-        torch.set_num_threads(1)
-    model.validate = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        model.validate = validate
 
 
 def draw(

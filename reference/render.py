@@ -5,13 +5,6 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -86,16 +79,3 @@ def _print_row(console: Console, row: Row) -> None:
 def row_text(row: Row) -> Text:
     """Give the computed figure in its mark's colour."""
     return Text(row.computed, LOOK[row.mark][1] if row.mark is not Mark.SHOWN else "")
-
-
-def training_progress(console: Console) -> Progress:
-    """Make the progress bar of a training run, with its loss beside the floor."""
-    return Progress(
-        BarColumn(bar_width=18),  # all of it fits into 80 columns
-        MofNCompleteColumn(),
-        TextColumn("loss [bold]{task.fields[loss]}[/] floor {task.fields[floor]}"),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

@@ -1,9 +1,12 @@
 """How a command meets the terminal: exit codes, errors in one line, readers that go away."""
 
+import errno
 import io
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -11,11 +14,21 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from reference.errors import BigramError, DownloadError, NonFiniteLossError, TwinError
+from reference.errors import (
+    BigramError,
+    DownloadError,
+    LostRankError,
+    NonFiniteLossError,
+    OutputError,
+    TwinError,
+)
 
 FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
-CLOSED = 141
-"""As the shell has it for a command whose reader has gone."""
+CLOSED, TERMINATED = 141, 143
+"""As the shell has it for a command whose reader has gone, and for one that got SIGTERM."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What a disk says that is full, or broken."""
 
 
 def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[str] | None) -> None:
@@ -30,20 +43,42 @@ def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[s
     try:
         command(arguments)
     except BigramError as error:
-        unfinished = isinstance(error, (DownloadError, NonFiniteLossError, TwinError))
-        _stop(str(error), UNFINISHED if unfinished else BAD_INPUT)
+        _stop(error, UNFINISHED if _is_unfinished(error) else BAD_INPUT)
     except OSError as error:  # a disk that is full, say
-        _stop(str(error), UNFINISHED)
+        _stop(error, UNFINISHED)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        _stop(f"there is not enough memory: {str(error).splitlines()[0]}", UNFINISHED)
+        reason = f"there is not enough memory: {str(error).splitlines()[0]}"
+        _stop(MemoryError(reason), UNFINISHED)
 
 
-def _stop(reason: str, code: int) -> NoReturn:
-    message = Text.assemble(("error: ", "bold red"), reason)
+def exit_code(ended_by: int) -> int:
+    """Give the exit code of a run that a signal has ended early, which is 0 where none has."""
+    return {0: 0, signal.SIGTERM: TERMINATED}.get(ended_by, INTERRUPTED)
+
+
+def _is_unfinished(error: BigramError) -> bool:
+    """Tell a right command that could not be done from a wrong one."""
+    if isinstance(error, OutputError):
+        return getattr(error.__cause__, "errno", None) in FULL
+    return isinstance(error, (DownloadError, LostRankError, NonFiniteLossError, TwinError))
+
+
+def _stop(error: Exception, code: int) -> NoReturn:
+    message = Text.assemble(("error: ", "bold red"), str(error))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        message = Text(f"rank {os.environ.get('RANK')}: ") + message
+        _tell_torchrun(str(error))
     Console(stderr=True, soft_wrap=True).print(message)
     raise SystemExit(code)
+
+
+def _tell_torchrun(reason: str) -> None:
+    """Leave the reason where torchrun looks for it, who then shows it in its own account."""
+    if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        told = {"extraInfo": {"py_callstack": reason, "timestamp": str(int(time.time()))}}
+        Path(file).write_text(json.dumps({"message": {"message": reason, **told}}), "utf-8")
 
 
 class OutputConsole(Console):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from reference import __version__, cli, download, jobs, notes
+from reference import __version__, cli, download, jobs, notes, runs
 from reference.corpus import Corpus
 from reference.curve import exact_loss
 from reference.errors import DownloadError, TwinError
@@ -15,6 +15,7 @@ from reference.fast import compiling
 from reference.model import BigramLanguageModel
 from reference.model_file import load_model
 from reference.oracle.counts import bigram_counts
+from reference.runs import watch_training
 from reference.training import TrainConfig, train
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
@@ -240,7 +241,7 @@ def test_the_engines_losses_make_the_same_curve(twin: Corpus) -> None:
         torch.manual_seed(1)
         model = BigramLanguageModel(65)
         console = Console(quiet=True)
-        curve, interrupted = jobs.watch_training(model, twin, config, 5, console, engine=engine)
+        curve, interrupted = watch_training(model, twin, config, 5, console, engine=engine)
         assert not interrupted
         points.append([number for point in curve.points for number in point])
     assert points[1] == pytest.approx(points[0], abs=1e-4)
@@ -348,7 +349,7 @@ def test_ctrl_c_ends_a_walkthrough(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs, "train", interrupt)
+    monkeypatch.setattr(runs, "new_trainer", interrupt)
     assert run("walkthrough") == 130
 
 
@@ -379,7 +380,7 @@ def test_a_loss_that_overflows_is_3_and_saves_nothing(
     shown = capsys.readouterr().err
     assert "train a new model with a learning_rate below 1000000" in shown
     assert shown.count("\n") == 1
-    assert not list(out.iterdir())
+    assert {file.name for file in out.iterdir()} == {".lock"}
 
 
 def test_ctrl_c_anywhere_else_is_130_too(monkeypatch: pytest.MonkeyPatch) -> None:

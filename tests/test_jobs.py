@@ -6,6 +6,7 @@ from reference import jobs
 from reference.corpus import Corpus
 from reference.errors import DeviceError, TooShortError
 from reference.model import BigramLanguageModel
+from reference.runs import watch_training
 from reference.training import TrainConfig
 
 
@@ -20,7 +21,7 @@ def watch(corpus: Corpus, config: TrainConfig) -> tuple[set[int], set[bool]]:
             return super().forward(idx, targets)
 
     model = Watched(len(corpus.vocabulary))
-    jobs.watch_training(model, corpus, config, 1, Console(quiet=True))
+    watch_training(model, corpus, config, 1, Console(quiet=True))
     assert model.validate
     return threads, validated
 
@@ -35,18 +36,6 @@ def test_small_batches_are_trained_on_one_thread_and_unchecked(twin: Corpus) -> 
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_an_interrupted_training_says_so(twin: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_arguments: object, **_options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(jobs, "train", interrupt)
-    model = BigramLanguageModel(65)
-    curve, interrupted = jobs.watch_training(model, twin, TrainConfig(), 1, Console(quiet=True))
-    assert interrupted
-    assert curve.taken == 0
-    assert model.validate
 
 
 def test_a_corpus_is_measured_before_the_work() -> None:

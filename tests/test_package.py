@@ -34,6 +34,7 @@ SHARED_NOTES = ROOT.parent / "shared/notes/nn-module.markmap.md"
 FLOORS = [
     {"oracle", "errors", "notes"},
     {"shapes", "checks", "files", "terminal", "splits", "manifest"},
+    {"tensor_file"},
     {
         "vocabulary",
         "data",
@@ -47,14 +48,19 @@ FLOORS = [
     {"encoding", "unfinished", "token_writer", "prepare"},
     {"model"},
     {"training", "model_file"},
+    {"checkpoint", "distributed", "stopping"},
     {"fast"},
-    {"count_tables", "curve"},
+    {"count_tables", "curve", "trainers"},
+    {"watching"},
+    {"runs"},
     {"walkthrough"},
     {"plots", "render"},
     {"jobs"},
+    {"training_job"},
     {"spec"},
     {"conformance"},
-    {"cli_check", "cli_prepare"},
+    {"cli_options"},
+    {"cli_check", "cli_prepare", "cli_train"},
     {"cli"},
     {"__main__"},
 ]
@@ -177,7 +183,8 @@ DOCUMENTED = [
 ]
 # What the notes do not have: ours to add, so there is no place to cite.
 OURS = {"TrainStep", "to", "stream", "pair_counts"}
-OURS |= {"TrainBlock", "Stepper", "prepared", "take", "Exact", "Additive", "count"}
+OURS |= {"TrainBlock", "Stepper", "prepared", "take", "means", "restore"}
+OURS |= {"Exact", "Additive", "count", "table_of"}
 OURS |= {"distance_bound", "multinomial_is_a_race", "worth_counting"}
 
 

@@ -1,0 +1,224 @@
+"""A training run that can be watched, and that goes on where it stopped."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from reference.checkpoint import (
+    KEEP,
+    Checkpoint,
+    Run,
+    new_table,
+    restore_generator,
+    save_checkpoint,
+)
+from reference.corpus import Corpus
+from reference.curve import LossCurve, exact_loss
+from reference.distributed import ALONE, Ranks
+from reference.errors import CheckpointError
+from reference.model import BigramLanguageModel
+from reference.oracle.counts import Counts
+from reference.stopping import Stop, listening
+from reference.trainers import new_trainer
+from reference.training import TrainConfig, estimate_loss
+from reference.watching import NOWHERE, Outputs, Watcher
+
+SMALL = 2**20
+"""Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
+
+AGREE = 100
+"""Steps after which ranks tell each other whether one was asked to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """Where a run's checkpoints go, and how often; and the one that it goes on from."""
+
+    run: Run
+    directory: Path
+    every: int
+    """Steps from one to the next, and there is one more at the end; 0 for none at all."""
+    keep: int = KEEP
+    resumed: Checkpoint | None = None
+
+    def is_due(self, taken: int, *, or_now: bool) -> bool:
+        """Tell whether a checkpoint is to be written after so many steps."""
+        return self.every > 0 and (or_now or _is_due(taken, self.every))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """What is told of a run while it lasts."""
+
+    outputs: Outputs = NOWHERE
+    estimate_every: int = 0
+    """Steps from one estimate of both splits' losses to the next; 0 for none."""
+    train_counts: Counts | None = None
+    """The pairs of the train split, where they have been counted already."""
+
+
+def watch_training(  # noqa: PLR0913  a training run has this much to be told
+    model: BigramLanguageModel,
+    corpus: Corpus,
+    config: TrainConfig,
+    seed: int,
+    console: Console,
+    *,
+    engine: str = "reference",
+    ranks: Ranks = ALONE,
+    keeping: Keeping | None = None,
+    watching: Watching = Watching(),
+) -> tuple[LossCurve, int]:
+    """Train under a progress bar; give the curve, and the signal that ended it early, or 0.
+
+    Ctrl-C and SIGTERM end it after the step that is being taken; a second Ctrl-C breaks off.
+
+    Raises: what the trainer raises; OutputError where a checkpoint cannot be written;
+        CheckpointError where the one to go on from does not fit.
+    """
+    session = _Session(model, corpus, config, seed, engine, ranks, keeping, watching)
+    logits = config.batch_size * config.block_size * model.vocab_size
+    with (
+        _without_waste(model, logits, engine),
+        listening(patient=ranks.size > 1) as stop,
+        Watcher(
+            console,
+            config,
+            floor=session.curve.floor,
+            loss=session.curve.loss(),
+            taken=session.trainer.taken,
+            outputs=watching.outputs if ranks.is_first else NOWHERE,
+        ) as watcher,
+    ):
+        ended_by = session.go(stop, watcher)
+    return session.curve, ended_by
+
+
+class _Session:
+    """All that a run is made of while it lasts."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  as said
+        self,
+        model: BigramLanguageModel,
+        corpus: Corpus,
+        config: TrainConfig,
+        seed: int,
+        engine: str,
+        ranks: Ranks,
+        keeping: Keeping | None,
+        watching: Watching,
+    ) -> None:
+        self.model, self.corpus, self.config = model, corpus, config
+        self.ranks, self.keeping, self.watching = ranks, keeping, watching
+        self.there = corpus.to(model.token_embedding_table.weight.device)
+        self.streams = {
+            "batches": torch.Generator().manual_seed(seed),
+            "estimates": torch.Generator().manual_seed((seed + 1) % 2**63),
+        }
+        self.trainer = new_trainer(
+            engine, model, self.there, config, generator=self.streams["batches"], ranks=ranks
+        )
+        self.curve = LossCurve(model, corpus, steps=config.steps, counts=watching.train_counts)
+        if keeping is not None and keeping.resumed is not None:
+            self._restore(keeping.resumed, keeping.directory)
+        intervals = (
+            self.curve.every,
+            watching.estimate_every,
+            keeping.every if keeping is not None else 0,
+            AGREE if ranks.size > 1 else 0,
+        )
+        self.intervals = [interval for interval in intervals if interval]
+
+    def go(self, stop: Stop, watcher: Watcher) -> int:
+        """Take the steps that are left, or until the stop; give the signal in the latter case."""
+        for step in self.trainer.steps(self._next_stop):
+            if self.curve.add(step):
+                watcher.point(self.curve.points[-1])
+            taken = step.step
+            if taken != self.trainer.taken:
+                continue  # the engine's model is some steps on
+            if _is_due(taken, self.watching.estimate_every):
+                self._estimate(taken, watcher)
+            stopped = self._agreed(taken, stop)
+            last = taken == self.config.steps
+            keeping = self.keeping
+            if keeping is not None and keeping.is_due(taken, or_now=bool(last or stopped)):
+                self._keep(keeping, taken, watcher)
+            if stopped and not last:
+                return stopped
+        return 0
+
+    def _next_stop(self, taken: int) -> int:
+        stops = [taken + every - taken % every for every in self.intervals]
+        return min(self.config.steps, *stops)
+
+    def _agreed(self, taken: int, stop: Stop) -> int:
+        if self.ranks.size == 1:
+            return stop.signal
+        return self.ranks.greatest(stop.signal) if _is_due(taken, AGREE) else 0
+
+    def _estimate(self, taken: int, watcher: Watcher) -> None:
+        estimated = estimate_loss(
+            self.model, self.there, self.config, generator=self.streams["estimates"]
+        )
+        exact = {"train": self.curve.loss(), "val": exact_loss(self.model, self._val_counts)}
+        watcher.estimate(taken, estimated, exact)
+
+    @cached_property
+    def _val_counts(self) -> Counts:
+        return self.corpus.pair_counts("val")
+
+    def _keep(self, keeping: Keeping, taken: int, watcher: Watcher) -> None:
+        mean, square = self.trainer.means()  # of all ranks
+        if not self.ranks.is_first:
+            return
+        checkpoint = Checkpoint(
+            run=keeping.run,
+            step=taken,
+            table=self.model.token_embedding_table.weight,
+            mean=mean,
+            square=square,
+            generators={name: stream.get_state() for name, stream in self.streams.items()},
+            notes={"curve": self.curve.state()},
+        )
+        watcher.kept(taken, save_checkpoint(checkpoint, keeping.directory, keep=keeping.keep))
+
+    def _restore(self, resumed: Checkpoint, directory: Path) -> None:
+        new_table(self.model, resumed)
+        self.trainer.restore(resumed.step, resumed.mean, resumed.square)
+        for name, stream in self.streams.items():
+            restore_generator(stream, resumed, name, directory)
+        try:
+            self.curve.restore(resumed.step, resumed.notes["curve"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint after step {resumed.step} in {directory} does not hold its loss "
+                f"curve: {error}. It was not written by `bigram train`"
+            ) from error
+
+
+def _is_due(taken: int, every: int) -> bool:
+    return every > 0 and taken % every == 0
+
+
+@contextmanager
+def _without_waste(model: BigramLanguageModel, logits: int, engine: str) -> Iterator[None]:
+    """Train small batches on one thread, and without checking tokens that come from the corpus.
+
+    More threads would not be faster, and where something else wants the core they would wait for
+    each other at every operation: the notes' loop then takes minutes.
+    """
+    threads, validate = torch.get_num_threads(), model.validate
+    if logits <= SMALL and engine == "reference":
+        torch.set_num_threads(1)
+    model.validate = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        model.validate = validate
