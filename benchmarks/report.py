@@ -1,4 +1,4 @@
-"""Turn a run's figures into RESULTS.md and growth.png: python benchmarks/report.py FILE.
+"""Turn a run's figures into RESULTS.md and growth.png: python -m benchmarks.report FILE.
 
 FILE is what `pytest benchmarks --benchmark-only --benchmark-json=FILE` has written.
 """
@@ -7,11 +7,16 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from benchmarks import report_growth
+from benchmarks.goals import DISTURBED, Goal, Measured, goals_table
+from benchmarks.wording import duration, in_seconds, machine_list, percent, rate, share, times
 
 HERE = Path(__file__).parent
 
@@ -86,63 +91,7 @@ def ratio(one: Result, other: Result) -> float:
 
 # ------------------------------------------------------------------------------- what must be shown
 
-DISTURBED = 0.1
-"""Share of the processors' time, taken by others, from which on a figure is not to be trusted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A figure, and the results that it is made of."""
-
-    value: float
-    results: tuple[Result, ...]
-
-    def others(self) -> float | None:
-        """Give the greatest share of the processors that others took while one was timed."""
-        shares = [r.busy_elsewhere for r in self.results if r.busy_elsewhere is not None]
-        return max(shares, default=None)
-
-
 Measure = Callable[[Run], Measured]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """A figure, and what it must come to; without a bound it is only told."""
-
-    what: str
-    measure: Measure
-    show: Callable[[float], str]
-    device: str = "cpu"
-    at_least: float | None = None
-    at_most: float | None = None
-    aim: float | None = None
-
-    def bound(self) -> str:
-        if self.at_least is not None:
-            aim = f", aim {self.show(self.aim)}" if self.aim is not None else ""
-            return f"at least {self.show(self.at_least)}{aim}"
-        return f"at most {self.show(self.at_most)}" if self.at_most is not None else "none"
-
-    def verdict(self, value: float) -> str:
-        if self.at_least is None and self.at_most is None:
-            return ""
-        low = self.at_least is None or value >= self.at_least
-        high = self.at_most is None or value <= self.at_most
-        return "yes" if low and high else "**no**"
-
-
-def times(value: float) -> str:
-    return f"{value:,.2f}x" if value < 10 else f"{value:,.0f}x"
-
-
-def percent(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def in_seconds(value: float) -> str:
-    return f"{value:.2f} s"
-
 
 Place = tuple[str, str] | tuple[str, str, str]
 
@@ -152,7 +101,7 @@ def faster(slow: Place, quick: Place) -> Measure:
 
     def measure(run: Run) -> Measured:
         one, other = run.get(*slow), run.get(*quick)
-        return Measured(value=ratio(one, other), results=(one, other))
+        return Measured(value=ratio(one, other), busy=(one.busy_elsewhere, other.busy_elsewhere))
 
     return measure
 
@@ -163,7 +112,7 @@ def longer(long: Place, short: Place) -> Measure:
     def measure(run: Run) -> Measured:
         one, other = run.get(*long), run.get(*short)
         value = ratio(one, other) * one.tokens / other.tokens
-        return Measured(value=value, results=(one, other))
+        return Measured(value=value, busy=(one.busy_elsewhere, other.busy_elsewhere))
 
     return measure
 
@@ -173,7 +122,7 @@ def seconds(place: Place) -> Measure:
 
     def measure(run: Run) -> Measured:
         result = run.get(*place)
-        return Measured(value=result.seconds, results=(result,))
+        return Measured(value=result.seconds, busy=(result.busy_elsewhere,))
 
     return measure
 
@@ -191,8 +140,10 @@ FIT_32 = "fit, N = 32,123,328, C = 65"
 STEP = "training step, 32 x 8, C = 65"
 NOTES_1000 = ("generate, B = 1, n = 1,000", "notes")
 SAMPLER_LONG = ("generate, B = 1, n = 1,000,000", "sampler")
+PREPARE = "prepare, N = 100,000,000, C = 65"
+NOT_ASCII = "prepare, not ASCII, N = 100,000,000, C = 65"
 
-GOALS = [
+GOALS: list[Goal[Run]] = [
     Goal(
         what="get_batch, 32 x 8, over the notes' code",
         measure=speedup("get_batch, 32 x 8"),
@@ -309,6 +260,22 @@ GOALS = [
         show=percent,
     ),
     Goal(
+        what="`prepare`, 100 MB, over nanoGPT's way: a Python list of ids",
+        measure=faster((PREPARE, "nanoGPT's way"), (PREPARE, "prepare")),
+        show=times,
+        at_least=30,
+    ),
+    Goal(
+        what="`prepare`, 100 MB: its time over that of `cat FILE \\| wc -c`",
+        measure=longer((PREPARE, "prepare"), (PREPARE, "reading")),
+        show=times,
+    ),
+    Goal(
+        what="the same where one character in eleven is not ASCII",
+        measure=longer((NOT_ASCII, "prepare"), (NOT_ASCII, "reading")),
+        show=times,
+    ),
+    Goal(
         what="CUDA: Sampler, B = 65,536, n = 1,024: share of the rate of filling",
         measure=share_of_filling("sample, B = 65,536, n = 1,024", "cuda"),
         show=percent,
@@ -325,43 +292,12 @@ GOALS = [
 ]
 
 
-def goals_table(run: Run) -> Iterable[str]:
-    yield "| what | bound | measured | met | others |"
-    yield "| --- | --- | ---: | --- | ---: |"
-    for goal in GOALS:
-        try:
-            found = goal.measure(run)
-        except KeyError:
-            there = goal.device in run.machine["devices"]
-            cells = "not in this run | - | -" if there else "no CUDA device | - | -"
-        else:
-            others = found.others()
-            taken = "?" if others is None else percent(others)
-            if others is not None and others > DISTURBED:
-                taken = f"**{taken}**"
-            cells = f"{goal.show(found.value)} | {goal.verdict(found.value)} | {taken}"
-        yield f"| {goal.what} | {goal.bound()} | {cells} |"
+def absent(run: Run, goal: Goal[Run]) -> str:
+    """Say why a goal has no figure in this run."""
+    return "not in this run" if goal.device in run.machine["devices"] else "no CUDA device"
 
 
 # ------------------------------------------------------------------------------------- all results
-
-
-def duration(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:,.3g} {unit}"
-    return f"{seconds / 1e-9:,.3g} ns"
-
-
-def rate(per_second: float) -> str:
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if per_second >= scale:
-            return f"{per_second / scale:,.3g} {unit}"
-    return f"{per_second:,.3g}"
-
-
-def share(value: float) -> str:
-    return f"{value:.1%}" if value >= 0.001 else "< 0.1%"
 
 
 def all_tables(run: Run) -> Iterable[str]:
@@ -384,22 +320,6 @@ def all_tables(run: Run) -> Iterable[str]:
                     f"| {times(over) if number else group[0].variant} "
                     f"| {rate(1 / result.seconds_per_token)} | {share(result.share_of_copy)} |"
                 )
-
-
-def machine_list(run: Run) -> Iterable[str]:
-    machine = run.machine
-    cpu, versions = machine["cpu"], machine["packages"]
-    yield f"- processor: {cpu.get('brand_raw', 'unknown')}, {cpu.get('count', '?')} cores"
-    yield f"- torch's threads: {machine['threads']}"
-    yield f"- system: {machine['system']}, {machine['machine']}"
-    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    yield f"- {machine['python_implementation']} {machine['python_version']}, {packages}"
-    for kind, device in machine["devices"].items():
-        name = "" if device["name"] == kind else f" ({device['name']})"
-        copying = device["copy_bandwidth"] / 1e9
-        yield f"- {kind}{name}: copying moves {copying:,.1f} GB/s, read and written together"
-    if "cuda" not in machine["devices"]:
-        yield "- no CUDA device: what runs on one was left out"
 
 
 # --------------------------------------------------------------------------------- growth curves
@@ -463,25 +383,26 @@ copying" is the share of the copy bandwidth at which it moves the least bytes th
 needs; data that stay in a cache can exceed it."""
 
 
-def report(run: Run) -> str:
+def report(run: Run, grown: report_growth.Growth | None) -> str:
     return "\n".join(
         [
             INTRODUCTION,
             "",
             "## The machine",
             "",
-            *machine_list(run),
+            *machine_list(run.machine),
             "",
             "## What must be shown",
             "",
             BEFORE_GOALS,
             "",
-            *goals_table(run),
+            *goals_table(GOALS, run, partial(absent, run)),
             "",
             "## Growth",
             "",
             f"![{ALT}](growth.png)",
             "",
+            *([*report_growth.section(grown), ""] if grown is not None else ()),
             "## All results",
             "",
             BEFORE_ALL,
@@ -496,7 +417,10 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="what --benchmark-json has written")
     run = Run(json.loads(parser.parse_args().file.read_text(encoding="utf-8")))
     growth(run).savefig(HERE / "growth.png", dpi=150)
-    (HERE / "RESULTS.md").write_text(report(run), encoding="utf-8")
+    grown = report_growth.found()
+    if grown is not None:
+        report_growth.plot(grown).savefig(report_growth.PLOT, dpi=150)
+    report_growth.RESULTS.write_text(report(run, grown), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """How a call is timed, and what is noted beside its time."""
 
-import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.others import Others
 
 COPIED = 2**26
 """Floats in the array whose copying sets the roof: 256 MiB, more than most caches hold."""
@@ -130,36 +130,6 @@ def median_seconds(call: Callable[[], None], times: int) -> float:
         call()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
-
-
-class Others:
-    """Watches how much of the processors other processes, or other machines on them, take."""
-
-    def __init__(self) -> None:
-        self.began = self._now()
-
-    def share(self) -> float | None:
-        """Give the share of all processors' time since the start; None where Linux does not tell.
-
-        torch's threads wait for each other many times in a call, and so lose far more than this
-        share where one of them has to wait for a processor.
-        """
-        if self.began is None or (now := self._now()) is None:
-            return None
-        whole, busy, own = (late - early for late, early in zip(now, self.began, strict=True))
-        return max(0.0, busy - own) / max(whole, 0.01)
-
-    @staticmethod
-    def _now() -> tuple[float, float, float] | None:
-        """Give the processors' seconds, how many of them were busy, and with this process."""
-        try:
-            line = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
-        except OSError:
-            return None
-        ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in line.split()[1:9]]
-        idle = ticks[3] + ticks[4]  # the fifth waits for a disk
-        own = os.times()
-        return sum(ticks), sum(ticks) - idle, own.user + own.system
 
 
 @cache
