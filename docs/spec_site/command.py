@@ -33,6 +33,7 @@ KNOWN_CODES = {
     terminal.UNFINISHED,
     terminal.INTERRUPTED,
     terminal.CLOSED,
+    terminal.TERMINATED,
 }
 
 
