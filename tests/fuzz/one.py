@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -20,17 +21,20 @@ with atheris.instrument_imports(include=["reference"]):
 from fuzz_json import changed, dumped
 
 
-def mutated(data: bytes, max_size: int, seed: int) -> bytes:
+def mutated(data: bytes, max_size: int, seed: int, *, seeds: list[bytes]) -> bytes:
     """Change JSON so that it stays JSON; sometimes, and all else, as libFuzzer does."""
     random = Random(seed)
     try:
-        value = json.loads(data)
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError):  # what an earlier change has left no JSON
+            value = json.loads(seeds[0])
         for _ in range(random.choice((1, 1, 2, 4))):
             value = changed(value, random)
         text = dumped(value).encode()
     except (ValueError, RecursionError, OverflowError):
         return bytes(atheris.Mutate(data, max_size))
-    if len(text) > max_size or random.random() < 0.05:
+    if len(text) > max_size or random.random() < 0.02:
         return bytes(atheris.Mutate(text[:max_size], max_size))
     return text
 
@@ -56,7 +60,7 @@ def main() -> None:
         if not replayed:
             arguments.append(str(corpus))
         if target.is_json:
-            atheris.Setup(arguments, once, custom_mutator=mutated)
+            atheris.Setup(arguments, once, custom_mutator=partial(mutated, seeds=target.seeds))
         else:
             atheris.Setup(arguments, once)
         atheris.Fuzz()

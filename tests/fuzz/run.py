@@ -17,7 +17,14 @@ TARGETS = (
     "checkpoint-tensors", "manifest", "manifest-body", "vocabulary", "tokens", "nanogpt", "state",
     "state-body", "text", "gzip", "zstd",
 )  # fmt: skip
-LIMITS = ("-seed=1", "-timeout=20", "-rss_limit_mb=1536", "-verbosity=0", "-print_final_stats=0")
+LIMITS = (
+    "-seed=1",
+    "-len_control=0",
+    "-timeout=20",
+    "-rss_limit_mb=1536",
+    "-verbosity=0",
+    "-print_final_stats=0",
+)
 SHOWN = 6
 """How many kinds of refusal are shown of each target."""
 
