@@ -6,7 +6,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,15 @@ def read_manifest(file: Path) -> Manifest:
     """
     try:
         fields = unseal(read_small(file))
-        if (found := fields.pop("format")) != FORMAT:
+        found = fields.pop("format")
+        if found != FORMAT or type(found) is not int:
             raise TokenFileError(
                 f"{file} has format {found!r}; this version of bigram-reference reads {FORMAT}. "
                 "Install the version that wrote it, or run `bigram prepare` again"
             )
-        sources = tuple(Source(**source) for source in fields.pop("sources"))
-        manifest = Manifest(sources=sources, pieces=tuple(fields.pop("pieces")), **fields)
+        sources = tuple(Source(**source) for source in listed(fields.pop("sources")))
+        pieces = tuple(listed(fields.pop("pieces")))
+        manifest = Manifest(sources=sources, pieces=pieces, **fields)
         sound = _is_sound(manifest)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(file) from error
@@ -150,18 +152,47 @@ class PieceDigests:
         return (*self.whole, *last)
 
 
+def are(kind: type[int | str], values: Iterable[object]) -> bool:
+    """Tell whether all are of a type, which JSON need not hold; True is no integer."""
+    return all(type(value) is kind for value in values)
+
+
+def are_sound(sources: Iterable[Source]) -> bool:
+    """Tell whether the fields of sources are what they should be, which JSON need not hold."""
+    return all(
+        are(str, [one.name])
+        and are(int, [one.bytes, one.characters])
+        and min(one.bytes, one.characters) >= 0
+        for one in sources
+    )
+
+
+def listed(value: object) -> list[Any]:
+    """Give a list as it is.
+
+    Raises: TypeError where it is none, such as a text, which has parts too.
+    """
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} is no list")
+    return value
+
+
 def _canonical(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _is_sound(manifest: Manifest) -> bool:
     """Tell whether the numbers go together, which a digest alone does not say."""
-    sizes = (manifest.tokens, manifest.train_tokens, manifest.vocab_size)
-    if any(type(size) is not int for size in sizes) or manifest.dtype not in DTYPES:
+    sizes = [manifest.tokens, manifest.train_tokens, manifest.vocab_size]
+    texts = [manifest.version, manifest.dtype, manifest.vocabulary_sha256, *manifest.pieces]
+    if not (are(int, sizes) and are(str, texts) and are_sound(manifest.sources)):
+        return False
+    if manifest.dtype not in DTYPES:
         return False
     pieces = -(-manifest.tokens * DTYPES[manifest.dtype].itemsize // PIECE)
     return (
         0 <= manifest.train_tokens <= manifest.tokens
+        and manifest.vocab_size > 0
         and manifest.dtype == smallest_dtype(manifest.vocab_size)
         and len(manifest.pieces) == pieces
     )

@@ -381,6 +381,12 @@ def test_progress_is_told_of_every_byte(tmp_path: Path) -> None:
         {"vocab_size": 4},
         {"pieces": ()},
         {"pieces": ("0" * 64, "1" * 64)},
+        {"pieces": "x"},
+        {"version": 1},
+        {"sources": ({"name": 1, "bytes": 9, "characters": 9},)},
+        {"sources": ({"name": "a", "bytes": -9, "characters": 9},)},
+        {"sources": ({"name": "a", "bytes": 9, "characters": 9.5},)},
+        {"sources": {}},
     ],
 )
 def test_a_manifest_that_is_sealed_and_does_not_fit_is_refused(
@@ -392,7 +398,7 @@ def test_a_manifest_that_is_sealed_and_does_not_fit_is_refused(
         object.__setattr__(made, field, value)  # past the checks of types
     (out / "manifest.json").write_bytes(Manifest.to_bytes(made))
     with pytest.raises(TokenFileError):
-        load_corpus(out)
+        load_corpus(out, verify=False)  # so that no digest of the tokens refuses it
 
 
 def test_a_token_outside_the_vocabulary_is_refused_even_with_its_digest(tmp_path: Path) -> None:
@@ -408,9 +414,19 @@ def test_a_token_outside_the_vocabulary_is_refused_even_with_its_digest(tmp_path
 def test_another_format_is_named(tmp_path: Path) -> None:
     out = folder_of(SMALL, tmp_path)
     fields = manifests.unseal((out / "manifest.json").read_bytes())
-    (out / "manifest.json").write_bytes(manifests.seal({**fields, "format": 99}))
-    with pytest.raises(TokenFileError, match="format 99; this version .* reads 1"):
-        load_corpus(out)
+    for other in (99, True, 1.0):
+        (out / "manifest.json").write_bytes(manifests.seal({**fields, "format": other}))
+        with pytest.raises(TokenFileError, match=f"format {other}; this version .* reads 1"):
+            load_corpus(out)
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_a_manifest_of_no_characters_is_refused(tmp_path: Path) -> None:
+    out = folder_of(SMALL, tmp_path)
+    fields = manifests.unseal((out / "manifest.json").read_bytes())
+    (out / "manifest.json").write_bytes(manifests.seal({**fields, "vocab_size": -9}))
+    with pytest.raises(TokenFileError, match=r"manifest\.json is damaged"):
+        manifests.read_manifest(out / "manifest.json")
 
 
 def test_nanogpts_files_are_read_with_a_vocabulary_beside_them(tmp_path: Path) -> None:
