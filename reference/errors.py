@@ -118,3 +118,11 @@ class DeviceError(BigramError, RuntimeError):
 
 class MissingExtraError(BigramError, ImportError):
     """An optional dependency is not installed."""
+
+
+def printable(reason: object) -> str:
+    """Give what another package says, in which what a file holds may stand, as one printable line.
+
+    A line end or a terminal's command in a file is escaped there, and so no part of the message.
+    """
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(reason))

@@ -128,6 +128,7 @@ def _begin(folder: Path, found: Sequence[TextInput | None], say: Callable[[str],
         return state
     state = load_state(folder)
     check_same(folder, state.inputs, inputs)
+    state = replace(state, inputs=inputs)  # which may be named in another way now
     doing = PASSES[state.encoding]
     say(f"going on in {folder}: {doing} {inputs[state.input].name} from byte {state.offset:,}")
     return state

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from reference.errors import OutputError
+from reference.errors import OutputError, printable
 from reference.files import replacing
-from reference.manifest import STATE, Source, seal, unseal
+from reference.manifest import STATE, Source, are, are_sound, listed, seal, unseal
 from reference.text_input import TextInput
 
 FORMAT = 1
@@ -53,16 +54,46 @@ def load_state(folder: Path) -> State:
     file = folder / STATE
     try:
         fields = unseal(file.read_bytes())
-        if fields.pop("format") != FORMAT:
+        version = fields.pop("format")
+        if version != FORMAT or type(version) is not int:
             raise ValueError("its format is another")  # noqa: TRY301  told below
-        fields["inputs"] = tuple(TextInput(**one) for one in fields["inputs"])
-        fields["read"] = tuple(Source(**one) for one in fields["read"])
-        return State(**{**fields, "pieces": tuple(fields["pieces"])})
+        fields["inputs"] = tuple(TextInput(**one) for one in listed(fields["inputs"]))
+        fields["read"] = tuple(Source(**one) for one in listed(fields["read"]))
+        state = State(**{**fields, "pieces": tuple(listed(fields["pieces"]))})
+        _check(state)
     except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise OutputError(
-            f"{file} is damaged, or of another version of bigram-reference: {error}. Remove it, "
-            "and run the command again, which then begins anew"
+            f"{file} is damaged, or of another version of bigram-reference: {printable(error)}. "
+            "Remove it, and run the command again, which then begins anew"
         ) from error
+    return state
+
+
+def _check(state: State) -> None:
+    """Refuse what no `prepare` has left, which a digest alone does not tell.
+
+    Raises: ValueError.
+    """
+    texts = [state.characters, *state.pieces]
+    numbers = [state.input, state.offset, state.tokens]
+    for one in state.inputs:
+        texts += [one.name, one.path]
+        numbers += [one.size, one.mtime_ns]
+    if not (are(str, texts) and are(int, numbers) and are_sound(state.read)):
+        raise ValueError("a field is of another type")
+    if type(state.encoding) is not bool:
+        raise ValueError("a field is of another type")
+    state.characters.encode()  # a lone surrogate, which JSON can name, is no character
+    if any(one >= other for one, other in pairwise(state.characters)):
+        raise ValueError("its characters are not sorted")
+    places = [state.offset, state.tokens]
+    places += [size for source in state.read for size in (source.bytes, source.characters)]
+    if not 0 <= state.input < len(state.inputs) or not all(0 <= one < 2**63 for one in places):
+        raise ValueError("it is at a place that is none")
+    if len(state.read) > len(state.inputs) or (
+        state.encoding and not (len(state.read) == len(state.inputs) and state.characters)
+    ):
+        raise ValueError("it has read what is not there")
 
 
 def check_same(folder: Path, before: Sequence[TextInput], now: Sequence[TextInput]) -> None:
@@ -75,7 +106,7 @@ def check_same(folder: Path, before: Sequence[TextInput], now: Sequence[TextInpu
     else:
         for one, other in zip(before, now, strict=True):
             if one.path != other.path:
-                difference = f"{one.path} then, and {other.path} now"
+                difference = f"{printable(one.path)} then, and {other.path} now"
                 break
             if (one.size, one.mtime_ns) != (other.size, other.mtime_ns):
                 difference = f"{one.path} has changed since, from {one.size:,} bytes to "

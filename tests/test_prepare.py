@@ -482,6 +482,73 @@ def test_a_damaged_state_is_named(tmp_path: Path, inputs: list[Path]) -> None:
                 prepare(inputs, out)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": True},
+        {"input": 2},
+        {"input": -1},
+        {"input": "0"},
+        {"offset": "16"},
+        {"offset": -1},
+        {"offset": 2**64},
+        {"tokens": 1.5},
+        {"tokens": -1},
+        {"encoding": 1},
+        {"read": []},
+        {"characters": ""},
+        {"characters": ["a"]},
+        {"characters": "ba"},
+        {"characters": "\ud800"},
+        {"pieces": "ab"},
+        {"pieces": [1]},
+        {"inputs": {}},
+        {"read": [{"name": "a.txt", "bytes": "1", "characters": 1}] * 2},
+        {"read": [{"name": "a.txt", "bytes": 1, "characters": 10**400}] * 2},
+        {"read": [{"name": "a.txt", "bytes": 1, "characters": 1}] * 3},
+    ],
+)
+@pytest.mark.usefixtures("own_checks_only")
+def test_a_state_that_is_sealed_and_that_nothing_left_is_refused(
+    tmp_path: Path, inputs: list[Path], change: dict[str, object]
+) -> None:
+    out = tmp_path / "out"
+    with in_small_steps():
+        interrupted([*inputs], out, at=12)
+        fields = manifest.unseal((out / "prepare.json").read_bytes())
+        assert fields["encoding"]
+        (out / "prepare.json").write_bytes(manifest.seal({**fields, **change}))
+        with pytest.raises(OutputError, match="prepare.json is damaged.*begins anew"):
+            prepare(inputs, out, say=lambda _: None)
+        (out / "prepare.json").write_bytes(manifest.seal(fields))
+        prepare(inputs, out)
+        load_corpus(out)
+
+
+def test_an_input_is_named_as_it_is_now(tmp_path: Path, inputs: list[Path]) -> None:
+    out = tmp_path / "out"
+    with in_small_steps():
+        interrupted([*inputs], out)
+        fields = manifest.unseal((out / "prepare.json").read_bytes())
+        fields["inputs"][0]["name"] = "another name"
+        fields.update(encoding=True, input=0, offset=0, tokens=0, pieces=[], characters="x")
+        fields["read"] = [{"name": "x", "bytes": 3, "characters": 3}] * 2
+        (out / "prepare.json").write_bytes(manifest.seal(fields))
+        with pytest.raises(TextFileError, match=f"{inputs[0]} has changed while"):
+            prepare(inputs, out)
+
+
+def test_another_inputs_name_is_told_on_one_line(tmp_path: Path, inputs: list[Path]) -> None:
+    out = tmp_path / "out"
+    with in_small_steps():
+        interrupted([*inputs], out)
+        fields = manifest.unseal((out / "prepare.json").read_bytes())
+        fields["inputs"][0]["path"] = "a\n\x1b[2J"
+        (out / "prepare.json").write_bytes(manifest.seal(fields))
+        with pytest.raises(OutputError, match=r"a\\n\\x1b\[2J then, and"):
+            prepare(inputs, out)
+
+
 def test_tokens_that_were_lost_are_written_again(tmp_path: Path, inputs: list[Path]) -> None:
     with in_small_steps():
         interrupted([*inputs], tmp_path / "out", at=12)
