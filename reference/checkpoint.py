@@ -16,7 +16,7 @@ from torch import Tensor
 
 from reference.checks import check_count
 from reference.corpus import Corpus
-from reference.errors import BigramError, CheckpointError, MismatchError
+from reference.errors import BigramError, CheckpointError, MismatchError, printable
 from reference.files import make_writable
 from reference.model import BigramLanguageModel
 from reference.tensor_file import Kind, read_tensors, write_tensors
@@ -168,7 +168,7 @@ def load_checkpoint(file: Path) -> Checkpoint:
     """
     header, tensors = read_tensors(file, _KIND)
     version = header.get("format") if isinstance(header, dict) else None
-    if version != FORMAT:
+    if version != FORMAT or type(version) is not int:
         raise CheckpointError(
             f"{file} has format {version!r}; this version of bigram-reference reads {FORMAT}. "
             "Install the version that wrote it"
@@ -190,11 +190,13 @@ def load_checkpoint(file: Path) -> Checkpoint:
             table=_square(tensors, "table", C),
             mean=_square(tensors, "mean", C),
             square=_square(tensors, "square", C),
-            generators={name: tensors[_STREAM + name] for name in header["generators"]},
+            generators={name: _state(tensors, name) for name in _typed(header, "generators", list)},
             notes=_typed(header, "notes", dict),
         )
     except (BigramError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file} was not written by `save_checkpoint`: {error}") from error
+        raise CheckpointError(
+            f"{file} was not written by `save_checkpoint`: {printable(error)}"
+        ) from error
     return loaded
 
 
@@ -239,6 +241,15 @@ def _typed(header: Mapping[str, Any], name: str, kind: type[Any]) -> Any:  # noq
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r:.60}, which is no {kind.__name__}")
     return value
+
+
+def _state(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    state = tensors[_STREAM + name]
+    if state.dtype != torch.uint8 or state.ndim != 1:
+        raise ValueError(
+            f"generator {name!r} is {state.dtype}, {tuple(state.shape)}; it must be uint8, (S,)"
+        )
+    return state
 
 
 def _square(tensors: Mapping[str, Tensor], name: str, C: int) -> Tensor:

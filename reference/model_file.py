@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference.errors import ModelFileError, OutputError
+from reference.errors import ModelFileError, OutputError, printable
 from reference.files import make_writable
 from reference.model import BigramLanguageModel
 from reference.tensor_file import Kind, read_tensors, write_tensors
@@ -100,12 +100,14 @@ def load_model(directory: str | Path) -> SavedModel:
     file = Path(directory) / FILE
     fields, tensors = read_tensors(file, _KIND)
     try:
-        if fields["format"] != FORMAT:
+        if fields["format"] != FORMAT or type(fields["format"]) is not int:
             raise ModelFileError(
                 f"{file} has format {fields['format']!r}; this version of bigram-reference "
                 f"reads {FORMAT}. Install the version that wrote it"
             )
         vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
+        if not isinstance(about, dict):
+            raise TypeError(f"about is a {type(about).__name__}, and no dict")  # noqa: TRY301  told below
         table = tensors[_TABLE]
         _check_table(table, len(vocabulary), str(file))
         # On "meta" nothing is allocated, and nothing drawn from torch's random stream.
@@ -113,7 +115,9 @@ def load_model(directory: str | Path) -> SavedModel:
             model = BigramLanguageModel(len(vocabulary))
         model.load_state_dict({_TABLE: table}, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelFileError(f"{file} was not written by `save_model`: {error}") from error
+        raise ModelFileError(
+            f"{file} was not written by `save_model`: {printable(error)}"
+        ) from error
     return SavedModel(model=model, vocabulary=vocabulary, about=about)
 
 

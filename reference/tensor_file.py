@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from reference.errors import BigramError
+from reference.errors import BigramError, printable
 from reference.files import replacing
 
 _SHA256 = "sha256"
@@ -63,7 +63,7 @@ def read_tensors(file: Path, kind: Kind) -> tuple[Any, dict[str, Tensor]]:
     except OSError as reason:
         raise error(f"{file} cannot be read: {reason}. {kind.missing}") from reason
     except (safetensors.SafetensorError, ValueError) as reason:
-        raise error(f"{file} is damaged: {reason}. {kind.damaged}") from reason
+        raise error(f"{file} is damaged: {printable(reason)}. {kind.damaged}") from reason
     if header not in metadata:
         raise error(f"{file} is safetensors, but no {kind.what}: it lacks the header {header!r}")
     if metadata.get(_SHA256) != _sha256(metadata[header], tensors):
@@ -73,7 +73,9 @@ def read_tensors(file: Path, kind: Kind) -> tuple[Any, dict[str, Tensor]]:
     try:
         return json.loads(metadata[header]), tensors
     except (ValueError, RecursionError) as reason:
-        raise error(f"{file} is no {kind.what}: its header is no JSON: {reason}") from reason
+        raise error(
+            f"{file} is no {kind.what}: its header is no JSON: {printable(reason)}"
+        ) from reason
 
 
 def _sha256(header: str, tensors: Mapping[str, Tensor]) -> str:

@@ -199,6 +199,9 @@ def rewrite(file: Path, *, tensors: dict[str, torch.Tensor], header: object) -> 
         ({"notes": [1]}, "notes is"),
         ({"generators": ["batches", "dropout"]}, "generator.dropout"),
         ({"generators": 7}, "was not written by"),
+        ({"generators": {"batches": 1}}, "generators is"),
+        ({"format": True}, "has format True"),
+        ({"config": {"a\n\x1b[2J": 1}}, r"argument 'a\\n\\x1b\[2J'$"),
     ],
 )
 @pytest.mark.usefixtures("own_checks_only")
@@ -233,6 +236,11 @@ def test_strange_tensors_are_refused(tmp_path: Path) -> None:
                 load_checkpoint(file)
         rewrite(file, tensors={k: v for k, v in tensors.items() if k != name}, header=header)
         with pytest.raises(CheckpointError, match=name):
+            load_checkpoint(file)
+    state = tensors["generator.batches"]
+    for wrong in (state.view(torch.int8), state[None], state.bool()):
+        rewrite(file, tensors={**tensors, "generator.batches": wrong}, header=header)
+        with pytest.raises(CheckpointError, match="generator 'batches' is torch"):
             load_checkpoint(file)
     for text in ("[]", "null", "{", "[" * 100_000):
         rewrite(file, tensors=tensors, header=text)

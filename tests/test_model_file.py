@@ -225,6 +225,8 @@ def rewrite(file: Path, *, table: torch.Tensor | None = None, **changes: object)
         ({"characters": 5}, "was not written by"),
         ({"characters": ["e", "h", "l", "o"]}, "was not written by"),
         ({"about": None}, "was not written by"),
+        ({"about": ["loss"]}, "about is a list"),
+        ({"format": True}, "has format True"),
         ({"table": torch.zeros((4, 3))}, r"table of \(4, 3\) for 4 characters"),
         ({"table": torch.zeros(4)}, r"table of \(4,\) for 4 characters"),
         ({"table": torch.zeros(())}, r"table of \(\) for 4 characters"),
@@ -243,6 +245,22 @@ def test_a_strange_header_or_table_is_refused(
     with pytest.raises(ModelFileError, match=message) as caught:
         load_model(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_file_says_does_not_command_the_terminal(tmp_path: Path) -> None:
+    rewrite(tmp_path / FILE)
+    content = (tmp_path / FILE).read_bytes()
+    for strange in (b'"\\u001b[2J"', b'"\\n\\u001b"'):
+        place = content.index(b'"F32"')
+        (tmp_path / FILE).write_bytes(
+            (len(content[8:]) - 64 - 5 + len(strange)).to_bytes(8, "little")
+            + content[8:place]
+            + strange
+            + content[place + 5 :]
+        )
+        with pytest.raises(ModelFileError, match=r"\\x1b") as caught:
+            load_model(tmp_path)
+        assert str(caught.value).isprintable()
 
 
 def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
