@@ -77,7 +77,6 @@ FACES: Final = (
 ALSO: Final = (
     "reference.fast.fitting.Smoothing",
     "reference.fast.fitting.Tokens",
-    "reference.fast.training.Stepper",
     "reference.conformance.api.Factory",
     "reference.conformance.parametrize.ClauseTest",
     "reference.conformance.report.ReportError",

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from reference.fast.losses import loss
     from reference.fast.models import BigramLanguageModel
     from reference.fast.sampling import Sampler
-    from reference.fast.training import TrainBlock, train
+    from reference.fast.training import Stepper, TrainBlock, train
 
 __all__ = [
     "Additive",
     "BigramLanguageModel",
     "Exact",
     "Sampler",
+    "Stepper",
     "TrainBlock",
     "count",
     "fit",
@@ -38,6 +39,7 @@ _MODULE_OF = {
     "BigramLanguageModel": "models",
     "Exact": "fitting",
     "Sampler": "sampling",
+    "Stepper": "training",
     "TrainBlock": "training",
     "count": "fitting",
     "fit": "fitting",
