@@ -116,11 +116,11 @@ def _claim(job: TrainJob, run: Run, stack: ExitStack) -> Checkpoint | None:
     """Make sure that all can be written, that nobody else does, and that nothing gets lost."""
     make_writable(job.out)
     stack.enter_context(only_writer(job.out))
-    resumed = jobs.find_checkpoint(job.out, run, resume=job.resume, overwrite=job.overwrite)
     job.outputs.check()
     if job.plot is not None:
         plots.check_can_plot(job.plot)
-    return resumed
+    # Last, as --overwrite removes a run here, which must not be lost to a mistake elsewhere.
+    return jobs.find_checkpoint(job.out, run, resume=job.resume, overwrite=job.overwrite)
 
 
 def _about(  # noqa: PLR0913, PLR0917  all of it goes into the record

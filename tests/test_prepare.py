@@ -81,7 +81,7 @@ def in_child(work: Callable[[], object]) -> tuple[int, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
         pid = os.fork()
-    if not pid:  # pragma: no cover
+    if not pid:
         code = 70
         try:
             work()

@@ -442,6 +442,19 @@ def test_a_run_is_neither_overwritten_nor_gone_on_with_unasked(
     assert checkpoints(folder) == []
 
 
+def test_a_mistake_elsewhere_does_not_cost_the_run_that_is_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, file = tmp_path / "m", tmp_path / "file"
+    file.touch()
+    assert run(*command(folder)) == 0
+    before = [one.read_bytes() for one in checkpoints(folder)]
+    for more in (["--plot", str(file)], ["--log", str(tmp_path)], ["--tensorboard", str(file)]):
+        assert run(*command(folder, "--overwrite", *more)) == 2
+        assert "cannot be written" in capsys.readouterr().err
+        assert [one.read_bytes() for one in checkpoints(folder)] == before
+
+
 def test_another_run_is_not_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

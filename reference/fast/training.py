@@ -167,10 +167,9 @@ class Stepper:
         if not verified:
             check_tokens("data", tokens, vocab_size=C)
         if self.table.is_cuda:
-            few = (
-                tokens.int() if tokens.dtype == torch.uint16 else tokens
-            )  # of which it knows little
-            return few.to(self.table.device).contiguous()
+            if tokens.dtype == torch.uint16:  # with which torch can do hardly anything there
+                tokens = tokens.int()
+            return tokens.to(self.table.device).contiguous()
         if tokens.dtype != torch.int64:
             return tokens.cpu()
         fits = torch.uint8 if C <= 2**8 else torch.uint16 if C <= 2**16 else torch.int32
