@@ -111,6 +111,7 @@ ENDS = {
     "takes_a_terabyte": ("CRASH", "softmax ran out of memory"),
     "hoards": ("CRASH", "softmax ran out of memory"),
     "hoards_quietly": ("CRASH", "it used up the memory, 1024 MiB"),
+    "fills_and_spoils": ("CRASH", "it used up the memory, 1024 MiB"),
     "recurses": ("FAIL", "softmax raised RecursionError"),
     "overflows_the_stack": ("CRASH", f"(SIGSEGV), at {OVERFLOW} in overflows_the_stack"),
     "wants_too_many_threads": ("CRASH", "it last printed: libgomp: Thread creation failed"),

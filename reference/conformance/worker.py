@@ -32,6 +32,9 @@ from reference.spec.subject import SubjectError
 FAULT, CUT_OFF, FULL = 94, 95, 96
 """Exit statuses: the kit failed; its socket is closed; the memory is used up."""
 
+LEAST = 2**24
+"""Bytes: with less to be had the memory is used up, whatever the kit stumbled over then."""
+
 FIELDS = ("cause", "expected", "seen", "case", "code", "seconds")
 """What is told of a result beside its clause and its verdict."""
 
@@ -75,6 +78,8 @@ def work(channel: int) -> NoReturn:
     except OSError:
         status = CUT_OFF
     except BaseException:  # noqa: BLE001  what is printed here is shown as the kit's own fault
+        if _is_full():
+            status = FULL
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
@@ -158,11 +163,19 @@ def _tell_result(result: Result, tell: Callable[..., None], memory: int) -> None
     fields = {name: told[name] for name in FIELDS}
     verdict = result.verdict
     if verdict is Verdict.KIT_ERROR and (
-        "MemoryError" in result.cause or "allocate" in result.cause
+        "MemoryError" in result.cause or "allocate" in result.cause or _is_full()
     ):
         # The kit alone needs little: it is the subject that has the memory.
         verdict, fields["cause"] = Verdict.CRASH, out_of_memory(memory)
     tell(result=result.id, verdict=verdict, **fields)
+
+
+def _is_full() -> bool:
+    try:
+        bytearray(LEAST)
+    except MemoryError:
+        return True
+    return False
 
 
 def out_of_memory(memory: int) -> str:

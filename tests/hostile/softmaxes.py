@@ -1,6 +1,7 @@
 """Functions that would be a right softmax, if they did not end or upset the process first."""
 # ruff: noqa: ARG001, S603  each has the arguments of a softmax, and starts nothing but Python
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -134,6 +135,14 @@ def hoards_quietly(logits: Tensor) -> Tensor:
         except MemoryError:
             size //= 2
     return right(logits)
+
+
+def fills_and_spoils(logits: Tensor) -> Tensor:
+    """Leave little memory, and have the kit stumble over something else."""
+    with contextlib.suppress(MemoryError):
+        while True:
+            HOARD.append(bytearray(2**22))
+    return spoils_torch(logits)
 
 
 def recurses(logits: Tensor) -> Tensor:
