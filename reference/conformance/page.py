@@ -1,10 +1,8 @@
 """A report as one HTML page that needs nothing else, and as a fragment for a notebook."""
 
 from collections.abc import Iterable
-from html import escape
-from importlib.resources import files
-from string import Template
 
+from reference.conformance.markup import block, counts, facts, fill, text
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.conformance.wording import (
     LISTED,
@@ -43,31 +41,24 @@ def to_html(report: Report, clauses: Iterable[Clause], *, level: Level = Level.S
     their sentences. `page.html#loss.scalar` leads to what is known about that clause.
     """
     known = {clause.id: clause for clause in clauses}
-    text = summary(report, level=level)
+    said = summary(report, level=level)
     sections = {
         "findings": ("Findings", _findings(report, known, level)),
         "not-tried": ("Not tried", _not_tried(report)),
         "choices": ("Choices", _choices(report)),
-        "notes": ("Notes", "".join(f"<p>{_text(note)}</p>\n" for note in report.notes)),
+        "notes": ("Notes", "".join(f"<p>{text(note)}</p>\n" for note in report.notes)),
         "clauses": ("Every clause", _every_clause(report, known)),
     }
-    present = {name: section for name, section in sections.items() if section[1]}
-    template = Template(files("reference.conformance").joinpath("page.html").read_text("utf-8"))
-    return template.substitute(
-        title=f"{_text(text.outcome)} · {_text(report.subject)}",
-        subject=_text(report.subject),
-        contract=_text(report.contract),
-        profile=_text(report.profile),
-        seed=report.seed,
-        tone="good" if text.conforms else "bad",
+    return fill(
+        "page.html",
+        sections,
+        title=f"{text(said.outcome)} · {text(report.subject)}",
+        subject=text(report.subject),
+        contract=text(report.contract),
+        profile=text(report.profile),
+        seed=str(report.seed),
+        tone="good" if said.conforms else "bad",
         outcome=_outcome(report, level),
-        contents="\n".join(
-            f'<li><a href="#{name}">{title}</a></li>' for name, (title, _body) in present.items()
-        ),
-        main="\n".join(
-            f'<section aria-labelledby="{name}">\n<h2 id="{name}">{title}</h2>\n{body}</section>'
-            for name, (title, body) in present.items()
-        ),
     )
 
 
@@ -77,20 +68,20 @@ def fragment(report: Report) -> str:
     Notebooks drop style sheets, so the styles stand where they are used, and they leave the
     colours of text and paper to the notebook's own theme.
     """
-    text = summary(report, level=Level.SHOULD)
-    colour = TONES["good" if text.conforms else "bad"]
+    said = summary(report, level=Level.SHOULD)
+    colour = TONES["good" if said.conforms else "bad"]
     cell = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
     rows = "".join(
-        f'<tr><th scope="row" style="{cell}">{_text(name)}</th>'
+        f'<tr><th scope="row" style="{cell}">{text(name)}</th>'
         f'<td style="{cell}">{_inline_tally(results)}</td></tr>'
-        for name, results in by_concept(report).items()
+        for name, results in by_concept(report.clauses).items()
     )
     found = "".join(_inline_finding(result) for result in listed(report))
     head = f'<th scope="col" style="{cell}">'
     return (
         f'<div style="border-left:6px solid {colour};padding-left:12px">'
-        f"<p><strong>{_text(report.subject)}</strong>: {_text(text.line)}.<br>"
-        f'{_text(text.meaning)}</p><table style="border-collapse:collapse">'
+        f"<p><strong>{text(report.subject)}</strong>: {text(said.line)}.<br>"
+        f'{text(said.meaning)}</p><table style="border-collapse:collapse">'
         f"<thead><tr>{head}concept</th>{head}clauses</th></tr></thead><tbody>{rows}</tbody></table>"
         f"{f'<ul>{found}</ul>' if found else ''}</div>"
     )
@@ -98,16 +89,16 @@ def fragment(report: Report) -> str:
 
 def _inline_finding(result: Result) -> str:
     mark = mark_of(result)
-    facts = (
+    known = (
         ("", result.cause),
         ("expected ", result.expected),
         ("saw ", result.seen),
     )
-    said = "".join(f"<br>{name}{_text(text)}" for name, text in facts if text)
-    replay = f"<br><code>{_text(result.replay)}</code>" if result.replay else ""
+    said = "".join(f"<br>{name}{text(one)}" for name, one in known if one)
+    replay = f"<br><code>{text(result.replay)}</code>" if result.replay else ""
     colour = TONES[mark.tone]
     return (
-        f'<li style="margin-bottom:6px"><code>{_text(result.id)}</code> '
+        f'<li style="margin-bottom:6px"><code>{text(result.id)}</code> '
         f'<span style="color:{colour}">{mark.sign} {mark.word}</span>{said}{replay}</li>'
     )
 
@@ -119,17 +110,13 @@ def _inline_tally(results: list[Result]) -> str:
     )
 
 
-def _text(text: str, *, lines: bool = False) -> str:
-    return escape(visible(text, lines=lines))
-
-
 def _outcome(report: Report, level: Level) -> str:
-    text = summary(report, level=level)
-    mark = MARKS[Verdict.PASS if text.conforms else Verdict.FAIL]
-    first = f"<p><strong>{_text(text.unfinished)}</strong></p>\n" if text.unfinished else ""
+    said = summary(report, level=level)
+    mark = MARKS[Verdict.PASS if said.conforms else Verdict.FAIL]
+    first = f"<p><strong>{text(said.unfinished)}</strong></p>\n" if said.unfinished else ""
     return (
-        f"{first}<p>{mark.sign} <strong>{_text(text.outcome)}</strong></p>\n"
-        f"<p>{_text(text.meaning)}</p>\n<p>{text.counts}.</p>"
+        f"{first}<p>{mark.sign} <strong>{text(said.outcome)}</strong></p>\n"
+        f"<p>{text(said.meaning)}</p>\n<p>{said.counts}.</p>"
     )
 
 
@@ -143,34 +130,22 @@ def _findings(report: Report, known: dict[str, Clause], level: Level) -> str:
 
 def _finding(result: Result, clause: Clause | None, *, ignored: bool) -> str:
     mark = mark_of(result)
-    facts = [(label(result), result.cause), ("expected", result.expected), ("saw", result.seen)]
+    named = [(label(result), result.cause), ("expected", result.expected), ("saw", result.seen)]
     if clause is not None:
-        facts.append(("formula", clause.remarks.get("Formula", "")))
-        facts.append(("in the notes", " > ".join(clause.source)))
-    rows = "\n".join(
-        f"<dt>{name}</dt> <dd>{_text(text, lines=True)}</dd>" for name, text in facts if text
-    )
-    counts = ", not counted at this level" if ignored else ""
+        named.append(("formula", clause.remarks.get("Formula", "")))
+        named.append(("in the notes", " > ".join(clause.source)))
+    uncounting = ", not counted at this level" if ignored else ""
     parts = [
-        f'<article id="{_text(result.id)}">',
-        f'<h3 class="id {mark.tone}">{mark.sign} {_text(result.id)}</h3>',
-        f'<span class="soft">{result.level}, {result.verdict}: {mark.word}{counts}</span>',
-        f"<p>{_text(_sentence(result, clause))}</p>",
-        f"<dl>\n{rows}\n</dl>" if rows else "",
-        _block("the smallest case", visible(example(result), lines=True), kind="code"),
-        _block("replay", visible(result.replay), kind="command"),
+        f'<article id="{text(result.id)}">',
+        f'<h3 class="id {mark.tone}">{mark.sign} {text(result.id)}</h3>',
+        f'<span class="soft">{result.level}, {result.verdict}: {mark.word}{uncounting}</span>',
+        f"<p>{text(_sentence(result, clause))}</p>",
+        facts(named),
+        block("the smallest case", visible(example(result), lines=True), kind="code"),
+        block("replay", visible(result.replay), kind="command"),
         "</article>\n",
     ]
     return "\n".join(part for part in parts if part)
-
-
-def _block(title: str, code: str, *, kind: str) -> str:
-    if not code:
-        return ""
-    return (
-        f'<p class="soft">{title}:</p>\n'
-        f'<pre class="{kind}" tabindex="0" aria-label="{title}"><code>{escape(code)}</code></pre>'
-    )
 
 
 def _sentence(result: Result, clause: Clause | None) -> str:
@@ -179,8 +154,8 @@ def _sentence(result: Result, clause: Clause | None) -> str:
 
 def _not_tried(report: Report) -> str:
     items = [
-        f"<li><strong>{MARKS[verdict].word}</strong>, {_text(because)}: "
-        f'<span class="soft">{_text(names_of(report, results))}</span></li>\n'
+        f"<li><strong>{MARKS[verdict].word}</strong>, {text(because)}: "
+        f'<span class="soft">{text(names_of(report.clauses, results))}</span></li>\n'
         for verdict in (Verdict.BLOCKED, Verdict.SKIP)
         for because, results in by_reason(report, verdict).items()
     ]
@@ -189,8 +164,8 @@ def _not_tried(report: Report) -> str:
 
 def _choices(report: Report) -> str:
     rows = "".join(
-        f'<tr><th scope="row" class="id"><a href="#{_text(result.id)}">{_text(result.id)}</a></th>'
-        f"<td>{_text(result.seen or 'nothing was recorded')}</td></tr>\n"
+        f'<tr><th scope="row" class="id"><a href="#{text(result.id)}">{text(result.id)}</a></th>'
+        f"<td>{text(result.seen or 'nothing was recorded')}</td></tr>\n"
         for result in report.clauses
         if is_choice(result)
     )
@@ -214,14 +189,10 @@ def _every_clause(report: Report, known: dict[str, Clause]) -> str:
         )
     )
     parts = []
-    for name, results in by_concept(report).items():
-        counts = "".join(
-            f'<span class="{mark.tone}">{mark.sign} {counted(count, mark)}</span>'
-            for count, mark in tally(results)
-        )
+    for name, results in by_concept(report.clauses).items():
         rows = "".join(_row(report, result, known.get(result.id)) for result in results)
         parts.append(
-            f"<details open>\n<summary><h3>{_text(name)}</h3>{counts}</summary>\n"
+            f"<details open>\n<summary><h3>{text(name)}</h3>{counts(results)}</summary>\n"
             f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</details>\n"
         )
     return "".join(parts)
@@ -229,7 +200,7 @@ def _every_clause(report: Report, known: dict[str, Clause]) -> str:
 
 def _row(report: Report, result: Result, clause: Clause | None) -> str:
     mark = mark_of(result)
-    name = _text(result.id)
+    name = text(result.id)
     if result.verdict in LISTED:  # what is known about it stands above
         start, id_ = "<tr>", f'<a href="#{name}">{name}</a>'
     else:
@@ -239,11 +210,11 @@ def _row(report: Report, result: Result, clause: Clause | None) -> str:
         Verdict.BLOCKED: reason(report, result),
         Verdict.PASS: result.seen if is_choice(result) else "",
     }.get(result.verdict, "")
-    said = f'<br><span class="{mark.tone}">{_text(remark)}</span>' if remark else ""
+    said = f'<br><span class="{mark.tone}">{text(remark)}</span>' if remark else ""
     return (
         f'{start}<td class="mark {mark.tone}">{mark.sign} {mark.word}</td>'
         f'<th scope="row"><span class="id">{id_}</span><br>'
-        f"{_text(_sentence(result, clause))}{said}</th>"
+        f"{text(_sentence(result, clause))}{said}</th>"
         f'<td class="level">{result.level}</td>'
         f'<td class="time">{result.seconds:.2f} s</td></tr>\n'
     )

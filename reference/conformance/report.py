@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from reference.conformance.printing import STYLES, print_hanging, print_section
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.conformance.wording import (
     MARKS,
@@ -27,12 +28,6 @@ from reference.conformance.wording import (
 )
 from reference.errors import BigramError
 from reference.spec.clause import ID, Level
-
-STYLES = {"good": "green", "bad": "bold red", "odd": "yellow", "open": "cyan", "quiet": "dim"}
-"""How the tone of a mark looks."""
-
-MIN_WIDTH = 20
-"""Columns that a text gets, however narrow the terminal is."""
 
 
 class ReportError(BigramError, ValueError):
@@ -58,32 +53,22 @@ def print_report(
     _print_reasons(console, report, Verdict.SKIP)
     choices = [result for result in report.clauses if is_choice(result)]
     if choices:
-        _section(console, "choices")
-        _print_hanging(console, Text("  "), Text("the notes leave these open: no answer is wrong"))
+        print_section(console, "choices")
+        print_hanging(console, Text("  "), Text("the notes leave these open: no answer is wrong"))
         names = [f"  {result.id}: " for result in choices]
         width = max(map(len, names))
         for name, result in zip(names, choices, strict=True):
             seen = Text(visible(result.seen or "nothing was recorded"), "cyan")
-            _print_hanging(console, Text(visible(name).ljust(width), "dim"), seen)
+            print_hanging(console, Text(visible(name).ljust(width), "dim"), seen)
     if report.notes:
-        _section(console, "notes")
+        print_section(console, "notes")
         for note in report.notes:
-            _print_hanging(console, Text("  "), Text(visible(note, lines=True), "dim"))
+            print_hanging(console, Text("  "), Text(visible(note, lines=True), "dim"))
     _print_summary(console, report, level)
 
 
-def _print_hanging(console: Console, name: Text, text: Text) -> None:
-    """Print a name and, to the right of it, a text of as many lines as it takes."""
-    width = max(console.width - name.cell_len, MIN_WIDTH)
-    first = name
-    for line in text.wrap(console, width, overflow="fold"):
-        line.rstrip()
-        console.print(Text.assemble(first, line), soft_wrap=True)
-        first = Text(" " * name.cell_len)
-
-
 def _print_concepts(console: Console, report: Report, *, verbose: bool) -> None:
-    groups = by_concept(report)
+    groups = by_concept(report.clauses)
     width = max((len(visible(name)) for name in groups), default=0)
     longest = max((len(visible(result.id)) for result in report.clauses), default=0)
     for name, results in groups.items():
@@ -96,7 +81,7 @@ def _print_concepts(console: Console, report: Report, *, verbose: bool) -> None:
                 gap, used = "\n", heading.cell_len
             line.append(gap).append(words, STYLES[mark.tone])
             used += len(gap + words)
-        _print_hanging(console, heading, line)
+        print_hanging(console, heading, line)
         if verbose:
             for result in results:
                 _print_line(console, result, width=longest)
@@ -119,13 +104,13 @@ def _print_finding(console: Console, result: Result, *, ignored: bool) -> None:
     console.rule(style="dim")
     heading = Text(f"{mark.sign} {visible(result.id)}", STYLES[mark.tone])
     said = f"  {result.level}, {result.verdict}: {mark.word}{counts}"
-    _print_hanging(console, Text(), Text.assemble(heading, said))
+    print_hanging(console, Text(), Text.assemble(heading, said))
     if result.sentence:
-        _print_hanging(console, Text(), Text(visible(result.sentence), "italic"))
+        print_hanging(console, Text(), Text(visible(result.sentence), "italic"))
     facts = ((label(result), result.cause), ("expected", result.expected), ("saw", result.seen))
     for name, text in facts:
         if text:
-            _print_hanging(
+            print_hanging(
                 console, Text(f"{name + ':':<9} ", "dim"), Text(visible(text, lines=True))
             )
     code = example(result)
@@ -139,25 +124,22 @@ def _print_finding(console: Console, result: Result, *, ignored: bool) -> None:
 def _print_reasons(console: Console, report: Report, verdict: Verdict) -> None:
     groups = by_reason(report, verdict)
     if groups:
-        _section(console, f"{MARKS[verdict].word}: not tried")
+        print_section(console, f"{MARKS[verdict].word}: not tried")
     for because, results in groups.items():
-        line = Text.assemble((f"{visible(because)}: ", "bold"), visible(names_of(report, results)))
-        _print_hanging(console, Text("  "), line)
-
-
-def _section(console: Console, title: str) -> None:
-    console.print()
-    console.rule(Text(title, "bold"), align="left", characters="─", style="dim")
+        line = Text.assemble(
+            (f"{visible(because)}: ", "bold"), visible(names_of(report.clauses, results))
+        )
+        print_hanging(console, Text("  "), line)
 
 
 def _print_summary(console: Console, report: Report, level: Level) -> None:
     text = summary(report, level=level)
     style = "bold green" if text.conforms else "bold red"
-    _section(console, "summary")
+    print_section(console, "summary")
     if text.unfinished:
-        _print_hanging(console, Text(), Text(f"{visible(text.unfinished)}.", style))
-    _print_hanging(console, Text(), Text.assemble(f"{text.counts}: ", (text.outcome, style)))
-    _print_hanging(console, Text(), Text(visible(text.meaning)))
+        print_hanging(console, Text(), Text(f"{visible(text.unfinished)}.", style))
+    print_hanging(console, Text(), Text.assemble(f"{text.counts}: ", (text.outcome, style)))
+    print_hanging(console, Text(), Text(visible(text.meaning)))
 
 
 def to_json(report: Report) -> dict[str, object]:

@@ -2,12 +2,24 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from reference.conformance.verdicts import BROKEN, Report, Result, Verdict
 from reference.spec.clause import ID, Level
+
+
+@runtime_checkable
+class Named(Protocol):
+    """What is about one clause."""
+
+    @property
+    def id(self) -> str:
+        """The clause's id."""
+
+
+One = TypeVar("One", bound=Named)
 
 
 class Mark(NamedTuple):
@@ -57,19 +69,19 @@ def label(result: Result) -> str:
     return "likely" if result.verdict is Verdict.FAIL else "cause"
 
 
-def concept(result: Result) -> str:
+def concept(one: Named) -> str:
     """Give the part of the id before the first dot."""
-    return result.id.split(".")[0]
+    return one.id.split(".")[0]
 
 
-def by_concept(report: Report) -> dict[str, list[Result]]:
-    """Group all results, in the order of the notes: a concept ends where its last clause stands.
+def by_concept(every: Sequence[One]) -> dict[str, list[One]]:
+    """Group by concept, in the order of the notes: each ends where its last clause stands.
 
     It may begin earlier, with a clause that another concept needs.
     """
-    groups: dict[str, list[Result]] = {}
-    for result in reversed(report.clauses):
-        groups.setdefault(concept(result), []).insert(0, result)
+    groups: dict[str, list[One]] = {}
+    for one in reversed(every):
+        groups.setdefault(concept(one), []).insert(0, one)
     return dict(reversed(groups.items()))
 
 
@@ -91,22 +103,22 @@ def by_reason(report: Report, verdict: Verdict) -> dict[str, list[Result]]:
     return groups
 
 
-def names_of(report: Report, results: list[Result]) -> str:
-    """List ids, and of a concept that is there as a whole only its name."""
-    every = by_concept(report)
+def names_of(every: Sequence[One], some: Sequence[One]) -> str:
+    """List the ids of some, and of a concept that is there as a whole only its name."""
+    groups = by_concept(every)
     names: list[str] = []
-    for result in results:
-        whole = every[concept(result)]
-        if len(whole) > 1 and all(one in results for one in whole):
-            names.append(f"{concept(result)} (all {len(whole)})")
+    for one in some:
+        whole = groups[concept(one)]
+        if len(whole) > 1 and all(other in some for other in whole):
+            names.append(f"{concept(one)} (all {len(whole)})")
         else:
-            names.append(result.id)
+            names.append(one.id)
     return ", ".join(dict.fromkeys(names))
 
 
 def listed(report: Report) -> list[Result]:
     """Give what is shown one by one, concept by concept; what is waived comes last."""
-    in_order = [result for group in by_concept(report).values() for result in group]
+    in_order = [result for group in by_concept(report.clauses).values() for result in group]
     wanted = [result for result in in_order if result.verdict in LISTED]
     return sorted(wanted, key=lambda result: result.verdict is Verdict.XFAIL)
 
