@@ -625,6 +625,15 @@ def test_what_is_wrong_with_a_report_is_said(where: str, name: str, message: str
         from_json(case)
 
 
+def test_seconds_that_no_float_can_hold_are_refused() -> None:
+    for seconds in (10**400, math.inf, math.nan):
+        data = changed("clause", "seconds", lambda of, it, to=seconds: of.update({it: to}))  # type: ignore[misc]  # bound now
+        with pytest.raises(ReportError, match="seconds is .* a finite number"):
+            from_json(data)
+    large = changed("report", "seed", lambda of, it: of.update({it: 10**400}))
+    assert from_json(large).seed == 10**400
+
+
 @pytest.mark.parametrize("data", [None, [], "x", 3, {}])
 def test_what_is_no_object_is_no_report(data: object) -> None:
     with pytest.raises(ReportError, match="it must be an object with"):

@@ -27,6 +27,14 @@ class ReplayError(BigramError, ValueError):
     """A saved case that is none."""
 
 
+class ReportFileError(BigramError, OSError):
+    """A file in which a report should be cannot be read."""
+
+
+class TooFewReportsError(BigramError, ValueError):
+    """There are not two reports to be compared."""
+
+
 class SubjectCrash(BaseException):
     """The subject tried to end the process, split it, or used up its memory.
 

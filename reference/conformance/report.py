@@ -1,6 +1,7 @@
 """A report on the terminal, for a person, and as JSON, for a program."""
 
 import math
+import sys
 from enum import StrEnum
 from typing import Any
 
@@ -259,6 +260,9 @@ def _fields(data: object, kinds: dict[str, type], *, where: str) -> dict[str, An
     return data
 
 
+MOST = {int: math.inf, float: sys.float_info.max}
+"""An integer may be any; but what is to be a float must fit into one."""
+
 NAMES = {
     str: "text",
     int: "a whole number, 0 or more",
@@ -273,5 +277,5 @@ def _fits(value: object, kind: type) -> bool:
     if issubclass(kind, StrEnum):
         return isinstance(value, str) and value in list(kind)
     if isinstance(value, (int, float)) and kind in (int, float):
-        return type(value) in {int, kind} and 0 <= value < math.inf
+        return type(value) in {int, kind} and 0 <= value <= MOST[kind]
     return isinstance(value, kind) or (kind is dict and value is None)
