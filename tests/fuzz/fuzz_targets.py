@@ -7,6 +7,7 @@ line, or a file accepted that is not what was written, is a crash.
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 import zstandard
 from fuzz_json import dumped
+from rich.console import Console
 
 from reference import (
     manifest as manifests,
@@ -37,6 +39,13 @@ from reference.checkpoint import (
     restore_generator,
     save_checkpoint,
 )
+from reference.conformance.comparison import compare
+from reference.conformance.comparison_json import to_json as comparison_to_json
+from reference.conformance.comparison_page import to_html
+from reference.conformance.comparison_terminal import print_comparison
+from reference.conformance.report import ReportError, to_json as report_to_json
+from reference.conformance.report_file import read_report
+from reference.conformance.verdicts import Report, Result, Verdict
 from reference.corpus import Corpus, load_corpus
 from reference.errors import (
     BigramError,
@@ -52,6 +61,7 @@ from reference.manifest import DTYPES, Manifest, Source, read_manifest, seal, sm
 from reference.model import BigramLanguageModel
 from reference.model_file import load_model, save_model
 from reference.prepare import prepare
+from reference.spec.clause import Level
 from reference.splits import train_length
 from reference.training import TrainConfig
 
@@ -236,6 +246,43 @@ def checkpoint_targets(folder: Path) -> Iterator[tuple[str, Target]]:
             assert bits(loaded.generators[name]) == bits(state), name
 
     yield from tensor_targets("checkpoint", file, read, is_whole=is_whole)
+
+
+# Reports
+
+
+def report_targets(folder: Path) -> Iterator[tuple[str, Target]]:
+    """Fuzz a report of a check, and show those that are accepted in a comparison."""
+    results = (
+        Result(id="loss.x", level=Level.MUST, verdict=Verdict.FAIL, sentence="", case={"C": [2]}),
+        Result(id="loss.y", level=Level.CHOICE, verdict=Verdict.PASS, sentence="", seen="refused"),
+        Result(id="batch.x", level=Level.MUST, verdict=Verdict.SKIP, sentence="", cause="no part"),
+    )
+    whole = Report(
+        subject="m.py:M",
+        contract="1.0",
+        profile="bigram",
+        seed=0,
+        planned=3,
+        clauses=results,
+        notes=("a note",),
+    )
+    file = folder / "report.json"
+
+    def run(content: bytes) -> str:
+        file.write_bytes(content)
+        told, report = attempt(lambda: read_report(file), (ReportError,), file)
+        if report is not None:
+            comparison = compare([whole, report])
+            json.dumps(comparison_to_json(comparison), allow_nan=False).encode()
+            assert "<script" not in to_html(comparison, ())
+            shown = io.StringIO()
+            print_comparison(Console(file=shown, width=60), comparison, sentences={})
+            assert shown.getvalue().replace("\n", "").isprintable()
+        return told
+
+    seeds = [json.dumps(report_to_json(whole)).encode(), b"[" * 3000, b'{"a": 1, "a": 2}']
+    yield "report", Target(run=run, seeds=seeds, is_json=True)
 
 
 # Folders of tokens
@@ -613,6 +660,7 @@ MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, Target]]]] = {
     "checkpoint": checkpoint_targets,
     "checkpoint-header": checkpoint_targets,
     "checkpoint-tensors": checkpoint_targets,
+    "report": report_targets,
     "manifest": folder_targets,
     "manifest-body": folder_targets,
     "vocabulary": folder_targets,

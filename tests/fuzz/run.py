@@ -14,8 +14,8 @@ from pathlib import Path
 
 TARGETS = (
     "model", "model-header", "model-tensors", "checkpoint", "checkpoint-header",
-    "checkpoint-tensors", "manifest", "manifest-body", "vocabulary", "tokens", "nanogpt", "state",
-    "state-body", "text", "gzip", "zstd",
+    "checkpoint-tensors", "report", "manifest", "manifest-body", "vocabulary", "tokens", "nanogpt",
+    "state", "state-body", "text", "gzip", "zstd",
 )  # fmt: skip
 LIMITS = (
     "-seed=1",

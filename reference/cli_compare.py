@@ -1,0 +1,77 @@
+"""The command that puts reports of several subjects side by side: `bigram compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reference.cli_check import OutputFileError, check_writable, write_whole
+from reference.terminal import OutputConsole, print_json
+
+
+def compare(
+    *,
+    reports: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REPORT...",
+            help="Two or more JSON reports, as `bigram check --json` prints them; they are "
+            "numbered in this order.",
+            show_default=False,
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the comparison as one JSON object.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page, too.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Give every clause a line of its own.")
+    ] = False,
+) -> None:
+    """Put reports of several subjects side by side: which clauses each does not keep, and why.
+
+    Clauses that nobody breaks are counted, by concept. Reports of other versions of the contract,
+    of other profiles and of runs that ended early are compared as well, and a line says so.
+
+    Exit codes: 0 the comparison was made, whatever it says; 2 wrong usage, or a file that is no
+    report; 130 interrupted; 141 nobody reads the output any more.
+    """
+    if html is not None:
+        check_writable(html)
+        check_is_none_of(html, reports)
+    console = OutputConsole(as_json=as_json, stops=True)
+    with console.status("loading torch"):
+        from reference.conformance import comparison as comparisons
+        from reference.conformance.comparison_json import to_json
+        from reference.conformance.comparison_page import to_html
+        from reference.conformance.comparison_terminal import print_comparison
+        from reference.conformance.report_file import read_report
+        from reference.spec.catalogue import catalogue
+
+    comparison = comparisons.compare(
+        [read_report(file) for file in reports], sources=[str(file) for file in reports]
+    )
+    clauses = catalogue()
+    if html is not None:
+        write_whole(html, to_html(comparison, clauses))
+    if as_json:
+        print_json(**to_json(comparison))
+    sentences = {clause.id: clause.sentence for clause in clauses}
+    print_comparison(console, comparison, sentences=sentences, verbose=verbose)
+
+
+def check_is_none_of(file: Path, reports: Sequence[Path]) -> None:
+    """Refuse to write over what is to be read.
+
+    Raises: OutputFileError.
+    """
+    if file.exists() and any(report.exists() and report.samefile(file) for report in reports):
+        raise OutputFileError(f"{file} is one of the reports; the page needs another name")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command on the app."""
+    app.command()(compare)
