@@ -465,10 +465,11 @@ index.int32
 1 choice in which no two subjects differ
 
 summary ─
-1  right.py:M: conforms
-2  summed.py:M: does not conform: 1 must, 0 should
-3  ended.py:M: ended early: interrupted. does not conform: 2 must, 0
-   should
+1  right.py:M: 8 planned, 8 ran, 0 skipped, 0 blocked: conforms
+2  summed.py:M: 8 planned, 4 ran, 2 skipped, 2 blocked: does not
+   conform: 1 must, 0 should
+3  ended.py:M: ended early: interrupted. 8 planned, 2 ran, 0 skipped,
+   0 blocked: does not conform: 2 must, 0 should
 """
 """What a person reads, with the lines that fill a row cut short."""
 
@@ -530,7 +531,7 @@ def test_a_terminal_without_room_loses_nothing() -> None:
     for said in ("loss.mean", "✗crashed", "itendedtheprocess", "thelossesareaddedup"):
         assert said in shown
     assert "?notinthisreport" in shown
-    assert "endedearly:interrupted.doesnotconform" in shown
+    assert "endedearly:interrupted.8planned,2ran" in shown
 
 
 def test_many_subjects_are_shown_some_at_a_time() -> None:

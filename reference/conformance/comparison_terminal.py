@@ -228,7 +228,6 @@ def _print_summary(console: Console, comparison: Comparison) -> None:
         said = column.summary
         style = "bold green" if said.conforms else "bold red"
         unfinished = (f"{visible(said.unfinished)}. ", style) if said.unfinished else ""
-        line = Text.assemble(
-            f"{visible(column.report.subject)}: ", unfinished, (said.outcome, style)
-        )
+        name, counts = visible(column.report.subject), f"{said.counts}: "
+        line = Text.assemble(f"{name}: ", unfinished, counts, (said.outcome, style))
         print_hanging(console, _number(comparison, column), line)
