@@ -44,6 +44,8 @@ class Plan:
     clauses: tuple[Clause, ...]
     seed: int = 0
     examples: int = EXAMPLES
+    smallest: bool = True
+    """Whether the smallest failing case is looked for, or the first one found will do."""
     waive: Mapping[str, str] | None = None
     replay: Mapping[str, object] | None = None
     """The one case to try, as JSON holds it, in place of corners and draws."""
@@ -216,6 +218,8 @@ def _smallest(
         if failure is not None:
             found = corner, failure
             break
+    if found is not None and not plan.smallest:
+        return found
     if cases.more is not None:
         drawn = _draw(attempt, cases.more, plan)
         if drawn is not None and (found is None or _size(drawn[0]) < _size(found[0])):
@@ -259,7 +263,7 @@ def _draw(
             deadline=None,
             database=None,
             derandomize=False,
-            phases=(Phase.generate, Phase.shrink),
+            phases=(Phase.generate, Phase.shrink) if plan.smallest else (Phase.generate,),
             verbosity=Verbosity.quiet,
             print_blob=False,
             report_multiple_bugs=False,
