@@ -105,6 +105,16 @@ def check(
             rich_help_panel="Parts of the subject",
         ),
     ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command",
+            metavar="COMMAND",
+            help='Check a model in any language instead: this command, say "node my_bigram.mjs", '
+            "is started, without a shell, and asked over a pipe (`bigram pipe` tells how).",
+            rich_help_panel="Parts of the subject",
+        ),
+    ] = None,
     engine: Annotated[
         Own,
         typer.Option("--engine", help="Without a subject: which of our own code to check."),
@@ -180,7 +190,7 @@ def check(
     for file in (junit, html):
         if file is not None:
             check_writable(file)
-    check_one_subject(target, engine)
+    check_one_subject(target, engine, command)
     waivers = dict(parse_waiver(text) for text in waive or ())
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
@@ -209,6 +219,7 @@ def check(
             parts={name: value for name, value in parts.items() if value is not None},
             adapter=adapter,
             define=tuple(define or ()),
+            command=command,
         )
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
@@ -229,7 +240,7 @@ def check(
         except KeyboardInterrupt:
             ended = "interrupted"
     report = Report(
-        subject=target or OURS[engine],
+        subject=command or target or OURS[engine],
         contract=VERSION,
         profile=profile,
         seed=seed,
@@ -251,11 +262,15 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def check_one_subject(target: str | None, engine: Own) -> None:
-    """Refuse a subject of the user's together with one of ours.
+def check_one_subject(target: str | None, engine: Own, command: str | None) -> None:
+    """Refuse a subject of the user's together with one of ours, or with another of theirs.
 
     Raises: typer.BadParameter.
     """
+    if command is not None and (target is not None or engine is not Own.REFERENCE):
+        raise typer.BadParameter(
+            f"{target or engine} is given too; leave one out", param_hint="--command"
+        )
     if target is not None and engine is not Own.REFERENCE:
         raise typer.BadParameter(
             f"{engine} is ours, and {target} is given too; leave one out", param_hint="--engine"

@@ -234,6 +234,7 @@ class TorchSubject:
             Part.TRAIN_STEP: self.train_step,
         }
         parts = {part for part, function in given.items() if function is not None}
+        parts |= {Part.TENSORS, Part.SEED}
         if self.batch is not None and _takes_generator(self.batch):
             parts.add(Part.GET_BATCH_GENERATOR)
         if self.adapter is not _logits:
