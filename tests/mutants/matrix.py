@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -48,13 +49,13 @@ Behaviours = dict[str, list[Specimen]]
 """What a choice records, and the specimens of which it does."""
 
 
-def judge(number: int) -> tuple[int, Row, float]:
+def judge(number: int, *, smallest: bool) -> tuple[int, Row, float]:
     """Run one specimen."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     specimen = specimens()[number]
     begin = time.perf_counter()
-    plan = Plan(clauses=planned(specimen.concepts, None), examples=EXAMPLES, smallest=False)
+    plan = Plan(clauses=planned(specimen.concepts, None), examples=EXAMPLES, smallest=smallest)
     row = {
         result.id: (result.verdict.value, result.cause, result.expected, result.seen)
         for result in run(specimen.make(), plan)
@@ -171,7 +172,7 @@ def main() -> int:
     pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"))
     rows: dict[int, Row] = {}
     with pool:
-        for number, row, seconds in pool.map(judge, numbers):
+        for number, row, seconds in pool.map(partial(judge, smallest=bool(words)), numbers):
             rows[number] = row
             mark = "right" if not zoo[number].breaks else "wrong"
             print(f"{seconds:5.1f} s {mark} {zoo[number].name}: {failures(row) or 'conforms'}")
