@@ -213,6 +213,7 @@ def check(
             "get_table": get_table,
             "set_table": set_table,
         }
+        check_alone(command, parts, adapter, define)
         subject = Target(
             target=target,
             engine=engine.value,
@@ -274,6 +275,23 @@ def check_one_subject(target: str | None, engine: Own, command: str | None) -> N
     if target is not None and engine is not Own.REFERENCE:
         raise typer.BadParameter(
             f"{engine} is ours, and {target} is given too; leave one out", param_hint="--engine"
+        )
+
+
+def check_alone(
+    command: str | None, parts: dict[str, str | None], adapter: str, define: list[str] | None
+) -> None:
+    """Refuse a command together with what is said of Python code only.
+
+    Raises: typer.BadParameter.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in parts.items() if value is not None]
+    given += ["--adapter"] if adapter != "pair" else []
+    given += ["--define"] if define else []
+    if command is not None and given:
+        raise typer.BadParameter(
+            f"what the command can do it says itself; leave out {', '.join(given)}",
+            param_hint="--command",
         )
 
 

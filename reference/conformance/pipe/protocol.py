@@ -7,6 +7,7 @@ so that these are the texts "NaN", "Infinity" and "-Infinity".
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NoReturn
@@ -215,13 +216,12 @@ class Answer:
             special = SPECIAL.get(value) if isinstance(value, str) else None
             if special is not None:
                 floats.append(special)
-            elif type(value) in {int, float}:
-                try:
-                    floats.append(float(value))  # type: ignore[arg-type]  # as just asked
-                except OverflowError as error:
-                    raise self.wrong(name, f"{shown(value)} is no float") from error
-            else:
+            elif type(value) not in {int, float}:
                 raise self.wrong(name, f"{shown(value)} is no number")
+            elif abs(value) > sys.float_info.max:  # type: ignore[arg-type]  # as just asked
+                raise self.wrong(name, "a number is greater than any float of 64 bits")
+            else:
+                floats.append(float(value))  # type: ignore[arg-type]  # likewise
         return floats
 
 

@@ -29,6 +29,8 @@ LONGEST = 2**26
 """Bytes of one answer."""
 KEPT = 4096
 """Bytes that are kept of what it prints: the last ones."""
+LONGEST_REFUSAL = 300
+"""Characters that are shown of an error of the subject's."""
 GRACE = 2.0
 """Seconds for a process that closed its descriptor to end."""
 LOOK = 0.2
@@ -97,7 +99,8 @@ class Wire:
             self.close()
             raise
         if refusal is not None:
-            raise SubjectError(operation, f"refused: {refusal}", RefusalError(refusal))
+            first = (refusal.strip().splitlines() or [""])[0][:LONGEST_REFUSAL]
+            raise SubjectError(operation, f"refused: {first}", RefusalError(refusal))
         return answer
 
     def _read(self, text: bytes) -> Answer:
