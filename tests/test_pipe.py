@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -133,7 +134,7 @@ HARNESSES = {
     ("refuses", "reset"): "at reset: reset refused: I would rather",
     ("refuses", "set_table"): "at set_table: set_table refused: I would rather",
     ("speaks_another", "hello"): "it speaks 2, and was asked for 1",
-    ("can_fly", "hello"): '"fly" is none of loss, set_table',
+    ("can_fly", "hello"): '"fly" is none of loss, table',
     ("can_nothing_listed", "hello"): 'it must be a list, and is "softmax"',
     ("of_halves", "hello"): "'float16' is none of float32, float64",
     ("of_dice", "hello"): "'dice' is none of uniforms, seed, own",
@@ -406,3 +407,46 @@ def test_a_command_goes_with_nothing_that_is_said_of_python_code(
 ) -> None:
     assert main("check", "--command", command("nothing"), *more) == 2
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_each_message_is_shown_by_an_example_that_the_schema_allows() -> None:
+    for name, question in SCHEMA["$defs"]["questions"].items():
+        (asked,) = question["examples"]
+        valid("questions", name).validate(asked)
+        told = SCHEMA["$defs"]["answers"][name]["examples"][0]
+        valid("answers", name).validate(told)
+        assert told["seq"] == asked["seq"]
+
+
+NODE = shutil.which("node")
+JAVASCRIPT = HOSTILE.parents[1] / "docs/examples/javascript/check_me.mjs"
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.skipif(not JAVASCRIPT.exists(), reason="docs/ is not here")
+def test_the_examples_are_what_a_right_model_answers() -> None:
+    clock = Clock()
+    clock.give(60)
+    process = wire.Wire(["node", str(JAVASCRIPT)], clock)
+    defs = SCHEMA["$defs"]
+    for name, question in defs["questions"].items():
+        asked = {**question["examples"][0]}
+        told = dict(defs["answers"][name]["examples"][0])
+        if name in {"hello", "get_split_batch"}:  # what it cannot do it refuses
+            continue
+        del asked["op"], asked["seq"], told["seq"]
+        answer = dict(process.ask(name, **asked).fields)
+        del answer["seq"]
+        assert answer == told
+    process.close()
+
+
+def test_the_protocol_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("pipe") == 0
+    shown = capsys.readouterr().out
+    for name, question in SCHEMA["$defs"]["questions"].items():
+        (asked,) = question["examples"]
+        assert f"\n{name}  " in shown
+        assert f"3 {json.dumps(asked, separators=(',', ':'))}" in shown
+    assert main("pipe", "--schema") == 0
+    assert json.loads(capsys.readouterr().out) == SCHEMA

@@ -52,6 +52,10 @@ def set_table(asked: Fields) -> Fields:
     return {}
 
 
+def get_table(_asked: Fields) -> Fields:
+    return {"table": joined(table, len(table))}
+
+
 def forward(asked: Fields) -> Fields:
     shape = [*asked["idx"]["shape"], len(table)]
     data = [score for token in asked["idx"]["data"] for score in row_of(token)]
@@ -89,6 +93,7 @@ def table_width(asked: Fields) -> int:
 OPERATIONS: dict[str, Callable[[Fields], Fields]] = {
     "reset": reset,
     "set_table": set_table,
+    "get_table": get_table,
     "forward": forward,
     "generate": generate,
     "softmax": softmax,
@@ -97,7 +102,7 @@ OPERATIONS: dict[str, Callable[[Fields], Fields]] = {
 HELLO = {
     "protocol": 1,
     "name": "a hostile one",
-    "can": ["set_table", "generate", "softmax"],
+    "can": ["table", "generate", "softmax"],
     "dtype": "float64",
     "randomness": "uniforms",
 }

@@ -3,8 +3,8 @@
 import { Bigram, Vocabulary, getBatch, softmax } from "./bigram.mjs";
 import { floats, serve, tensor } from "./bigram_pipe.mjs";
 
-const can = ["loss", "set_table", "get_table", "gradient", "generate", "get_batch", "train_step"];
-can.push("softmax", "vocabulary");
+const can = ["loss", "table", "gradient", "generate", "get_batch", "train_step", "softmax"];
+can.push("vocabulary");
 let model;
 
 const sizes = ({ shape }) => {

@@ -20,10 +20,9 @@ class PipeModel:
     def __init__(self, pool: Pool, C: int) -> None:
         self.pool = pool
         self.C = C
-        self.can_be_set = Can.SET_TABLE in pool.hello.can
+        self.can_be_set = Can.TABLE in pool.hello.can
         self.wire = pool.take()
         weakref.finalize(self, pool.back, self.wire)
-        self._written: Tensor | None = None
         # What backward leaves its gradient in; its numbers are not looked at.
         self._leaf = torch.zeros(C, C, dtype=pool.hello.dtype, requires_grad=True)
         self._ask("reset", lambda _answer: None, C=C, **pool.seed())
@@ -90,23 +89,19 @@ class PipeModel:
         )
 
     def table(self) -> Tensor:
-        """Copy the table: asked for, or what was set, or what forward gives for every token."""
-        if Can.GET_TABLE in self.pool.hello.can:
-            dtype = self.pool.hello.dtype
+        """Copy the table, or ask for each row."""
+        dtype = self.pool.hello.dtype
+        if self.can_be_set:
             return self._ask("get_table", lambda answer: answer.floats("table", dtype))
-        if self._written is None:
-            rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
-            return self(rows).logits.reshape(self.C, self.C)
-        return self._written.clone()
+        rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
+        return self(rows).logits.reshape(self.C, self.C)
 
     def set_table(self, table: Tensor) -> None:
         """Write the table."""
         self._ask("set_table", lambda _answer: None, table=tensor(table))
-        self._written = table.detach().to(self.pool.hello.dtype)
 
     def train_step(self, idx: Tensor, targets: Tensor, *, first: bool) -> None:
         """Take a step, with a new optimizer or the last one."""
-        self._written = None
         self._ask(
             "train_step",
             lambda _answer: None,

@@ -15,7 +15,7 @@ from reference.spec.subject import Model, Part, VocabularyLike
 
 PARTS = {
     Can.LOSS: Part.LOSS,
-    Can.SET_TABLE: Part.TABLE,
+    Can.TABLE: Part.TABLE,
     Can.GENERATE: Part.GENERATE,
     Can.GET_BATCH: Part.GET_BATCH,
     Can.GET_SPLIT_BATCH: Part.SPLIT,
@@ -76,13 +76,8 @@ class PipeSubject:
             Randomness.OWN: "its draws are its own, so that only their law is judged",
         }
         notes = [f"{self.pool.hello.name}, asked over a pipe; {draws[self.pool.hello.randomness]}"]
-        if Can.SET_TABLE not in self.pool.hello.can:
+        if Can.TABLE not in self.pool.hello.can:
             notes.append("the table cannot be set: the model is checked as a black box")
-        elif Can.GET_TABLE not in self.pool.hello.can:
-            notes.append(
-                "the table cannot be read: until a training step it is what was set, and then what "
-                "forward gives"
-            )
         return notes
 
     def give(self, seconds: float) -> None:

@@ -55,7 +55,7 @@ class Hello(NamedTuple):
             if name not in list(Can):
                 raise answer.wrong("can", f"{shown(name)} is none of {', '.join(Can)}")
         can = frozenset(map(Can, said))
-        if Can.GRADIENT in can and not {Can.LOSS, Can.SET_TABLE} <= can:
+        if Can.GRADIENT in can and not {Can.LOSS, Can.TABLE} <= can:
             raise answer.wrong("can", "a gradient is that of the loss by a table that can be set")
         return cls(answer.text_of("name"), can, DTYPES[dtype], Randomness(randomness))
 

@@ -31,8 +31,8 @@ class Can(StrEnum):
 
     LOSS = "loss"
     """forward takes targets, and gives the loss."""
-    SET_TABLE = "set_table"
-    GET_TABLE = "get_table"
+    TABLE = "table"
+    """set_table and get_table: to set it alone would leave its changes unseen."""
     GRADIENT = "gradient"
     """It gives the gradient of the loss by the table."""
     GENERATE = "generate"

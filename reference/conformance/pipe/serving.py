@@ -31,8 +31,7 @@ Fields = dict[str, object]
 
 NEEDS = {
     Can.LOSS: {Part.LOSS},
-    Can.SET_TABLE: {Part.TABLE},
-    Can.GET_TABLE: {Part.TABLE},
+    Can.TABLE: {Part.TABLE},
     Can.GRADIENT: {Part.LOSS, Part.TABLE, Part.GRADIENT},
     Can.GENERATE: {Part.GENERATE},
     Can.GET_BATCH: {Part.GET_BATCH},

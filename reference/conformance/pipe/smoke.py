@@ -62,8 +62,10 @@ def _steps(subject: PipeSubject) -> Iterator[Step]:
     yield "reset", lambda: made.append(PipeModel(subject.pool, C))
     (model,) = made
     every: dict[Can | None, list[Step]] = {
-        Can.SET_TABLE: [("set_table", lambda: model.set_table(table_of(C, 0)))],
-        Can.GET_TABLE: [("get_table", model.table)],
+        Can.TABLE: [
+            ("set_table", lambda: model.set_table(table_of(C, 0))),
+            ("get_table", model.table),
+        ],
         None: [
             ("forward", lambda: model(IDX)),
             ("forward, with a token that is none", lambda: model(IDX + C)),
