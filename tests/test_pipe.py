@@ -6,7 +6,8 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -450,3 +451,42 @@ def test_the_protocol_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None
         assert f"3 {json.dumps(asked, separators=(',', ':'))}" in shown
     assert main("pipe", "--schema") == 0
     assert json.loads(capsys.readouterr().out) == SCHEMA
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("NaN"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+TENSOR = st.fixed_dictionaries(
+    {"shape": JSON | st.lists(st.integers(-1, 2**64)), "data": JSON | st.lists(JSON, max_size=2)}
+)
+
+
+def malformed(action: Callable[[], object]) -> str:
+    """Give what an answer has wrong, or nothing; no other error is allowed."""
+    try:
+        action()
+    except MalformedError as error:
+        return str(error)
+    return ""
+
+
+@given(st.binary())
+def test_any_bytes_are_a_message_or_malformed(text: bytes) -> None:
+    said = malformed(lambda: parsed(text))
+    assert said.isprintable()
+    assert bool(said) or isinstance(parsed(text), dict)
+
+
+@given(JSON | TENSOR)
+def test_any_value_is_what_was_asked_for_or_malformed(value: object) -> None:
+    answer = Answer(b"", {"it": value})
+    reads = (answer.integer, answer.text_of, answer.number, answer.ids, answer.id_list)
+    for read in (*reads, lambda name: answer.floats(name, torch.float32)):
+        assert re.match(r"has it(\.shape|\.data)? wrong: |$", malformed(partial(read, "it")))
+
+
+@pytest.mark.parametrize("shape", [[0, 2**63 - 1, 2**63 - 1], [2**32, 2**32, 0]])
+def test_a_shape_that_no_tensor_can_have_is_malformed(shape: list[int]) -> None:
+    answer = Answer(b"", {"it": {"shape": shape, "data": []}})
+    assert "is one that no tensor can have" in malformed(lambda: answer.ids("it"))

@@ -197,6 +197,8 @@ class Answer:
         data = self._list(f"{name}.data", value["data"])
         if any(length < 0 for length in shape) or math.prod(shape) != len(data):
             raise self.wrong(name, f"a shape of {shape} does not hold {len(data)} numbers")
+        if math.prod(max(length, 1) for length in shape) >= INT64:
+            raise self.wrong(name, f"a shape of {shape} is one that no tensor can have")
         return shape, data
 
     def _integers(self, name: str, values: list[object]) -> list[int]:
