@@ -87,12 +87,21 @@ def check(
         str | None, part("--get-table", "get_table(model), the (C, C) table")
     ] = None,
     set_table: Annotated[str | None, part("--set-table", "set_table(model, table)")] = None,
+    forward: Annotated[
+        str | None,
+        part("--forward", "forward(state, idx, targets), with --adapter arrays, if no method"),
+    ] = None,
+    gradient: Annotated[
+        str | None,
+        part("--gradient", "gradient(state, idx, targets) of the loss by the table, likewise"),
+    ] = None,
     adapter: Annotated[
         str,
         typer.Option(
             "--adapter",
-            help="What forward returns: pair, (logits, loss); logits alone; or output, an object "
-            "with .logits and .loss.",
+            help="What forward returns: pair, (logits, loss); logits alone; output, an object "
+            "with .logits and .loss; or nanogpt, a pair with logits of the last position only "
+            "where there are no targets. Or arrays: a model over NumPy's or JAX's arrays.",
             rich_help_panel="Parts of the subject",
         ),
     ] = "pair",
@@ -212,6 +221,8 @@ def check(
             "train_step": train_step,
             "get_table": get_table,
             "set_table": set_table,
+            "forward": forward,
+            "gradient": gradient,
         }
         check_alone(command, parts, adapter, define)
         subject = Target(

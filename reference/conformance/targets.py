@@ -26,8 +26,8 @@ class Target:
     engine: str = "reference"
     """Which of our own, if it is that: reference, fast or sampler."""
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Where get_batch, generate, vocabulary, softmax, train_step, get_table and set_table are: a
-    name in the same file, or path/to/other.py:name."""
+    """Where get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward and
+    gradient are: a name in the same file, or path/to/other.py:name."""
     adapter: str = "pair"
     define: tuple[str, ...] = ()
     """Globals given by hand, as NAME=VALUE."""
