@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from reference import __version__, cli_check, cli_compare, cli_prepare, cli_train
+from reference import __version__, cli_check, cli_compare, cli_pipe, cli_prepare, cli_train
 from reference.cli_options import (
     MOST,
     DataOption,
@@ -225,6 +225,7 @@ def generate(
 
 cli_check.add_commands(app)
 cli_compare.add_commands(app)
+cli_pipe.add_commands(app)
 cli_prepare.add_commands(app)
 cli_train.add_commands(app)
 

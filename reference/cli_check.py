@@ -87,12 +87,21 @@ def check(
         str | None, part("--get-table", "get_table(model), the (C, C) table")
     ] = None,
     set_table: Annotated[str | None, part("--set-table", "set_table(model, table)")] = None,
+    forward: Annotated[
+        str | None,
+        part("--forward", "forward(state, idx, targets), with --adapter arrays, if no method"),
+    ] = None,
+    gradient: Annotated[
+        str | None,
+        part("--gradient", "gradient(state, idx, targets) of the loss by the table, likewise"),
+    ] = None,
     adapter: Annotated[
         str,
         typer.Option(
             "--adapter",
-            help="What forward returns: pair, (logits, loss); logits alone; or output, an object "
-            "with .logits and .loss.",
+            help="What forward returns: pair, (logits, loss); logits alone; output, an object "
+            "with .logits and .loss; or nanogpt, a pair with logits of the last position only "
+            "where there are no targets. Or arrays: a model over NumPy's or JAX's arrays.",
             rich_help_panel="Parts of the subject",
         ),
     ] = "pair",
@@ -102,6 +111,16 @@ def check(
             "--define",
             metavar="NAME=VALUE",
             help="Supply a global that the subject's file lacks, say block_size=8; repeatable.",
+            rich_help_panel="Parts of the subject",
+        ),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command",
+            metavar="COMMAND",
+            help='Check a model in any language instead: this command, say "node my_bigram.mjs", '
+            "is started, without a shell, and asked over a pipe (`bigram pipe` tells how).",
             rich_help_panel="Parts of the subject",
         ),
     ] = None,
@@ -180,7 +199,7 @@ def check(
     for file in (junit, html):
         if file is not None:
             check_writable(file)
-    check_one_subject(target, engine)
+    check_one_subject(target, engine, command)
     waivers = dict(parse_waiver(text) for text in waive or ())
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
@@ -202,13 +221,17 @@ def check(
             "train_step": train_step,
             "get_table": get_table,
             "set_table": set_table,
+            "forward": forward,
+            "gradient": gradient,
         }
+        check_alone(command, parts, adapter, define)
         subject = Target(
             target=target,
             engine=engine.value,
             parts={name: value for name, value in parts.items() if value is not None},
             adapter=adapter,
             define=tuple(define or ()),
+            command=command,
         )
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
@@ -229,7 +252,7 @@ def check(
         except KeyboardInterrupt:
             ended = "interrupted"
     report = Report(
-        subject=target or OURS[engine],
+        subject=command or target or OURS[engine],
         contract=VERSION,
         profile=profile,
         seed=seed,
@@ -251,14 +274,35 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def check_one_subject(target: str | None, engine: Own) -> None:
-    """Refuse a subject of the user's together with one of ours.
+def check_one_subject(target: str | None, engine: Own, command: str | None) -> None:
+    """Refuse a subject of the user's together with one of ours, or with another of theirs.
 
     Raises: typer.BadParameter.
     """
+    if command is not None and (target is not None or engine is not Own.REFERENCE):
+        raise typer.BadParameter(
+            f"{target or engine} is given too; leave one out", param_hint="--command"
+        )
     if target is not None and engine is not Own.REFERENCE:
         raise typer.BadParameter(
             f"{engine} is ours, and {target} is given too; leave one out", param_hint="--engine"
+        )
+
+
+def check_alone(
+    command: str | None, parts: dict[str, str | None], adapter: str, define: list[str] | None
+) -> None:
+    """Refuse a command together with what is said of Python code only.
+
+    Raises: typer.BadParameter.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in parts.items() if value is not None]
+    given += ["--adapter"] if adapter != "pair" else []
+    given += ["--define"] if define else []
+    if command is not None and given:
+        raise typer.BadParameter(
+            f"what the command can do it says itself; leave out {', '.join(given)}",
+            param_hint="--command",
         )
 
 

@@ -175,8 +175,7 @@ def fit(
         from reference.distributed import joined
         from reference.fast.fitting import Additive, table_of
         from reference.files import only_writer
-        from reference.model import BigramLanguageModel
-        from reference.model_file import check_can_save, save_model
+        from reference.model_file import check_can_save, model_of, save_model
         from reference.oracle.counts import entropy_floor
 
     smoothing = Additive(k=add)
@@ -198,10 +197,7 @@ def fit(
             val_counts = jobs.count_pairs(corpus, "val", console, ranks=ranks)
         if not ranks.is_first:
             raise typer.Exit
-        with torch.device("meta"):
-            model = BigramLanguageModel(len(corpus.vocabulary))
-        table = table_of(counts, smoothing)
-        model.load_state_dict({"token_embedding_table.weight": table}, assign=True)
+        model = model_of(table_of(counts, smoothing))
         loss, floor = exact_loss(model, counts), entropy_floor(counts)
         pairs = int(counts.sum())
         about = {

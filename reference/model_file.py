@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reference.errors import ModelFileError, OutputError, printable
 from reference.files import make_writable
 from reference.model import BigramLanguageModel
+from reference.shapes import Table
 from reference.tensor_file import Kind, read_tensors, write_tensors
 from reference.vocabulary import Vocabulary
 
@@ -110,15 +111,24 @@ def load_model(directory: str | Path) -> SavedModel:
             raise TypeError(f"about is a {type(about).__name__}, and no dict")  # noqa: TRY301  told below
         table = tensors[_TABLE]
         _check_table(table, len(vocabulary), str(file))
-        # On "meta" nothing is allocated, and nothing drawn from torch's random stream.
-        with torch.device("meta"):
-            model = BigramLanguageModel(len(vocabulary))
-        model.load_state_dict({_TABLE: table}, assign=True)
+        model = model_of(table)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(
             f"{file} was not written by `save_model`: {printable(error)}"
         ) from error
     return SavedModel(model=model, vocabulary=vocabulary, about=about)
+
+
+def model_of(table: Table) -> BigramLanguageModel:
+    """Make the model of a table, which is not copied; torch's random stream stays where it is.
+
+    Shape: (C, C).
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = BigramLanguageModel(1)  # a small one, as its table is drawn
+    model.vocab_size = len(table)
+    model.token_embedding_table = nn.Embedding.from_pretrained(table, freeze=False)
+    return model
 
 
 def _check_table(table: Tensor, C: int, what: str) -> None:

@@ -535,7 +535,7 @@ def test_a_terminal_without_room_loses_nothing() -> None:
 
 
 def test_many_subjects_are_shown_some_at_a_time() -> None:
-    many = [report(result("loss.x", list(Verdict)[place % 9])) for place in range(40)]
+    many = [report(result("loss.x", list(Verdict)[place % len(Verdict)])) for place in range(40)]
     shown = printed(compare(many), width=60)
     assert max(map(len, shown.splitlines())) <= 60
     heads = [line.split() for line in shown.splitlines() if re.fullmatch(r"\s+\d+( +\d+)+", line)]

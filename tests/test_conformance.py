@@ -34,10 +34,12 @@ from reference.conformance.targets import Target, open_target
 from reference.conformance.verdicts import Report, Result
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
+from reference.model_file import save_model
 from reference.spec.cases import CaseError
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
 from reference.spec.subject import SubjectError
+from reference.vocabulary import Vocabulary
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 # `test_spec.py` runs every clause under the shape checks.
@@ -352,13 +354,16 @@ def test_a_check_leaves_the_callers_randomness_and_torch_as_they_were() -> None:
     assert [result.id for result in report.of(Verdict.FAIL)] == ["generate.pure.mode"]
 
 
-def test_a_check_does_not_wait_for_torchs_compiler() -> None:
-    script = """
+def test_neither_a_check_nor_a_saved_model_waits_for_torchs_compiler(tmp_path: Path) -> None:
+    save_model(BigramLanguageModel(2), Vocabulary("ab"), tmp_path)
+    script = f"""
 import sys
 from reference import BigramLanguageModel
 from reference.conformance import check
+from reference.model_file import load_model
+load_model({str(tmp_path)!r})
 assert check(BigramLanguageModel, clauses=["loss.uniform"], examples=3).conforms()
-sys.exit("torch._inductor" in sys.modules)
+sys.exit("torch._inductor" in sys.modules or "torch._dynamo" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603  our own script
 

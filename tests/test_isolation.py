@@ -389,7 +389,7 @@ def test_a_copy_tells_of_a_failure_to_open(
 ) -> None:
     told: list[dict[str, object]] = []
     monkeypatch.setattr(worker, "open_target", failing(error))
-    assert worker._open(Target(), lambda **message: told.append(message)) is None
+    assert worker._open(Target(), SECONDS, lambda **message: told.append(message)) is None
     assert told[0]["unopened"] is verdict
     assert "opening it" in str(told[0]["cause"])
 

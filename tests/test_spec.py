@@ -12,7 +12,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from reference.conformance.example import answers_of, example_of, kills_of
+from reference.conformance.example import KILLS, answers_of, example_of, kills_of
 from reference.conformance.own import reference_subject
 from reference.conformance.strategies import CASES
 from reference.notes import Figures
@@ -181,6 +181,46 @@ def test_the_matrix_writes_the_behaviours_that_right_specimens_show(
     assert alike == {"yes": ["a", "b", "d"], "often": ["wrong 1", "wrong 2"]}
     assert list(written("by 2e-07", "by 1.5e-08", "by 0.2")) == ["by …", "by 0.2"]
     assert len(written(*map(str, range(6)), "6", "7", "8")) == 6
+
+
+def test_a_part_of_the_matrix_has_each_clause_and_is_held_against_what_was_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests/mutants"))
+    matrix = importlib.import_module("matrix")
+    zoo = matrix.specimens()
+    kills = json.loads(KILLS.read_text(encoding="utf-8"))["kills"]
+    part = matrix.part(zoo)
+    assert {zoo[number].breaks for number in part} == kills.keys() | {""}
+    assert len(part) < len(zoo) / 2
+
+    def row(*broken: str) -> dict[str, tuple[str, str, str, str]]:
+        return {name: ("FAIL" if name in broken else "PASS", "", "", "") for name in kills}
+
+    number = next(number for number in part if zoo[number].breaks == "loss.floor")
+    right = next(number for number in part if not zoo[number].breaks)
+    assert matrix.as_noted(zoo, {number: row("loss.floor"), right: row()}) == []
+    assert "survives loss.floor" in matrix.as_noted(zoo, {number: row()})[0]
+    assert (
+        "kills.json has ['loss.floor']"
+        in matrix.as_noted(zoo, {number: row("loss.floor", "loss.live")})[0]
+    )
+    assert "is flagged by ['loss.live']" in matrix.as_noted(zoo, {right: row("loss.live")})[0]
+
+
+def test_the_matrix_is_run_anew_where_anything_that_it_reads_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests/mutants"))
+    matrix = importlib.import_module("matrix")
+    before = matrix.digest()
+    assert matrix.digest() == before
+    read = Path.read_bytes
+    for name in ("loss.py", "runner.py", "strategies.py", "wrong_loss.py", "constraints.txt"):
+        monkeypatch.setattr(
+            Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.name == name)
+        )
+        assert matrix.digest() != before
 
 
 def test_documented_clauses_bind_the_reference() -> None:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
-from reference.conformance.errors import ProfileError, ReplayError
+from reference.conformance.arrays import ArrayParts, array_subject
+from reference.conformance.errors import AdapterError, ProfileError, ReplayError
 from reference.conformance.forms import batch_forms
 from reference.conformance.runner import (
     EXAMPLES,
@@ -17,7 +19,7 @@ from reference.conformance.runner import (
     planned,
     run,
 )
-from reference.conformance.subjects import TorchSubject, adapter_named
+from reference.conformance.subjects import ARRAYS, LAST_ONLY, TorchSubject, adapter_named
 from reference.conformance.verdicts import Report
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
@@ -35,14 +37,30 @@ def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
     train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None,
     softmax: Callable[[Tensor], object] | None = None,
     generate: Callable[..., object] | None = None,
-    get_table: Callable[[object], Tensor] | None = None,
-    set_table: Callable[[object, Tensor], None] | None = None,
+    get_table: Callable[[object], Any] | None = None,
+    set_table: Callable[[object, Any], object] | None = None,
+    forward: Callable[..., object] | None = None,
+    gradient: Callable[..., object] | None = None,
     adapter: str | Callable[[object], object] = "pair",
 ) -> TorchSubject:
     """Put the parts of a subject together.
 
     Raises: AdapterError, GetBatchError.
     """
+    if adapter == ARRAYS:
+        return array_subject(
+            factory,
+            get_batch=get_batch,
+            vocabulary=vocabulary,
+            train_step=train_step,
+            softmax=softmax,
+            generate=generate,
+            functions=ArrayParts(
+                forward=forward, gradient=gradient, get_table=get_table, set_table=set_table
+            ),
+        )
+    if forward is not None or gradient is not None:
+        raise AdapterError(f"a forward or gradient by itself goes with the adapter {ARRAYS} only")
     batch, split_batch = (None, None) if get_batch is None else batch_forms(get_batch)
     return TorchSubject(
         factory=factory,
@@ -55,6 +73,7 @@ def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
         get_table=get_table,
         set_table=set_table,
         adapter=adapter_named(adapter) if isinstance(adapter, str) else adapter,
+        last_only=adapter == LAST_ONLY,
     )
 
 
@@ -66,8 +85,10 @@ def check(  # noqa: PLR0913  all but the factory by name
     train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None,
     softmax: Callable[[Tensor], object] | None = None,
     generate: Callable[..., object] | None = None,
-    get_table: Callable[[object], Tensor] | None = None,
-    set_table: Callable[[object, Tensor], None] | None = None,
+    get_table: Callable[[object], Any] | None = None,
+    set_table: Callable[[object, Any], object] | None = None,
+    forward: Callable[..., object] | None = None,
+    gradient: Callable[..., object] | None = None,
     adapter: str | Callable[[object], object] = "pair",
     profile: str = "bigram",
     clauses: Sequence[str] | None = None,
@@ -90,8 +111,14 @@ def check(  # noqa: PLR0913  all but the factory by name
 
     The table is set through the model's only (C, C) parameter, or by `get_table(model)` and
     `set_table(model, table)`. `adapter` says what forward returns: "pair" for (logits, loss),
-    "logits" for the logits alone, "output" for an object with .logits and .loss, or a function
-    from what it returns to a pair.
+    "logits" for the logits alone, "output" for an object with .logits and .loss, "nanogpt" for
+    logits of the last position where there are no targets, "arrays" for a model over NumPy's or
+    JAX's arrays, or a function from what it returns to a pair.
+
+    With "arrays", everything is handed arrays and gives them. `forward(state, idx, targets)` and
+    `gradient(state, idx, targets)`, of the loss by the table, may be functions by themselves, where
+    `state` is what the factory gives: an object, or the table itself. A function that draws takes
+    an argument named rng, key or seed.
 
     `clauses` are ids, or concepts such as "loss"; what they need is run as well. `waive` maps ids
     that are expected to fail to the reason. The same seed gives the same verdicts. `replay` is a
@@ -110,6 +137,8 @@ def check(  # noqa: PLR0913  all but the factory by name
         generate=generate,
         get_table=get_table,
         set_table=set_table,
+        forward=forward,
+        gradient=gradient,
         adapter=adapter,
     )
     plan = Plan(clauses=planned(clauses, waive), seed=seed, examples=examples, waive=waive)

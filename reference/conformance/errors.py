@@ -1,5 +1,8 @@
 """What a person can get wrong about a check, and what a subject can do to end it."""
 
+from typing import ClassVar
+
+from reference.conformance.verdicts import Verdict
 from reference.errors import BigramError
 
 
@@ -40,3 +43,17 @@ class SubjectCrash(BaseException):
 
     Not an Exception, so that no check takes it for a refusal.
     """
+
+    verdict: ClassVar[Verdict] = Verdict.CRASH
+
+
+class SubjectTimeout(SubjectCrash):
+    """The subject, in a process of its own, does not answer."""
+
+    verdict = Verdict.TIMEOUT
+
+
+class SubjectMalformed(SubjectCrash):
+    """The subject, in a process of its own, answers something that the protocol does not allow."""
+
+    verdict = Verdict.MALFORMED

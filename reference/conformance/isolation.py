@@ -21,7 +21,7 @@ from reference.conformance.load_errors import LoadError
 from reference.conformance.processes import Copy, End, Server
 from reference.conformance.runner import Plan, blank, blocked, run, waived
 from reference.conformance.targets import Target, open_target
-from reference.conformance.verdicts import Result, Verdict
+from reference.conformance.verdicts import CUT_SHORT, Result, Verdict
 from reference.conformance.worker import CUT_OFF, FAULT, FULL, out_of_memory
 from reference.errors import BigramError
 from reference.spec.clause import Clause
@@ -31,6 +31,8 @@ TIMEOUT = 60.0
 """Seconds for one clause."""
 MEMORY = 4 * 2**30
 """Bytes for the subject, beyond what the kit itself takes."""
+SLACK = 10.0
+"""Seconds that the copy has besides, where it watches the time itself."""
 START = 300.0
 """Seconds for a copy to be there, where it has to import torch for itself."""
 
@@ -150,6 +152,10 @@ class Visit:
         while not self.over:
             heard = self.server.listen(self.copy, patience)
             patience = self.run.timeout
+            if (
+                self.run.target.command is not None
+            ):  # it tells of the time itself, and what it asked
+                patience += SLACK
             if isinstance(heard, End):
                 yield from self._ended(heard)
             else:
@@ -165,7 +171,9 @@ class Visit:
                 "parts": dict(run.target.parts),
                 "adapter": run.target.adapter,
                 "define": run.target.define,
+                "command": run.target.command,
             },
+            "seconds": run.timeout,
             "clauses": [clause.id for clause in run.plan.clauses],
             "seed": run.plan.seed,
             "examples": run.plan.examples,
@@ -219,7 +227,7 @@ class Visit:
             return
         # After a crash, and where the kit fails in what may be the ruins of an earlier clause,
         # another copy goes on.
-        self.over = result.verdict in {Verdict.CRASH, Verdict.KIT_ERROR}
+        self.over = result.verdict in CUT_SHORT | {Verdict.KIT_ERROR}
         self.current = None
         if result.verdict is Verdict.KIT_ERROR and self.judged:
             return

@@ -20,6 +20,7 @@ ELEMENTS = {
     Verdict.XPASS: "failure",
     Verdict.CRASH: "error",
     Verdict.TIMEOUT: "error",
+    Verdict.MALFORMED: "error",
     Verdict.KIT_ERROR: "error",
     Verdict.XFAIL: "skipped",
     Verdict.SKIP: "skipped",

@@ -49,3 +49,11 @@ class DefineError(LoadError):
 
 class FactoryError(LoadError):
     """The class cannot be made from the size of a vocabulary alone."""
+
+
+class CommandError(LoadError):
+    """The command that is to be asked over a pipe cannot be started."""
+
+
+class HarnessError(LoadError):
+    """What answers over the pipe does not speak the protocol: nothing is said of the model yet."""

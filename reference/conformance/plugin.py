@@ -21,7 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SUBJECT",
         help="path/to/file.py:Name or package.module:Name of a model; adds a test per clause",
     )
-    group.addoption("--bigram-adapter", default="pair", help="pair, logits or output")
+    group.addoption(
+        "--bigram-adapter", default="pair", help="pair, logits, output, nanogpt or arrays"
+    )
     group.addoption(
         "--bigram-part",
         action="append",

@@ -21,7 +21,7 @@ from reference.conformance.errors import (
     WaiverError,
 )
 from reference.conformance.strategies import CASES, Cases
-from reference.conformance.verdicts import Result, Verdict
+from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.cases import Case, from_json, to_json
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause, Level
@@ -44,6 +44,8 @@ class Plan:
     clauses: tuple[Clause, ...]
     seed: int = 0
     examples: int = EXAMPLES
+    smallest: bool = True
+    """Whether the smallest failing case is looked for, or the first one found will do."""
     waive: Mapping[str, str] | None = None
     replay: Mapping[str, object] | None = None
     """The one case to try, as JSON holds it, in place of corners and draws."""
@@ -145,7 +147,7 @@ def waived(result: Result, waive: Mapping[str, str]) -> Result:
     if result.id not in waive:
         return result
     reason = waive[result.id]
-    if result.verdict in {Verdict.FAIL, Verdict.CRASH, Verdict.TIMEOUT}:
+    if result.verdict in BROKEN - {Verdict.XPASS}:
         return replace(result, verdict=Verdict.XFAIL, cause=f"waived: {reason} ({result.cause})")
     if result.verdict is Verdict.PASS:
         return replace(
@@ -167,7 +169,7 @@ def _judge(clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, R
                 return blank(clause, Verdict.SKIP, cause=f"the subject has no {missing[0]}")
             return _search(clause, subject, plan)
         except SubjectCrash as crash:
-            return blank(clause, Verdict.CRASH, cause=str(crash))
+            return blank(clause, crash.verdict, cause=str(crash))
         except Exception as error:  # noqa: BLE001  whatever it is, the other clauses go on
             at = error.__traceback__
             while at is not None and at.tb_next is not None:
@@ -216,6 +218,8 @@ def _smallest(
         if failure is not None:
             found = corner, failure
             break
+    if found is not None and not plan.smallest:
+        return found
     if cases.more is not None:
         drawn = _draw(attempt, cases.more, plan)
         if drawn is not None and (found is None or _size(drawn[0]) < _size(found[0])):
@@ -259,7 +263,7 @@ def _draw(
             deadline=None,
             database=None,
             derandomize=False,
-            phases=(Phase.generate, Phase.shrink),
+            phases=(Phase.generate, Phase.shrink) if plan.smallest else (Phase.generate,),
             verbosity=Verbosity.quiet,
             print_blob=False,
             report_multiple_bugs=False,

@@ -31,12 +31,19 @@ def _output(answer: object) -> object:
     return getattr(answer, "logits", None), getattr(answer, "loss", None)
 
 
+ARRAYS = "arrays"
+"""The adapter of models that are no torch's: see `arrays.py`."""
+
+LAST_ONLY = "nanogpt"
+
 ADAPTERS: Mapping[str, Callable[[object], object]] = {
     "pair": _pair,
     "logits": _logits,
     "output": _output,
+    LAST_ONLY: _pair,
 }
-"""What forward returns: (logits, loss); the logits alone; an object with .logits and .loss."""
+"""What forward returns: (logits, loss); the logits alone; an object with .logits and .loss; a pair
+whose logits are those of the last position where there are no targets."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +51,7 @@ class Access:
     """How the table of a model is read and set; `leaf` gives the parameter that holds it."""
 
     get: Callable[[object], Tensor]
-    set: Callable[[object, Tensor], None]
+    set: Callable[[object, Tensor], object]
     transposed: bool = False
     how: str = ""
 
@@ -81,7 +88,36 @@ class TorchModel:
         self, operation: str, function: Callable[..., object], idx: Tensor, targets: Tensor | None
     ) -> object:
         given = (idx,) if targets is None else (idx, targets)
-        return self.subject.adapter(guarded(operation, lambda: function(*given)))
+        answer = self.subject.adapter(guarded(operation, lambda: function(*given)))
+        return (
+            self._with_all_positions(answer, function, idx, targets)
+            if (self.subject.last_only)
+            else answer
+        )
+
+    def _with_all_positions(
+        self,
+        answer: object,
+        function: Callable[..., object],
+        idx: Tensor,
+        targets: Tensor | None,
+    ) -> object:
+        """Ask for the logits of every position, where they come with targets only, as (B, T, C).
+
+        Raises: SubjectError where those of the last position are others then.
+        """
+        logits, loss = self._output(answer)
+        if targets is not None:
+            return logits.flatten(0, 1) if logits.ndim == 3 else logits, loss  # noqa: PLR2004  B, T, C
+        whole, _loss = self._output(
+            self.subject.adapter(guarded("forward", lambda: function(idx, idx)))
+        )
+        if whole.ndim != 3 or not torch.allclose(  # noqa: PLR2004  B, T, C
+            logits.reshape(whole[:, -1].shape), whole[:, -1], rtol=1e-4, atol=1e-4
+        ):
+            said = "gives other logits for the last position without targets than with them"
+            raise SubjectError("forward", said)
+        return whole, loss
 
     @staticmethod
     def _output(answer: object) -> Output:
@@ -212,8 +248,10 @@ class TorchSubject:
     generating: Callable[..., object] | None = None
     """A free generate(model, idx, max_new_tokens)."""
     get_table: Callable[[object], Tensor] | None = None
-    set_table: Callable[[object, Tensor], None] | None = None
+    set_table: Callable[[object, Tensor], object] | None = None
     adapter: Callable[[object], object] = _pair
+    last_only: bool = False
+    """Whether forward scores the last position only, where it is given no targets."""
 
     def model(self, C: int) -> Model:
         """Make a fresh model, in evaluation mode where it has one that works."""
@@ -234,6 +272,7 @@ class TorchSubject:
             Part.TRAIN_STEP: self.train_step,
         }
         parts = {part for part, function in given.items() if function is not None}
+        parts |= {Part.TENSORS, Part.SEED}
         if self.batch is not None and _takes_generator(self.batch):
             parts.add(Part.GET_BATCH_GENERATOR)
         if self.adapter is not _logits:
@@ -247,11 +286,13 @@ class TorchSubject:
             return parts
         if isinstance(probe, nn.Module):
             parts.add(Part.PARAMETERS)
-        if self.access is not None:
+        access = self.access
+        if access is not None:
             parts.add(Part.TABLE)
-            if self.access.get(probe).is_leaf:
-                parts.add(Part.GRADIENT)
-        if self.generating is not None or hasattr(probe, "generate"):
+            with suppress(SubjectError):  # the clauses that read it will tell
+                if guarded("get_table", lambda: access.get(probe)).is_leaf:
+                    parts.add(Part.GRADIENT)
+        if self.generates(probe):
             parts.add(Part.GENERATE)
             if _takes_generator(self.generate_of(probe)):
                 parts.add(Part.GENERATE_GENERATOR)
@@ -303,6 +344,10 @@ class TorchSubject:
             return guarded(f"factory({PROBE})", lambda: self.factory(PROBE))
         except SubjectError:
             return None
+
+    def generates(self, raw: object) -> bool:
+        """Tell whether one model can generate."""
+        return self.generating is not None or hasattr(raw, "generate")
 
     def generate_of(self, raw: object) -> Callable[..., object]:
         """Give the generate of one model."""
@@ -374,7 +419,8 @@ def adapter_named(name: str) -> Callable[[object], object]:
     Raises: AdapterError where there is none of that name.
     """
     if name not in ADAPTERS:
-        raise AdapterError(f"adapter is {name!r}; it must be one of {', '.join(ADAPTERS)}")
+        names = ", ".join([*ADAPTERS, ARRAYS])
+        raise AdapterError(f"adapter is {name!r}; it must be one of {names}")
     return ADAPTERS[name]
 
 

@@ -9,9 +9,12 @@ from reference.conformance.forms import SET_BY_THE_KIT
 from reference.conformance.lecture import Loaded, factory_of, load, parse_definition
 from reference.conformance.load_errors import FactoryError
 from reference.conformance.own import OWN
+from reference.conformance.pipe.piped import PipeSubject
+from reference.conformance.pipe.smoke import opened
 from reference.conformance.subjects import PROBE, TorchSubject
 
 SIZE = "vocab_size"
+SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +26,13 @@ class Target:
     engine: str = "reference"
     """Which of our own, if it is that: reference, fast or sampler."""
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Where get_batch, generate, vocabulary, softmax, train_step, get_table and set_table are: a
-    name in the same file, or path/to/other.py:name."""
+    """Where get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward and
+    gradient are: a name in the same file, or path/to/other.py:name."""
     adapter: str = "pair"
     define: tuple[str, ...] = ()
     """Globals given by hand, as NAME=VALUE."""
+    command: str | None = None
+    """What starts a subject in a process of its own, in any language, to be asked over a pipe."""
 
     def words(self) -> list[str]:
         """Give the arguments of `bigram check` that say the same."""
@@ -40,14 +45,23 @@ class Target:
             said += ["--adapter", self.adapter]
         for definition in self.define:
             said += ["--define", definition]
+        if self.command is not None:
+            said += ["--command", self.command]
         return said
 
 
-def open_target(target: Target) -> tuple[TorchSubject, tuple[str, ...]]:
+Opened = TorchSubject | PipeSubject
+
+
+def open_target(target: Target, seconds: float = SECONDS) -> tuple[Opened, tuple[str, ...]]:
     """Load the subject, and give what is to be said of how it was loaded.
+
+    A command has so many seconds for its first answers.
 
     Raises: LoadError of the kind that fits; AdapterError, GetBatchError.
     """
+    if target.command is not None:
+        return opened(target.command, seconds), ()
     if target.target is None:
         return OWN[target.engine](), ()
     define = dict(map(parse_definition, target.define))

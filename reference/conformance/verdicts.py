@@ -23,11 +23,16 @@ class Verdict(StrEnum):
     CRASH = "CRASH"
     """The subject ended the process, or tried to."""
     TIMEOUT = "TIMEOUT"
+    MALFORMED = "MALFORMED"
+    """Its harness, at the other end of a pipe, gave no answer that can be read."""
     KIT_ERROR = "KIT-ERROR"
     """The kit itself is at fault."""
 
 
-BROKEN = frozenset({Verdict.FAIL, Verdict.XPASS, Verdict.CRASH, Verdict.TIMEOUT})
+CUT_SHORT = frozenset({Verdict.CRASH, Verdict.TIMEOUT, Verdict.MALFORMED})
+"""Verdicts after which nobody knows what is left: the next clause begins afresh."""
+
+BROKEN = frozenset({Verdict.FAIL, Verdict.XPASS}) | CUT_SHORT
 """Verdicts that keep a subject from conforming, at a level that counts."""
 
 RAN = frozenset(Verdict) - {Verdict.SKIP, Verdict.BLOCKED}

@@ -20,10 +20,10 @@ import torch
 
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.guard import ESCAPED, guarded
+from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.runner import Plan, blank, ordinary_torch, run
-from reference.conformance.subjects import TorchSubject
-from reference.conformance.targets import Target, open_target
-from reference.conformance.verdicts import RAN, Result, Verdict
+from reference.conformance.targets import Opened, Target, open_target
+from reference.conformance.verdicts import CUT_SHORT, RAN, Result, Verdict
 from reference.errors import BigramError
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause
@@ -90,11 +90,20 @@ def work(channel: int) -> NoReturn:
 def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> None:
     os.chdir(job["home"])
     sys.path[:] = job["path"]
-    opened = _open(Target(**{**job["target"], "define": tuple(job["target"]["define"])}), tell)
+    target = Target(**{**job["target"], "define": tuple(job["target"]["define"])})
+    opened = _open(target, job["seconds"], tell)
     if opened is None:
         return
     subject, notes = opened
     tell(opened=[*notes, *note])
+    try:
+        _run(job, subject, tell)
+    finally:
+        if isinstance(subject, PipeSubject):
+            subject.pool.close()
+
+
+def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> None:
     by_id = {clause.id: clause for clause in catalogue()}
     plan = Plan(
         clauses=tuple(by_id[name] for name in job["clauses"]),
@@ -106,7 +115,7 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
         name: blank(by_id[name], Verdict(verdict), cause=cause)
         for name, (verdict, cause) in job["done"].items()
     }
-    tidy = _tidying()
+    tidy = _tidying(subject, job["seconds"])
     ask = job["notes"]
     current: list[Clause] = []
 
@@ -118,7 +127,7 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
     try:
         for result in run(subject, plan, done=done, started=started):
             _tell_result(result, tell, job["memory"])
-            if result.verdict is Verdict.CRASH:  # who knows what is left: begin afresh
+            if result.verdict in CUT_SHORT:  # who knows what is left: begin afresh
                 return
             if ask and result.verdict in RAN:
                 ask = False
@@ -133,10 +142,12 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
         tell(done=True)
 
 
-def _open(target: Target, tell: Callable[..., None]) -> tuple[TorchSubject, tuple[str, ...]] | None:
+def _open(
+    target: Target, seconds: float, tell: Callable[..., None]
+) -> tuple[Opened, tuple[str, ...]] | None:
     """Open the subject, or tell why that cannot be."""
     try:
-        return guarded("opening it", lambda: open_target(target))
+        return guarded("opening it", lambda: open_target(target, seconds))
     except SubjectCrash as crash:
         tell(unopened=Verdict.CRASH, cause=str(crash))
     except SubjectError as error:
@@ -186,8 +197,8 @@ def out_of_memory(memory: int) -> str:
     )
 
 
-def _tidying() -> Callable[[], None]:
-    """Give a function that undoes what one clause may leave to the next."""
+def _tidying(subject: Opened, seconds: float) -> Callable[[], None]:
+    """Give a function that undoes what one clause may leave to the next, and gives it its time."""
     home, depth = Path.cwd(), sys.getrecursionlimit()
 
     def tidy() -> None:
@@ -196,6 +207,8 @@ def _tidying() -> Callable[[], None]:
         torch.set_num_threads(1)
         with contextlib.suppress(OSError):
             os.chdir(home)
+        if isinstance(subject, PipeSubject):
+            subject.give(seconds)
 
     return tidy
 

@@ -252,7 +252,7 @@ def last_window(subject: Subject, case: OffsetCase) -> str:
 
 @clause(
     "batch.reproducible",
-    parts=GET_BATCH,
+    parts=(Part.GET_BATCH, Part.SEED),
     needs=("batch.dtype",),
     source="torch.manual_seed(1337) > reproducibility",
 )

@@ -191,7 +191,7 @@ def live(subject: Subject, case: IndexCase) -> None:
 @clause(
     "embedding.one-hot",
     needs=("embedding.live", "embedding.fresh"),
-    parts=(Part.TABLE, Part.GRADIENT),
+    parts=(Part.TABLE, Part.GRADIENT, Part.TENSORS),
     source="creates embedding layer > a lookup table",
 )
 def one_hot(subject: Subject, case: IndexCase) -> None:

@@ -93,6 +93,7 @@ def _layout(subject: Subject) -> str:
 
 @clause(
     "forward.logits.dtype",
+    parts=(Part.TENSORS,),
     needs=("forward.logits.shape",),
     source="RAW + UNBOUNDED > values have no min/max",
 )

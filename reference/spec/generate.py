@@ -408,7 +408,7 @@ def large_logits(subject: Subject, case: ChainCase) -> None:
 
 @clause(
     "generate.reproducible",
-    parts=GENERATE,
+    parts=(Part.GENERATE, Part.SEED),
     needs=("generate.last-position",),
     source="torch.manual_seed(1337) > reproducibility",
 )
@@ -692,7 +692,7 @@ def out_of_range(subject: Subject, case: PromptCase) -> None:
 @clause(
     "generate.gradients",
     level=Level.CHOICE,
-    parts=GENERATE,
+    parts=(Part.GENERATE, Part.TENSORS),
     needs=("generate.pure.mode",),
     source="logits, loss = self(idx)",
     errata=(12,),

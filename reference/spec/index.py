@@ -108,6 +108,7 @@ def range_named(subject: Subject, case: BadTokenCase) -> str:
 
 @clause(
     "index.dtype",
+    parts=(Part.TENSORS,),
     needs=("forward.logits.shape",),
     source="type long > intended to hold integer > values",
 )
@@ -125,6 +126,7 @@ def dtype(subject: Subject, case: IndexCase) -> None:
 @clause(
     "index.int32",
     level=Level.CHOICE,
+    parts=(Part.TENSORS,),
     needs=("index.dtype",),
     source="type long > intended to hold integer > values",
 )

@@ -456,7 +456,7 @@ def any_length(subject: Subject, case: LongCase) -> None:
 
 @clause(
     "loss.differentiable",
-    parts=LOSS,
+    parts=(Part.LOSS, Part.TENSORS),
     needs=("loss.scalar", "embedding.one-hot"),
     source="grad_fn=<'NllLossBackward0'> > NllLossBackward0 (backpropagation)",
 )
@@ -517,7 +517,7 @@ def _stands_for(subject: Subject, *, target: int, C: int = 5) -> str:
 
 @clause(
     "loss.targets.dtype",
-    parts=LOSS,
+    parts=(Part.LOSS, Part.TENSORS),
     needs=("loss.scalar",),
     source="type long > intended to hold integer > values",
 )

@@ -34,6 +34,10 @@ class Part(StrEnum):
     VOCABULARY = "vocabulary"
     SOFTMAX = "softmax"
     TRAIN_STEP = "train_step"
+    TENSORS = "tensors"
+    """It is handed tensors, whose type it can see, and its gradients flow back through torch."""
+    SEED = "seed"
+    """Its draws follow from a seed."""
 
 
 class SubjectError(Exception):

@@ -3,9 +3,14 @@
 `python tests/mutants/matrix.py` runs it; with `--write` it also writes what each clause kills, and
 what each choice records, to `reference/spec/kills.json`, which `bigram spec ID` shows. With words,
 only the specimens whose clause or name holds one of them are run and shown in full, and nothing is
-enforced.
+enforced. It works on two cores, or with `--one-core` on one, beside something else.
+
+What it saw follows from the files that it reads: `--write` also notes their digest. With
+`--unless-seen` the whole matrix is run only where one of them is another since; else a part of it,
+one specimen for each clause and some of the right ones, to see that all is as it was noted.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -14,6 +19,7 @@ import time
 import warnings
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,7 +36,11 @@ from reference.spec.clause import Level  # noqa: E402  likewise
 
 EXAMPLES = 4
 """Fewer than a person's run has: most specimens show at a corner."""
-KILLS = HERE.parents[1] / "reference/spec/kills.json"
+ROOT = HERE.parents[1]
+KILLS = ROOT / "reference/spec/kills.json"
+SEEN = HERE / "matrix.sha256"
+SOME = 4
+"""Of the right specimens every fourth is in the part."""
 MOST_TOLD = 3
 """Clauses that one planted mistake may break."""
 FEWEST_ANSWERS = 2
@@ -48,13 +58,13 @@ Behaviours = dict[str, list[Specimen]]
 """What a choice records, and the specimens of which it does."""
 
 
-def judge(number: int) -> tuple[int, Row, float]:
+def judge(number: int, *, smallest: bool) -> tuple[int, Row, float]:
     """Run one specimen."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     specimen = specimens()[number]
     begin = time.perf_counter()
-    plan = Plan(clauses=planned(specimen.concepts, None), examples=EXAMPLES)
+    plan = Plan(clauses=planned(specimen.concepts, None), examples=EXAMPLES, smallest=smallest)
     row = {
         result.id: (result.verdict.value, result.cause, result.expected, result.seen)
         for result in run(specimen.make(), plan)
@@ -156,6 +166,43 @@ def written(zoo: list[Specimen], rows: list[Row]) -> str:
     return json.dumps(both, indent=1, ensure_ascii=False) + "\n"
 
 
+def digest() -> str:
+    """Digest all that the outcome follows from: this folder, what it imports of ours, the pins."""
+    loaded = [
+        module.__file__ for name, module in sys.modules.items() if name.startswith("reference")
+    ]
+    paths = {Path(path) for path in loaded if path} | set(HERE.glob("*.py"))
+    paths |= {ROOT / "reference/twin.npz", ROOT / "constraints.txt"}
+    whole = hashlib.sha256()
+    for path in sorted(paths):
+        whole.update(f"{path.relative_to(ROOT)} {path.stat().st_size}\n".encode())
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def part(zoo: list[Specimen]) -> list[int]:
+    """Choose the specimens of the part: the first that each clause is there for, and right ones."""
+    first: dict[str, int] = {}
+    for number, specimen in enumerate(zoo):
+        if specimen.breaks:
+            first.setdefault(specimen.breaks, number)
+    right = [number for number, specimen in enumerate(zoo) if not specimen.breaks]
+    return sorted([*first.values(), *right[::SOME]])
+
+
+def as_noted(zoo: list[Specimen], rows: dict[int, Row]) -> list[str]:
+    """Say what of a part of the matrix is not as `kills.json` has it."""
+    said = []
+    kills = json.loads(KILLS.read_text(encoding="utf-8"))["kills"]
+    for number, row in rows.items():
+        name = zoo[number].name
+        said += told(zoo[number], row)
+        noted = [clause for clause, names in kills.items() if name in names]
+        if sorted(noted) != sorted(failures(row)):
+            said.append(f"{name!r} breaks {failures(row)}; reference/spec/kills.json has {noted}")
+    return said
+
+
 def main() -> int:
     """Run the matrix; give the exit code."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
@@ -165,12 +212,18 @@ def main() -> int:
         for number, specimen in enumerate(zoo)
         if not words or any(word in f"{specimen.breaks} {specimen.name}" for word in words)
     ]
+    now = digest()
+    partly = "--unless-seen" in sys.argv and SEEN.exists() and SEEN.read_text().strip() == now
+    if partly:
+        numbers = part(zoo)
+        print("nothing has changed since the whole matrix was run and noted: a part of it")
     begin = time.perf_counter()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    pool = ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn"))
+    workers = 1 if "--one-core" in sys.argv else 2
+    pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"))
     rows: dict[int, Row] = {}
     with pool:
-        for number, row, seconds in pool.map(judge, numbers):
+        for number, row, seconds in pool.map(partial(judge, smallest=bool(words)), numbers):
             rows[number] = row
             mark = "right" if not zoo[number].breaks else "wrong"
             print(f"{seconds:5.1f} s {mark} {zoo[number].name}: {failures(row) or 'conforms'}")
@@ -184,16 +237,25 @@ def main() -> int:
         for name, seen in recorded(some, [rows[number] for number in numbers]).items():
             print(f"{name} records {answers(seen)}")
         return 0
+    if partly:
+        return finished(len(numbers), as_noted(zoo, rows))
     ordered = [rows[number] for number in range(len(zoo))]
     said = complaints(zoo, ordered)
     text = written(zoo, ordered)
     if "--write" in sys.argv:
         KILLS.write_text(text, encoding="utf-8")
+        if not said:
+            SEEN.write_text(f"{now}\n")
     elif not KILLS.exists() or KILLS.read_text(encoding="utf-8") != text:
         said.append("reference/spec/kills.json is not what this run saw; write it with --write")
+    return finished(len(numbers), said)
+
+
+def finished(count: int, said: list[str]) -> int:
+    """Say how it went; give the exit code."""
     for line in said:
         print("!", line)
-    print(f"{len(numbers) - len(said)} passed, {len(said)} failed")
+    print(f"{count - len(said)} passed, {len(said)} failed")
     return 1 if said else 0
 
 

@@ -1,0 +1,1 @@
+"""A subject in any language, asked over a pair of file descriptors, one JSON object a line."""

@@ -1,0 +1,154 @@
+"""A subject in any language: its process is asked for all that a check may want to know."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from reference.conformance.pipe.model import PipeModel
+from reference.conformance.pipe.pool import Pool
+from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
+from reference.shapes import Ids
+from reference.spec.subject import Model, Part, VocabularyLike
+
+PARTS = {
+    Can.LOSS: Part.LOSS,
+    Can.TABLE: Part.TABLE,
+    Can.GENERATE: Part.GENERATE,
+    Can.GET_BATCH: Part.GET_BATCH,
+    Can.GET_SPLIT_BATCH: Part.SPLIT,
+    Can.TRAIN_STEP: Part.TRAIN_STEP,
+    Can.SOFTMAX: Part.SOFTMAX,
+    Can.VOCABULARY: Part.VOCABULARY,
+}
+
+
+class PipeWords:
+    """A vocabulary of the subject's: the text that it is made of goes with every question."""
+
+    def __init__(self, pool: Pool, corpus: str) -> None:
+        self.pool = pool
+        self.corpus = corpus
+
+    def __len__(self) -> int:
+        """Give C."""
+        size = self.pool.alone("vocabulary", lambda answer: answer.integer("C"), corpus=self.corpus)
+        return max(size, 0)
+
+    def encode(self, text: str) -> list[int]:
+        """Give the ids of a text."""
+        return self.pool.alone(
+            "encode", lambda answer: answer.id_list("ids"), corpus=self.corpus, text=text
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Give the text of ids."""
+        return self.pool.alone(
+            "decode", lambda answer: answer.text_of("text"), corpus=self.corpus, ids=list(ids)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PipeSubject:
+    """Code under judgement at the other end of a pipe."""
+
+    pool: Pool
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What it says it can do."""
+        can = self.pool.hello.can
+        parts = {part for ability, part in PARTS.items() if ability in can}
+        if Can.GRADIENT in can:
+            parts.add(Part.GRADIENT)
+        if self.pool.hello.randomness is not Randomness.OWN:
+            parts.add(Part.SEED)
+        return frozenset(parts)
+
+    @property
+    def notes(self) -> list[str]:
+        """Say how it is reached."""
+        draws = {
+            Randomness.UNIFORMS: "its draws are made from numbers that the kit supplies",
+            Randomness.SEED: "its draws follow from seeds that the kit supplies",
+            Randomness.OWN: "its draws are its own, so that only their law is judged",
+        }
+        notes = [f"{self.pool.hello.name}, asked over a pipe; {draws[self.pool.hello.randomness]}"]
+        if Can.TABLE not in self.pool.hello.can:
+            notes.append("the table cannot be set: the model is checked as a black box")
+        return notes
+
+    def give(self, seconds: float) -> None:
+        """Start the clock for all that is asked from now on."""
+        self.pool.give(seconds)
+
+    def model(self, C: int) -> Model:
+        """Make a fresh model."""
+        return PipeModel(self.pool, C)
+
+    def get_batch(
+        self,
+        data: Tensor,
+        block_size: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch."""
+        return self._batch(
+            "get_batch",
+            data=tensor(data),
+            block_size=block_size,
+            batch_size=batch_size,
+            **self.pool.draws((max(batch_size, 0),), generator),
+        )
+
+    def get_split_batch(
+        self,
+        train_data: Tensor,
+        val_data: Tensor,
+        split: str,
+        block_size: int,
+        batch_size: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch of a split."""
+        return self._batch(
+            "get_split_batch",
+            train_data=tensor(train_data),
+            val_data=tensor(val_data),
+            split=split,
+            block_size=block_size,
+            batch_size=batch_size,
+            **self.pool.draws((max(batch_size, 0),)),
+        )
+
+    def _batch(self, operation: str, **fields: object) -> tuple[Tensor, Tensor]:
+        def read(answer: Answer) -> tuple[Tensor, Tensor]:
+            return answer.ids("x"), answer.ids("y")
+
+        return self.pool.alone(operation, read, **fields)
+
+    def vocabulary(self, text: str) -> VocabularyLike:
+        """Make a vocabulary."""
+        return PipeWords(self.pool, text)
+
+    def softmax(self, logits: Tensor) -> Tensor:
+        """Take the softmax."""
+        dtype = self.pool.hello.dtype
+        return self.pool.alone(
+            "softmax", lambda answer: answer.floats("probs", dtype), logits=tensor(logits)
+        )
+
+    def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
+        """Make a function that takes one step; the first makes the optimizer."""
+        piped = cast("PipeModel", model)
+        first = True
+
+        def take(xb: Ids, yb: Ids) -> None:
+            nonlocal first
+            piped.train_step(xb, yb, first=first)
+            first = False
+
+        return take

@@ -1,0 +1,308 @@
+"""A subject's process, and the two descriptors that it is asked and answers through.
+
+Descriptor 3 brings questions and 4 takes answers; 1 and 2 stay free for whatever it prints, of
+which the end is kept. Whatever it does ends in an answer or in one of the exceptions that are
+verdicts: SubjectCrash, SubjectTimeoutError, SubjectMalformedError.
+"""
+
+import fcntl
+import os
+import select
+import shlex
+import signal
+import time
+from collections.abc import Sequence
+
+from reference.conformance.deaths import last_line, why
+from reference.conformance.errors import SubjectCrash, SubjectMalformed, SubjectTimeout
+from reference.conformance.forking import kill_group
+from reference.conformance.load_errors import CommandError
+from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
+from reference.spec.subject import SubjectError
+
+QUESTIONS, ANSWERS = 3, 4
+"""The subject's descriptors."""
+ABOVE = 10
+"""Ours are out of the way of those."""
+READ = 2**16
+LONGEST = 2**26
+"""Bytes of one answer."""
+KEPT = 4096
+"""Bytes that are kept of what it prints: the last ones."""
+LONGEST_REFUSAL = 300
+"""Characters that are shown of an error of the subject's."""
+GRACE = 2.0
+"""Seconds for a process that closed its descriptor to end."""
+LOOK = 0.2
+"""Seconds from one look at whether it lives to the next."""
+
+
+class RefusalError(Exception):
+    """The subject answered with an error, in its own words."""
+
+
+class Clock:
+    """The time that there is for answers."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.until = 0.0
+
+    def give(self, seconds: float) -> None:
+        """Give so much time from now on."""
+        self.seconds = seconds
+        self.until = time.monotonic() + seconds
+
+
+class Wire:
+    """One process of the subject's."""
+
+    def __init__(self, command: Sequence[str], clock: Clock) -> None:
+        """Start it.
+
+        Raises: CommandError where it cannot be started.
+        """
+        self.clock = clock
+        self._sequence = -1
+        self._heard = bytearray()
+        self._searched = 0
+        self._printed = bytearray()
+        self._status: int | None = None
+        self._pid, self._to, self._from, self._printing = _started(command)
+        self._poll = select.poll()
+        for descriptor in (self._from, self._printing):
+            self._poll.register(descriptor, select.POLLIN)
+
+    @property
+    def open(self) -> bool:
+        """Whether it can be asked."""
+        return self._to >= 0
+
+    @property
+    def printed(self) -> str:
+        """The last line that it printed."""
+        return last_line(self._printed.decode("utf-8", "backslashreplace"))
+
+    def ask(self, operation: str, **fields: object) -> Answer:
+        """Ask, and wait for the answer.
+
+        Raises: SubjectError where the answer is an error; SubjectCrash, SubjectTimeout or
+            SubjectMalformed where there is none, and the process is ended.
+        """
+        self._sequence += 1
+        try:
+            answer = self._read(self._exchange(line(self._sequence, operation, fields), operation))
+            refusal = answer.text_of("error") if "error" in answer.fields else None
+        except MalformedError as error:
+            raise self.malformed(operation, error) from error
+        except BaseException:
+            self.close()
+            raise
+        if refusal is not None:
+            first = (refusal.strip().splitlines() or [""])[0][:LONGEST_REFUSAL]
+            raise SubjectError(operation, f"refused: {first}", RefusalError(refusal))
+        return answer
+
+    def _read(self, text: bytes) -> Answer:
+        answer = Answer(text, parsed(text))
+        sequence = answer.integer("seq")
+        if sequence != self._sequence:
+            said = f"has seq {sequence}, where {self._sequence} was asked"
+            raise MalformedError(f"{said}: {seen(text)}")
+        return answer
+
+    def malformed(self, operation: str, error: MalformedError) -> SubjectMalformed:
+        """End the process after an answer that is none, and say what was wrong with it."""
+        self.close()
+        return SubjectMalformed(f"the answer to {operation} {error}")
+
+    def _exchange(self, question: bytes, operation: str) -> bytes:
+        left = memoryview(question)
+        while True:
+            left = self._write(left, operation)
+            if not left:
+                text = self._line()
+                if text is not None:
+                    return text
+            self._hear(operation, writing=bool(left))
+
+    def _write(self, left: memoryview, operation: str) -> memoryview:
+        while left:
+            try:
+                left = left[os.write(self._to, left) :]
+            except BlockingIOError:
+                break
+            except OSError as error:
+                raise self._lost(operation, QUESTIONS) from error
+        return left
+
+    def _line(self) -> bytes | None:
+        end = self._heard.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._heard)
+            return None
+        text = bytes(self._heard[:end])
+        del self._heard[: end + 1]
+        self._searched = 0
+        return text
+
+    def _hear(self, operation: str, *, writing: bool) -> None:
+        """Wait until something comes or can be written, and take it in."""
+        now = time.monotonic()
+        if now >= self.clock.until:
+            said = f"{operation} was not answered when {self.clock.seconds:g} s were over"
+            raise SubjectTimeout(
+                f"{said}{self._begun()}: an endless loop, or an answer that was not flushed? "
+                "--timeout gives more"
+            )
+        if writing:
+            self._poll.register(self._to, select.POLLOUT)
+        ready = dict(self._poll.poll(1000 * min(LOOK, self.clock.until - now)))
+        if writing:
+            self._poll.unregister(self._to)
+        if self._printing in ready:
+            self._read_printed()
+        if self._from in ready:
+            came = os.read(self._from, READ)
+            self._heard += came
+            if len(self._heard) > LONGEST:
+                raise MalformedError(f"is {LONGEST >> 20} MiB long, without an end of line")
+            if not came:
+                raise self._lost(operation, ANSWERS)
+        elif not ready and self._ended():  # and something that it started holds the descriptors
+            raise self._lost(operation, ANSWERS)
+
+    def _read_printed(self) -> None:
+        came = os.read(self._printing, READ)
+        if not came:
+            self._poll.unregister(self._printing)
+        self._printed = (self._printed + came)[-KEPT:]
+
+    def _begun(self) -> str:
+        return f"; it had begun with {seen(bytes(self._heard))}" if self._heard else ""
+
+    def _ended(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status is not None
+
+    def _lost(self, operation: str, descriptor: int) -> BaseException:
+        """Say why nothing more comes."""
+        until = time.monotonic() + GRACE
+        while not self._ended():
+            if time.monotonic() > until:
+                return MalformedError(
+                    f"cannot come: it closed descriptor {descriptor} and goes on{self._begun()}"
+                )
+            time.sleep(0.005)
+        self._rest()
+        assert self._status is not None  # noqa: S101  it has ended
+        if self._status >= 0:
+            said = f"the process ended with exit status {self._status}"
+            said += f"; it last printed: {self.printed}" if self.printed else ""
+        else:
+            said = why(self._status, trace="", printed=self.printed)
+        return SubjectCrash(f"asked for {operation}, {said}{self._begun()}")
+
+    def _rest(self) -> None:
+        """Take in what an ended process had printed."""
+        for _ in range(KEPT):
+            if not select.select([self._printing], [], [], 0)[0]:
+                return
+            came = os.read(self._printing, READ)
+            if not came:
+                return
+            self._printed = (self._printed + came)[-KEPT:]
+
+    def bye(self) -> None:
+        """Let it end by itself, as well as it can, and see to it that it has."""
+        if self.open:
+            self.clock.give(GRACE)
+            try:
+                self.ask("bye")
+                while not self._ended() and time.monotonic() < self.clock.until:
+                    time.sleep(0.001)
+            except (SubjectError, SubjectCrash):
+                pass
+        self.close()
+
+    def close(self) -> None:
+        """End it, and whatever of its own it has started."""
+        if not self.open:
+            return
+        if not self._ended():
+            kill_group(self._pid)
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        else:
+            _kill_rest(self._pid)
+        for descriptor in (self._to, self._from, self._printing):
+            os.close(descriptor)
+        self._to = self._from = self._printing = -1
+
+
+def _kill_rest(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def split(command: str) -> list[str]:
+    """Split a command as a shell would, without being one.
+
+    Raises: CommandError where it is empty, or a quotation is not closed.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise CommandError(
+            f"the command {command!r} cannot be split into words: {error}"
+        ) from error
+    if not words:
+        raise CommandError('the command is empty; give one, such as "node my_bigram.mjs"')
+    return words
+
+
+def _started(command: Sequence[str]) -> tuple[int, int, int, int]:
+    """Start a process; give its id and our ends of its descriptors."""
+    if not hasattr(os, "posix_spawnp"):
+        raise CommandError("this system has no posix_spawn: a command cannot be asked here")
+    (theirs_in, to), (come_from, theirs_out), (printing, printed) = _pipe(), _pipe(), _pipe()
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, printed, 1),
+        (os.POSIX_SPAWN_DUP2, printed, 2),
+        (os.POSIX_SPAWN_DUP2, theirs_in, QUESTIONS),
+        (os.POSIX_SPAWN_DUP2, theirs_out, ANSWERS),
+    ]
+    try:
+        pid = os.posix_spawnp(
+            command[0],
+            list(command),
+            os.environ,
+            file_actions=actions,
+            setpgroup=0,
+            setsigdef=[signal.SIGPIPE],
+        )
+    except OSError as error:
+        for descriptor in (to, come_from, printing):
+            os.close(descriptor)
+        said = f"{command[0]} cannot be started: {error.strerror}"
+        raise CommandError(f"{said} (the command is {shlex.join(command)})") from error
+    finally:
+        for descriptor in (theirs_in, theirs_out, printed):
+            os.close(descriptor)
+    for descriptor in (to, come_from, printing):
+        os.set_blocking(descriptor, False)
+    return pid, to, come_from, printing
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe whose ends are out of the way of the subject's descriptors."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, ABOVE) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
