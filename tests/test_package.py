@@ -60,7 +60,7 @@ FLOORS = [
     {"spec"},
     {"conformance"},
     {"cli_options"},
-    {"cli_check", "cli_prepare", "cli_train"},
+    {"cli_check", "cli_pipe", "cli_prepare", "cli_train"},
     {"cli_compare"},
     {"cli"},
     {"__main__"},

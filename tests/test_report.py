@@ -86,6 +86,7 @@ EVERY = report(
     result("loss.ignore-index", level=Level.CHOICE, seen="left out"),
     result("generate.law", Verdict.CRASH, cause="it ended the process"),
     result("generate.stream", Verdict.TIMEOUT, cause="it took longer than 60 s"),
+    result("generate.shape", Verdict.MALFORMED, cause="the answer to generate has no idx"),
     result("generate.pure", Verdict.FAIL, cause="it writes", level=Level.SHOULD),
     result("generate.zero", Verdict.KIT_ERROR, cause="KeyError"),
     notes=("line 12 was skipped",),
@@ -168,11 +169,11 @@ def test_what_is_broken_is_counted_by_level_and_named() -> None:
         report(*(one for one in EVERY.clauses if one.id != "generate.zero")), level=Level.SHOULD
     )
     assert said.line == (
-        "11 planned, 8 ran, 1 skipped, 2 blocked, 1 waived: "
-        "does not conform: 3 must, 1 should, 1 waiver to be taken back"
+        "12 planned, 9 ran, 1 skipped, 2 blocked, 1 waived: "
+        "does not conform: 4 must, 1 should, 1 waiver to be taken back"
     )
     assert said.meaning == (
-        "Not kept: loss.mean, generate.law, generate.stream, generate.pure. "
+        "Not kept: loss.mean, generate.law, generate.stream, generate.shape, generate.pure. "
         "Waived, yet kept, so that the waiver must go: loss.row-shift."
     )
 
@@ -315,7 +316,7 @@ Not kept: loss.mean, generate.law.
 
 
 def test_the_terminal_reads_well() -> None:
-    some = {"generate.stream", "generate.pure", "loss.row-shift"}
+    some = {"generate.stream", "generate.shape", "generate.pure", "loss.row-shift"}
     few = [one for one in EVERY.clauses if one.id not in some]
     shown = printed(report(*few, notes=EVERY.notes), width=72)
     shown = shown.replace(REPLAY, "REPLAY").replace("─" * 72, "RULE")
@@ -516,14 +517,14 @@ def test_json_holds_what_the_report_says() -> None:
         "contract": "1.0",
         "profile": "bigram",
         "seed": 1337,
-        "planned": 12,
-        "ran": 9,
+        "planned": 13,
+        "ran": 10,
         "complete": False,
         "ended": "",
         "notes": ["line 12 was skipped"],
     }
     assert isinstance(clauses, list)
-    assert len(clauses) == 12
+    assert len(clauses) == 13
     assert clauses[2] == {
         "id": "loss.mean",
         "level": "must",
@@ -675,11 +676,12 @@ def test_junit_has_a_test_for_each_clause_with_the_right_outcome() -> None:
         "loss.ignore-index": ["system-out"],
         "generate.law": ["error"],
         "generate.stream": ["error"],
+        "generate.shape": ["error"],
         "generate.pure": ["failure"],
         "generate.zero": ["error"],
     }
     counts = {name: root.attrib[name] for name in ("tests", "failures", "errors", "skipped")}
-    assert counts == {"tests": "12", "failures": "3", "errors": "3", "skipped": "4"}
+    assert counts == {"tests": "13", "failures": "3", "errors": "4", "skipped": "4"}
     assert root.attrib["time"] == "0.250"
     assert root.attrib["name"] == "conformance of my_model.py:GPT"
     assert {one.attrib["name"]: one.attrib["value"] for one in root.iter("property")} == {

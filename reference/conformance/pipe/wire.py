@@ -5,7 +5,6 @@ which the end is kept. Whatever it does ends in an answer or in one of the excep
 verdicts: SubjectCrash, SubjectTimeoutError, SubjectMalformedError.
 """
 
-import fcntl
 import os
 import select
 import shlex
@@ -301,6 +300,8 @@ def _started(command: Sequence[str]) -> tuple[int, int, int, int]:
 
 def _pipe() -> tuple[int, int]:
     """Make a pipe whose ends are out of the way of the subject's descriptors."""
+    import fcntl  # noqa: PLC0415  not to be had on Windows, where there is no posix_spawn either
+
     ends = os.pipe()
     moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, ABOVE) for end in ends]
     for end in ends:
