@@ -370,8 +370,6 @@ static void answer_generate(void)
 static void batch_of(Ids data)
 {
     long T = whole("block_size", 1, MOST), B = whole("batch_size", 0, MOST);
-    if (T >= data.size) // before there is memory for windows that there are not
-        refuse("%ld tokens hold no window of %ld and the token after it", data.size, T);
     const double *u = uniforms(B);
     long *x = take((size_t)(B * T), sizeof *x), *y = take((size_t)(B * T), sizeof *y);
     get_batch(data.data, data.size, T, B, u, x, y);
@@ -701,13 +699,13 @@ static Ids id_list(const char *name)
     return as_ids(found);
 }
 
-// Four digits after a backslash and a u.
+// Four digits after a backslash and a u. Within a text, which is known to be closed, no '\0' comes.
 static uint32_t four(const char *at)
 {
     uint32_t unit = 0;
     for (int i = 0; i < 4; i++) {
         const char *digits = "0123456789abcdef0123456789ABCDEF";
-        const char *digit = at[i] ? strchr(digits, at[i]) : NULL;
+        const char *digit = strchr(digits, at[i]);
         if (digit == NULL)
             refuse("\\\\u is followed by something else than four digits");
         unit = 16 * unit + (uint32_t)((digit - digits) % 16);
@@ -721,7 +719,7 @@ static uint32_t after_backslash(const char **at)
     static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     char letter = *(*at)++;
     if (letter != 'u') {
-        const char *known = letter ? strchr(letters, letter) : NULL;
+        const char *known = strchr(letters, letter);
         if (known == NULL)
             refuse("a backslash is followed by something that JSON does not know");
         return (uint32_t)meant[known - letters];

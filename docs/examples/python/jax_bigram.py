@@ -71,9 +71,9 @@ def forward(table: Array, idx: Array, targets: Array) -> tuple[Array, Array]:
 
 def loss(table: Array, idx: Array, targets: Array) -> Array:
     """Give the loss alone."""
+    mean: Array
     _logits, mean = forward(table, idx, targets)
-    only: Array = mean
-    return only
+    return mean
 
 
 softmax = jax.jit(jax.nn.softmax)
