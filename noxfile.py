@@ -35,7 +35,7 @@ def install_docs(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, with every shape checked at run time and warnings as errors."""
-    install(session, "test")
+    install(session, "test", "examples")
     session.run("pytest", *session.posargs)
 
 

@@ -291,7 +291,7 @@ def jax_generate(table: Any, idx: Any, max_new_tokens: int, key: Any) -> Any:
 
 
 def test_bare_functions_over_jaxs_arrays_keep_every_clause() -> None:
-    jax = pytest.importorskip("jax", reason="JAX is not installed: nox -s examples installs it")
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
 
     def init(vocab_size: int) -> Any:
         return jax.random.normal(jax.random.key(0), (vocab_size, vocab_size))
@@ -307,7 +307,7 @@ def test_bare_functions_over_jaxs_arrays_keep_every_clause() -> None:
 
 
 def test_a_module_of_flaxs_is_reached_by_functions() -> None:
-    reason = "Flax is not installed: nox -s examples installs it"
+    reason = "Flax is not installed: pip install flax"
     nnx = pytest.importorskip("flax.nnx", reason=reason)
     jnp = pytest.importorskip("jax.numpy")
 

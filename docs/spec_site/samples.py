@@ -16,6 +16,8 @@ backticks and one of these words; every other fence is a Sphinx directive, as {n
   "echo $?" with its answer.
 - yaml, toml: are written to the file that the first line names, "# .github/workflows/x.yml", and
   must parse.
+- javascript: is written to the file that the first line names, "// my_model.mjs"; a later sample of
+  the page has to use it.
 - sh: in the README alone, one command that installs. `.ci/run` takes it from there and runs it.
 
 In what is printed "..." stands for anything, and spaces at the end of a line do not count; more
@@ -62,7 +64,9 @@ REAL_TEXT = Path(__file__).parents[3] / "shared/data/tinyshakespeare.txt"
 PAGE = "__page__"  # where the names of a page keep its state
 TIME = 600  # seconds, after which a console is given up
 
-LANGUAGES = {"python", "text", "console", "yaml", "toml", "sh"}
+LANGUAGES = {"python", "text", "console", "yaml", "toml", "javascript", "sh"}
+WRITTEN = {"yaml", "toml", "javascript"}
+"""Of these, the languages whose samples are files only."""
 SHOWS_CODE = {"code", "code-block", "code-cell", "sourcecode", "parsed-literal", "prompt"}
 SHOWS_CODE |= {"doctest", "testcode", "testsetup", "testoutput"}
 NOT_MARKDOWN = {"eval-rst", "math", "raw", "toctree"}
@@ -74,7 +78,10 @@ RST_CODE = re.compile(
     rf"^(?!\s*\.\. ).*::$|^\s*\.\. ({'|'.join(sorted(SHOWS_CODE))})::|^\s*>>> ", re.MULTILINE
 )
 # Each part of the path begins with a letter or with one dot: it stays in the page's folder.
-FILE = re.compile(r"# ((?:\.?\w[\w-]*/)*\.?\w[\w.-]*\.(?:py|toml|ya?ml))")
+FILE = re.compile(r"(?:#|//) ((?:\.?\w[\w-]*/)*\.?\w[\w.-]*\.(?:py|toml|ya?ml|mjs))")
+
+RUN = (".py", ".mjs")
+"""Ends of the names of files that do something, so that a later sample has to use them."""
 
 LEXER = RawFencedCodeBlockLexer(re.compile(r"(?P<info>[^\n]*)(?:\n|\Z)"))
 MARKDOWN = create_md_parser(
@@ -103,7 +110,7 @@ class Sample:
     def file(self) -> str | None:
         """The file that it is to be written to, if it names one."""
         named = FILE.fullmatch(self.source.partition("\n")[0].rstrip())
-        return named[1] if named and self.language in {"python", "yaml", "toml"} else None
+        return named[1] if named and self.language in WRITTEN | {"python"} else None
 
     @property
     def runs_python(self) -> bool:
@@ -201,9 +208,9 @@ def misplaced(samples: list[Sample]) -> Iterator[Problem]:
                 yield sample.line, "a text fence that any output would match"
         elif sample.language == "console" and not sample.source.startswith("$ "):
             yield sample.line, "a console fence that does not begin with a command, '$ ...'"
-        elif sample.language in {"yaml", "toml"} and sample.file is None:
+        elif sample.language in WRITTEN and sample.file is None:
             yield sample.line, f"a {sample.language} fence whose first line names no file"
-        elif sample.language == "python" and sample.file and not used(Path(sample.file), after):
+        elif sample.file and sample.file.endswith(RUN) and not used(Path(sample.file), after):
             yield sample.line, f"{sample.file} is written, and no later sample uses it"
 
 
@@ -321,7 +328,7 @@ def write(example: Example, *, file: str) -> str | None:
             compile("\n" * example.line + example.parsed, example.path, "exec")
         elif file.endswith(".toml"):
             tomllib.loads(example.parsed)
-        else:
+        elif file.endswith((".yml", ".yaml")):
             yaml.safe_load(example.parsed)
     except (SyntaxError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         return f"{file} does not parse: {error}"

@@ -153,6 +153,13 @@ WRONG = {
         page="\n\n" + fence("python", "# mine.py", "x = 1") + PRINTS + fence("text", "one"),
         tells=(LINE_3, "mine.py is written, and no later sample uses it"),
     ),
+    "javascript_without_a_name": Wrong(
+        page="\n\n" + fence("javascript", "const x = 1;"), tells=(LINE_3, "names no file")
+    ),
+    "javascript_that_nobody_uses": Wrong(
+        page="\n\n" + fence("javascript", "// mine.mjs", "const x = 1;"),
+        tells=(LINE_3, "mine.mjs is written, and no later sample uses it"),
+    ),
     "install_in_a_page": Wrong(
         page="\n\n" + fence("sh", "python3.11 -m venv .venv"), tells=(LINE_3, ".ci/run")
     ),
@@ -167,11 +174,13 @@ RIGHT_PAGE = (
     + fence("text", "an...er")
     + fence("yaml", "# .github/workflows/x.yml", "a: [1]")
     + fence("toml", "# x.toml", "a = 1")
+    + fence("javascript", "// mine.mjs", "console.log('theirs');")
     + "- An item.\n\n"
     + "  ```console\n  $ word=two; ls -A\n  .github\n  ...\n  x.toml\n"
     + "  $ echo one \\\n      $word\n  one two\n  $ (exit 3)\n  $ echo $?\n  3\n"
     + "  $ python -c 'import mine, sys; print(sys.prefix)'\n"
-    + f"  {sys.prefix}\n  $ echo not compared >&2\n"
+    + f"  {sys.prefix}\n  $ cat mine.mjs\n  // mine.mjs\n  console.log('theirs');\n"
+    + "  $ echo not compared >&2\n"
     + "  $ printf 'no end of line'; echo $NO_COLOR $COLUMNS $TERM\n"
     + "  no end of line1 80 dumb\n  ```\n\n"
     + "````{note}\n"
@@ -182,7 +191,7 @@ RIGHT_PAGE = (
     + fence("{math}", "x", "", "    + y")
     + fence("{eval-rst}", ".. toctree::", "", "   x")
 )
-RIGHT_SAMPLES = 11
+RIGHT_SAMPLES = 12
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import { Bigram, Vocabulary, getBatch, softmax } from "./bigram.mjs";
 import { floats, serve, tensor } from "./bigram_pipe.mjs";
 
-const can = ["loss", "table", "gradient", "generate", "get_batch", "train_step", "softmax"];
-can.push("vocabulary");
+const can = ["loss", "table", "gradient", "generate", "get_batch", "get_split_batch", "train_step"];
+can.push("softmax", "vocabulary");
 let model;
 
 const sizes = ({ shape }) => {
@@ -47,6 +47,11 @@ serve({ name: "a bigram model in JavaScript", can }, {
   get_batch({ data, block_size: T, batch_size: B, uniforms }) {
     const { x, y } = getBatch(data.data, T, uniforms.data);
     return { x: tensor([B, T], x), y: tensor([B, T], y) };
+  },
+  get_split_batch({ train_data, val_data, split, ...rest }) {
+    const data = { train: train_data, val: val_data }[split];
+    if (data === undefined) throw new RangeError(`a split is train or val, and not ${split}`);
+    return this.get_batch({ data, ...rest });
   },
   train_step({ idx, targets, first }) {
     if (first) model.forgetSteps();

@@ -75,7 +75,9 @@ class PipeSubject:
             Randomness.SEED: "its draws follow from seeds that the kit supplies",
             Randomness.OWN: "its draws are its own, so that only their law is judged",
         }
-        notes = [f"{self.pool.hello.name}, asked over a pipe; {draws[self.pool.hello.randomness]}"]
+        notes = [f"{self.pool.hello.name}, asked over a pipe"]
+        if {Can.GENERATE, Can.GET_BATCH, Can.GET_SPLIT_BATCH} & self.pool.hello.can:
+            notes[0] += f"; {draws[self.pool.hello.randomness]}"
         if Can.TABLE not in self.pool.hello.can:
             notes.append("the table cannot be set: the model is checked as a black box")
         return notes
