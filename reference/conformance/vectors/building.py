@@ -3,26 +3,38 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import fsum
+from typing import Any
 
 from reference.conformance.pipe.piped import PARTS
 from reference.conformance.runner import isolated_streams
 from reference.conformance.strategies import CASES
 from reference.conformance.vectors.judged import Judged, Unrecordable, recorded
-from reference.conformance.vectors.machine import Json
+from reference.conformance.vectors.machine import Json, rows
 from reference.conformance.vectors.recording import AtRandomError
 from reference.conformance.vectors.vector import Vector, compact, id_of
-from reference.spec.cases import BatchCase, Case, PromptCase
+from reference.spec.cases import LAYOUTS, BatchCase, Case, PromptCase
 from reference.spec.clause import Clause, Level
 from reference.spec.subject import Part
 
 LONGEST = 100
 """Tokens of a text that are written out; a longer one is cut for its vector."""
 
-LARGEST = 65
-"""Tokens of a vocabulary whose table is written out."""
+MOST, WIDEST = 36_000, 250_000
+"""Characters of a vector; and of one with more tokens than a byte holds, which one clause has."""
 
+LOOSE = 3
+"""A question may be so many times as long before it is written in few characters."""
+
+BYTE = 256
+"""Tokens that a byte can tell apart."""
+
+CONTIGUOUS = LAYOUTS[0]
 FEW = 5
 """Tokens of one whose table is written out for a second vector of the same case."""
+
+WHOLE = 2.0**53
+"""Below it every whole number is a float64."""
 
 MOVES = {"generate", "train_step"}
 """Operations after which the table is asked for: it may have moved."""
@@ -90,8 +102,14 @@ def cases_of(clause: Clause) -> Iterator[Case]:
     for case in CASES[clause.case].corners:
         if isinstance(case, BatchCase) and case.N > LONGEST:
             yield replace(case, N=2 * case.block_size + 13)
-        elif getattr(case, "C", 0) <= LARGEST:
+        elif getattr(case, "layout", CONTIGUOUS) == CONTIGUOUS:
             yield case
+
+
+def room(clause: Clause, case: Case) -> int:
+    """Give the characters that a vector may have: many where a wide table is what it is about."""
+    wide = getattr(case, "C", 0) > BYTE
+    return WIDEST if wide and clause.parts == (Part.TABLE,) else MOST
 
 
 def _vectors(clause: Clause, kills: Mapping[str, tuple[str, ...]]) -> Iterator[Vector]:
@@ -99,15 +117,18 @@ def _vectors(clause: Clause, kills: Mapping[str, tuple[str, ...]]) -> Iterator[V
     made: dict[str, Vector] = {}
     for case in cases_of(clause):
         draws = isinstance(case, PromptCase) and not of_a_law
+        most = room(clause, case)
         ways = (True, False) if draws and getattr(case, "C", 0) <= FEW else (draws,)
         for certain in ways:
             try:
-                transcripts = recorded(clause, case, certain=certain, of_a_law=of_a_law)
+                transcripts = recorded(
+                    clause, case, certain=certain, of_a_law=of_a_law, most=LOOSE * most
+                )
             except Unrecordable:
                 continue
             for transcript in transcripts:
-                steps = tuple(_merged(_written(transcript)))
-                if _says_something(steps):
+                steps = tuple(map(_short, _merged(_written(transcript))))
+                if _says_something(steps) and len(compact(steps)) <= most:
                     vector = _vector(clause, case, steps, kills)
                     made.setdefault(vector.id, vector)
     yield from made.values()
@@ -191,6 +212,9 @@ def _field(one: Judged, name: str, how: str) -> Json | None:
         return {}
     if how == "shape":
         return {"shape": value["shape"]}
+    if how == "sums":
+        sums = [whole(round(fsum(row), 12)) for row in rows(value)]
+        return {"shape": value["shape"], "sums": sums, "tolerance": tolerance}
     field: Json = dict(value) if isinstance(value, dict) else {"value": value}
     return field if tolerance is None else field | {"tolerance": tolerance}
 
@@ -201,6 +225,20 @@ def _relation(operation: str, fields: Json, name: str, field: Json) -> Json:
         return {"shape": field["shape"]}
     text = "data" if operation == "get_batch" else f"{fields['split']}_data"
     return {"shape": field["shape"], "windows": text, "by": "xy".index(name)}
+
+
+def _short(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
+    """Write floats that are whole without their point, to save a third of the room."""
+    if isinstance(value, dict):
+        return {name: _short(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_short(one) for one in value]
+    return whole(value) if isinstance(value, float) else value
+
+
+def whole(value: float) -> float:
+    """Give a whole number as one."""
+    return int(value) if value.is_integer() and abs(value) < WHOLE else value
 
 
 def _merged(steps: Iterator[Json]) -> Iterator[Json]:

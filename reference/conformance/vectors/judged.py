@@ -45,15 +45,19 @@ class Judged:
     message: bool = False
     """Whether a refusal has to name the value at fault."""
     fields: dict[str, str] = field(default_factory=dict)
-    """Of each field that matters: its "values", only its "shape", or only its "kind"."""
+    """Of each field that matters: its "values", only its rows' "sums", its "shape" or its "kind"."""
 
 
 class Unrecordable(Exception):  # noqa: N818  a finding about a clause
     """What a check asks is no transcript; the message says why."""
 
 
-def recorded(clause: Clause, case: Case, *, certain: bool, of_a_law: bool) -> list[list[Judged]]:
+def recorded(
+    clause: Clause, case: Case, *, certain: bool, of_a_law: bool, most: int
+) -> list[list[Judged]]:
     """Try a check on right answers, and give each transcript with what of it is minded.
+
+    A transcript whose questions have more than so many characters is left out.
 
     Raises: Unrecordable; AtRandomError.
     """
@@ -66,7 +70,8 @@ def recorded(clause: Clause, case: Case, *, certain: bool, of_a_law: bool) -> li
         notes.add("whose memory an answer is")
     if notes:
         raise Unrecordable(", ".join(sorted(notes)))
-    return [list(_judge_all(clause, recorder, case, one)) for one in recorder.transcripts]
+    short = [one for one in recorder.transcripts if one.characters <= most]
+    return [list(_judge_all(clause, recorder, case, one)) for one in short]
 
 
 def _judge_all(
@@ -109,16 +114,24 @@ def _judge(clause: Clause, recorder: Recorder, case: Case, step: Step) -> Judged
     if not step.answer:  # there is nothing to mind: it has to be done
         return Judged(step=step, answered=True)
     matters: dict[str, str] = {}
-    tolerances: dict[str, float] = {}
+    tolerances: dict[str, Any] = {}
     for name, value in step.answer.items():
         for how, wrong in _wrong(value):
             if minds(lambda step, name=name, wrong=wrong: _with(step, name, wrong)):  # type: ignore[misc]  # bound now
                 matters[name] = how
                 break
+
+        def minds_it(other: object, name: str = name) -> bool:
+            return minds(lambda step: _with(step, name, other))
+
         if matters.get(name) == "values" and isinstance(value, float):
-            tolerances[name] = _accepted(
-                value, lambda other, name=name: not minds(lambda step: _with(step, name, other))  # type: ignore[misc]  # bound now
-            )
+            tolerances[name] = _accepted(lambda off, value=value: not minds_it(value + off))  # type: ignore[misc]  # bound now
+        elif matters.get(name) == "values" and _in_rows(value) and not minds_it(_tilted(value)):
+            matters[name] = "sums"
+            tolerances[name] = [
+                _accepted(lambda off, row=row, value=value: not minds_it(_raised(value, row, off)))  # type: ignore[misc]  # bound now
+                for row in range(value["shape"][0])
+            ]
     return Judged(
         step=replace(step, tolerances={**step.tolerances, **tolerances}),
         answered=minds(lambda step: replace(step, refused=True, named="nothing")),
@@ -126,13 +139,37 @@ def _judge(clause: Clause, recorder: Recorder, case: Case, step: Step) -> Judged
     )
 
 
-def _accepted(value: float, accepts: Callable[[float], bool]) -> float:
+def _in_rows(value: Any) -> bool:  # noqa: ANN401  whatever an answer holds
+    """Tell whether a field is a matrix of floats, of two columns or more."""
+    if not isinstance(value, dict) or len(value["shape"]) != 2 or value["shape"][1] < 2:  # noqa: PLR2004  rows and columns
+        return False
+    return any(type(number) is float for number in value["data"])
+
+
+def _tilted(value: Json) -> Json:
+    """Raise the first number of each row, and lower the second by as much."""
+    width = value["shape"][1]
+    data = [
+        number + {0: 0.25, 1: -0.25}.get(place % width, 0.0)
+        for place, number in enumerate(value["data"])
+    ]
+    return {**value, "data": data}
+
+
+def _raised(value: Json, row: int, off: float) -> Json:
+    """Raise the first number of one row."""
+    data = list(value["data"])
+    data[row * value["shape"][1]] += off
+    return {**value, "data": data}
+
+
+def _accepted(accepts: Callable[[float], bool]) -> float:
     """Find how far a number may be off for the check to accept it, to either side."""
     low, high = LEAST, MOST
     while high - low > 1 / 200:  # of a power of 10
         middle = (low + high) / 2
         off = 10**middle
-        if accepts(value + off) or accepts(value - off):
+        if accepts(off) or accepts(-off):
             low = middle
         else:
             high = middle

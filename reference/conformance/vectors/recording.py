@@ -28,6 +28,9 @@ T = TypeVar("T")
 CERTAIN_GAP = 60.0
 """Between a row's best score and the next: another token comes once in e^60 draws."""
 
+WIDE = 50
+"""Tokens; a table of more is set without its decimals, which would take most of the room."""
+
 HELLO = Hello("the recorder", frozenset(Can), torch.float32, Randomness.UNIFORMS)
 OF_A_TABLE = {"get_table", "forward", "gradient", "generate", "train_step"}
 OF_A_MODEL = OF_A_TABLE | {"reset", "set_table"}
@@ -72,6 +75,11 @@ class Transcript(Wire):
         self.clock = Clock()
         self._machine = Machine(Exact())
         self._told = 0  # of the steps, to the machine
+
+    @property
+    def characters(self) -> int:
+        """How long its questions are, what is asked again and again counted once."""
+        return sum(map(len, {str(step.fields) for step in self.steps}))
 
     def table(self) -> Step:
         """Give the table as it is after all that was asked, and how far it may be off."""
@@ -194,15 +202,13 @@ class RecordedModel(PipeModel):
         """The logits that it gave, into which the check may write."""
         self._training = False
 
-    def _look(self, *given: Tensor | None) -> None:
-        if any(one is not None and not one.is_contiguous() for one in given):
-            self.recorder.notes.add("how a tensor lies in memory")
+    def _look(self) -> None:
         if self._training:
             self.recorder.notes.add("whether the model is in training mode")
 
     def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
         """Give logits and loss."""
-        self._look(idx, targets)
+        self._look()
         output = super().__call__(idx, targets)
         self.given.append(output.logits)
         return output
@@ -216,15 +222,17 @@ class RecordedModel(PipeModel):
         self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Continue idx."""
-        self._look(idx)
+        self._look()
         if self.recorder.of_a_law and (self._written is None or not is_certain(self._written)):
             raise AtRandomError
         return super().generate(idx, max_new_tokens, generator=generator)
 
     def set_table(self, table: Tensor) -> None:
-        """Write the table, or one in which each token has one successor."""
+        """Write the table, or one in its place that takes less room or lets nothing to chance."""
         if self.recorder.certain and not is_certain(table):
             table = certain_table([(3 * token + 1) % self.C for token in range(self.C)])
+        if self.C > WIDE:
+            table = table.trunc()
         super().set_table(table)
 
     def state(self) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ loss may be off is asked of the check itself, in `judged`.
 """
 
 from collections.abc import Callable, Mapping
-from math import log10
+from math import ceil, log10
 from typing import Any
 
 import torch
@@ -36,9 +36,8 @@ def rounded(tolerance: float) -> float:
     """Round up to two digits: enough for a bound, and the same on every machine."""
     if tolerance == 0:
         return 0.0
-    digits = 1 - int(log10(tolerance) // 1)
-    scaled = tolerance * 10**digits
-    return float(f"{(int(scaled) + 1) / 10**digits:.2g}")
+    power = int(log10(tolerance) // 1) - 1
+    return float(f"{ceil(tolerance / 10.0**power - 1e-9)}e{power}")
 
 
 def _tensor(table: list[list[float]]) -> torch.Tensor:
