@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from reference import __version__, cli_check, cli_prepare, cli_train
+from reference import __version__, cli_check, cli_prepare, cli_train, cli_vectors
 from reference.cli_options import (
     MOST,
     DataOption,
@@ -226,6 +226,7 @@ def generate(
 cli_check.add_commands(app)
 cli_prepare.add_commands(app)
 cli_train.add_commands(app)
+cli_vectors.add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -61,6 +61,7 @@ FLOORS = [
     {"conformance"},
     {"cli_options"},
     {"cli_check", "cli_prepare", "cli_train"},
+    {"cli_vectors"},
     {"cli"},
     {"__main__"},
 ]

@@ -169,9 +169,7 @@ class Machine:
         )
         return {"x": x, "y": y}
 
-    def _get_split_batch(
-        self, train_data: Json, val_data: Json, split: str, **fields: Any
-    ) -> Json:
+    def _get_split_batch(self, train_data: Json, val_data: Json, split: str, **fields: Any) -> Json:
         return self._get_batch(train_data if split == "train" else val_data, **fields)
 
     def _softmax(self, logits: Json) -> Json:

@@ -88,7 +88,9 @@ def play(vector: Vector, player: Player) -> Outcome:
             except NoSuchPartError as error:
                 return Outcome(vector=vector.id, skipped=str(error))
             if said is not None:
-                mismatch = Mismatch(step=number, operation=step["op"], expected=said[0], seen=said[1])
+                mismatch = Mismatch(
+                    step=number, operation=step["op"], expected=said[0], seen=said[1]
+                )
                 return Outcome(vector=vector.id, mismatch=mismatch)
         judged += bool(expect)
     if not judged:
@@ -115,9 +117,7 @@ def _asked(player: Player, step: Json, expect: Json | None) -> tuple[str, str] |
     return next(filter(None, differences), None)
 
 
-def differs(
-    step: Json, name: str, want: Json | None, answer: Json
-) -> tuple[str, str] | None:
+def differs(step: Json, name: str, want: Json | None, answer: Json) -> tuple[str, str] | None:
     """Hold one field of an answer against what is expected of it; give both where they differ."""
     have = answer.get(name)
     if want is None or have is None:
