@@ -1,9 +1,9 @@
 """Which wrong implementations each vector catches: the specimens of its clause play it.
 
 `python tests/mutants/vectors.py` says which specimens no vector catches; with `--write` it also
-writes what each vector catches to `reference/vectors/kills.json`, from where `bigram vectors export`
-takes it. A specimen that nothing catches must be one that no questions and answers can show: its
-clause's own check does not see it either where all goes through the pipe's protocol.
+writes what each vector catches to `reference/vectors/kills.json`, from where the export takes it.
+A specimen that nothing catches must be one that no questions and answers can show: its clause's own
+check does not see it either where all goes through the pipe's protocol.
 """
 
 import json
@@ -24,9 +24,9 @@ sys.path.insert(0, str(HERE))
 import torch  # noqa: E402  after the path
 from zoo import Specimen, specimens  # noqa: E402  likewise
 
-from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
 from reference.conformance.pipe.piped import PipeSubject  # noqa: E402  likewise
-from reference.conformance.pipe.protocol import Answer, parsed, line  # noqa: E402  likewise
+from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
+from reference.conformance.pipe.protocol import Answer, line, parsed  # noqa: E402  likewise
 from reference.conformance.pipe.wire import Wire  # noqa: E402  likewise
 from reference.conformance.runner import Failure, isolated_streams, try_case  # noqa: E402  likewise
 from reference.conformance.vectors.building import cases_of  # noqa: E402  likewise

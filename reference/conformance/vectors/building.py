@@ -197,8 +197,8 @@ def _step(one: Judged) -> Json:
         return said | ({"expect": expect} if expect or one.answered else {})
     said["expect_with_uniforms"] = expect
     said["expect"] = {
-        name: field if "data" not in field else _relation(step.operation, step.fields, name, field)
-        for name, field in expect.items()
+        name: field if how != "values" else _relation(step.operation, step.fields, name, field)
+        for (name, how), field in zip(one.fields.items(), expect.values(), strict=True)
     }
     return said
 
@@ -219,8 +219,9 @@ def _field(one: Judged, name: str, how: str) -> Json | None:
     return field if tolerance is None else field | {"tolerance": tolerance}
 
 
-def _relation(operation: str, fields: Json, name: str, field: Json) -> Json:
+def _relation(operation: str, fields: Json, name: str, field: Json | None) -> Json:
     """Say what holds of tokens that are drawn, whatever the draws."""
+    assert field is not None  # noqa: S101  tokens are never left out
     if operation == "generate":
         return {"shape": field["shape"]}
     text = "data" if operation == "get_batch" else f"{fields['split']}_data"

@@ -12,6 +12,7 @@ from reference.conformance.vectors.machine import Pairs
 
 DIGITS = Context(prec=40)
 RATE, DECAY, EPSILON = Decimal("1e-3"), Decimal("0.01"), Decimal("1e-8")
+ZERO = Decimal(0)
 BETA1, BETA2 = Decimal("0.9"), Decimal("0.999")
 
 Row = list[Decimal]
@@ -44,11 +45,13 @@ class Exact:
     def loss(self, pairs: Pairs) -> float:
         """Give the mean over all pairs of ln(sum of exp) less the target's score."""
         with localcontext(DIGITS):
-            total = Decimal(0)
+            total = ZERO
             for (token, target), count in pairs.items():
                 row = self.table[token]
                 most = max(row)
-                total += count * (sum((s - most).exp() for s in row).ln() + most - row[target])
+                total += count * (
+                    sum(((s - most).exp() for s in row), ZERO).ln() + most - row[target]
+                )
             return float(total / pairs.total())
 
     def _probabilities(self, token: int) -> Row:
@@ -59,7 +62,7 @@ class Exact:
     def _slope(self, pairs: Pairs) -> list[Row]:
         """Give (diag(n) softmax(table) - counts) / N."""
         N, C = pairs.total(), len(self.table)
-        slope = [[Decimal(0)] * C for _ in range(C)]
+        slope = [[ZERO] * C for _ in range(C)]
         for (token, target), count in pairs.items():
             for j, p in enumerate(self._probabilities(token)):
                 slope[token][j] += count * p / N

@@ -33,7 +33,7 @@ KILLS = Path(__file__).parents[2] / "vectors/kills.json"
 MANIFEST, SCHEMA = "manifest.json", "vector.schema.json"
 AGAIN = "export them again: `bigram vectors export`"
 
-FIELDS = {field: str for field in ("id", "clause", "level", "sentence", "why")} | {
+FIELDS = dict.fromkeys(("id", "clause", "level", "sentence", "why"), str) | {
     "kills": list,
     "steps": list,
 }
@@ -46,6 +46,7 @@ class Folder:
 
     path: Path
     contract: str
+    files: tuple[str, ...]
     vectors: tuple[Vector, ...]
     left_out: Mapping[str, Json]
     """Clauses that have no vectors, by the reason."""
@@ -55,6 +56,15 @@ def kills() -> dict[str, tuple[str, ...]]:
     """Read what each vector catches."""
     every: dict[str, list[str]] = json.loads(KILLS.read_text(encoding="utf-8"))
     return {name: tuple(names) for name, names in every.items()}
+
+
+def shipped() -> dict[str, bytes]:
+    """Read the files that come with the package.
+
+    Raises: a VectorsError where one of them is damaged.
+    """
+    names = [*read(SHIPPED).files, MANIFEST]
+    return {name: (SHIPPED / name).read_bytes() for name in names}
 
 
 def contents(built: Sequence[Built]) -> dict[str, bytes]:
@@ -113,7 +123,7 @@ def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
         others = [entry.name for entry in folder.iterdir() if entry.name != ".lock"]
         if old is None and others and not overwrite:
             raise OutputError(
-                f"{folder} is no folder of vectors, and is not empty: it holds {sorted(others)[0]}."
+                f"{folder} is no folder of vectors, and is not empty: it holds {min(others)}."
                 " Give another one, or --overwrite to write the vectors beside what is there"
             )
         if old is not None and old["version"] == VERSION:
@@ -159,6 +169,7 @@ def read(folder: Path) -> Folder:
     return Folder(
         path=folder,
         contract=manifest["contract"],
+        files=tuple(manifest["files"]),
         vectors=tuple(vectors),
         left_out=manifest["left_out"],
     )

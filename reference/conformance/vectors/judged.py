@@ -45,7 +45,7 @@ class Judged:
     message: bool = False
     """Whether a refusal has to name the value at fault."""
     fields: dict[str, str] = field(default_factory=dict)
-    """Of each field that matters: its "values", only its rows' "sums", its "shape" or its "kind"."""
+    """Of each field that matters: its "values", its rows' "sums", its "shape" or its "kind"."""
 
 
 class Unrecordable(Exception):  # noqa: N818  a finding about a clause
@@ -94,7 +94,7 @@ def _tried(
     recorder.begin(spoilt)
     try:
         answer = try_case(clause, Recorded(pool=recorder), case, seed=0)
-    except (Exception, SubjectCrash) as error:  # noqa: BLE001  it stumbles over the answer
+    except (Exception, SubjectCrash) as error:
         if spoilt is None:
             raise
         return str(error)
@@ -108,35 +108,35 @@ def _judge(clause: Clause, recorder: Recorder, case: Case, step: Step) -> Judged
     if step.refused:
         if not minds(lambda step: replace(step, refused=False, answer=ANYTHING)):
             return Judged(step=step)
-        return Judged(
-            step=step, answered=True, message=minds(lambda step: replace(step, named="it"))
-        )
+        message = minds(lambda step: replace(step, named="it"))
+        return Judged(step=step, answered=True, message=message)
     if not step.answer:  # there is nothing to mind: it has to be done
         return Judged(step=step, answered=True)
     matters: dict[str, str] = {}
-    tolerances: dict[str, Any] = {}
+    tolerances = dict(step.tolerances)
     for name, value in step.answer.items():
-        for how, wrong in _wrong(value):
-            if minds(lambda step, name=name, wrong=wrong: _with(step, name, wrong)):  # type: ignore[misc]  # bound now
-                matters[name] = how
-                break
 
         def minds_it(other: object, name: str = name) -> bool:
             return minds(lambda step: _with(step, name, other))
 
-        if matters.get(name) == "values" and isinstance(value, float):
+        how = next((how for how, wrong in _wrong(value) if minds_it(wrong)), "")
+        if how == "values" and isinstance(value, float):
             tolerances[name] = _accepted(lambda off, value=value: not minds_it(value + off))  # type: ignore[misc]  # bound now
-        elif matters.get(name) == "values" and _in_rows(value) and not minds_it(_tilted(value)):
-            matters[name] = "sums"
-            tolerances[name] = [
-                _accepted(lambda off, row=row, value=value: not minds_it(_raised(value, row, off)))  # type: ignore[misc]  # bound now
-                for row in range(value["shape"][0])
-            ]
-    return Judged(
-        step=replace(step, tolerances={**step.tolerances, **tolerances}),
-        answered=minds(lambda step: replace(step, refused=True, named="nothing")),
-        fields=matters,
-    )
+        elif how == "values" and _in_rows(value) and not minds_it(_tilted(value)):
+            how = "sums"
+            tolerances[name] = _sums_accepted(value, minds_it)
+        if how:
+            matters[name] = how
+    answered = minds(lambda step: replace(step, refused=True, named="nothing"))
+    return Judged(step=replace(step, tolerances=tolerances), answered=answered, fields=matters)
+
+
+def _sums_accepted(value: Json, minds_it: Callable[[object], bool]) -> list[float]:
+    """Find how far the sum of each row may be off."""
+    return [
+        _accepted(lambda off, row=row: not minds_it(_raised(value, row, off)))  # type: ignore[misc]  # bound now
+        for row in range(value["shape"][0])
+    ]
 
 
 def _in_rows(value: Any) -> bool:  # noqa: ANN401  whatever an answer holds
@@ -184,8 +184,8 @@ def _wrong(value: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401  whateve
     """Give wrong values in place of a right one: the more is kept of it, the sooner."""
     if isinstance(value, dict):
         shape, data = value["shape"], value["data"]
-        for other in ([-FAR - i for i in range(len(data))], [FAR + i for i in range(len(data))]):
-            yield "values", {"shape": shape, "data": other}
+        for sign in (-1, 1):
+            yield "values", {"shape": shape, "data": [sign * (FAR + i) for i in range(len(data))]}
         larger = [*shape, 2]
         yield "shape", {"shape": larger, "data": [0] * prod(larger)}
     elif value is None:
@@ -196,9 +196,8 @@ def _wrong(value: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401  whateve
     elif isinstance(value, str):
         yield "values", value + "?"
     elif isinstance(value, list):
-        for other in (-FAR, FAR):
-            yield "values", [other] * len(value)
-        yield "shape", [*value, 0]
+        for other in ([-FAR] * len(value), [FAR] * len(value), [*value, 0]):
+            yield "values", other
     else:
         yield "values", value + FAR
         yield "values", value + 1

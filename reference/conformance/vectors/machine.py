@@ -169,8 +169,8 @@ class Machine:
         )
         return {"x": x, "y": y}
 
-    def _get_split_batch(self, train_data: Json, val_data: Json, split: str, **fields: Any) -> Json:
-        return self._get_batch(train_data if split == "train" else val_data, **fields)
+    def _get_split_batch(self, train_data: Json, val_data: Json, split: str, **sizes: Any) -> Json:  # noqa: ANN401  as for get_batch
+        return self._get_batch(train_data if split == "train" else val_data, **sizes)
 
     def _softmax(self, logits: Json) -> Json:
         probs = [p for row in rows(logits) for p in self.arithmetic.softmax(row)]
@@ -199,13 +199,15 @@ class Machine:
         for number in range(n * B):
             b = number % B
             sums = self._sums(last[b]) if 0 <= last[b] < self.C else [1.0]
-            ends = [0.0, *sums]
-            (u,) = _spread(
-                1, lambda u, ends=ends: all(abs(u - end) > MARGIN for end in ends), number
-            )
+            u = _spread(1, _apart([0.0, *sums]), number)[0]
             last[b] = next(j for j, total in enumerate(sums) if u < total)
             chosen.append(u)
         return {"shape": [n, B], "data": chosen}
+
+
+def _apart(ends: list[float]) -> Callable[[float], bool]:
+    """Tell of a number whether it keeps away from these."""
+    return lambda u: all(abs(u - end) > MARGIN for end in ends)
 
 
 def _spread(count: int, good: Callable[[float], bool], start: int = 0) -> list[float]:

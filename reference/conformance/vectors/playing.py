@@ -124,12 +124,17 @@ def differs(step: Json, name: str, want: Json | None, answer: Json) -> tuple[str
         return None if want is have else (f"{name}: {shown(want)}", shown(have))
     if not isinstance(have, dict):
         return _number(name, want, have)
-    if "value" in want or "shape" not in want:  # a number without dimension is expected
-        return f"{name}: one number", f"shape {have['shape']}"
-    if have["shape"] != want["shape"]:
+    if have["shape"] != want.get("shape"):
+        if "shape" not in want:
+            return f"{name}: one number", f"shape {have['shape']}"
         return f"{name}: shape {want['shape']}", f"shape {have['shape']}"
+    return _tensor(step, name, want, answer)
+
+
+def _tensor(step: Json, name: str, want: Json, answer: Json) -> tuple[str, str] | None:
     if "windows" in want:
         return _window(step, name, want, answer)
+    have = answer[name]
     if "sums" in want:
         sums = [sum(map(as_number, row)) for row in rows(have)]
         return _each(f"the sums of {name}", want["sums"], sums, want["tolerance"])

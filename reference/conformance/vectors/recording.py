@@ -164,7 +164,7 @@ class Recorder(Pool):
         return self.transcripts[-1]
 
     def back(self, wire: Wire) -> None:
-        """It is not used again."""
+        """Leave it: it is not used again."""
 
     def alone(self, operation: str, read: Callable[[Answer], T], **fields: object) -> T:
         """Ask for something that no model is needed for."""

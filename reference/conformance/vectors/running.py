@@ -1,4 +1,4 @@
-"""A person's own subject plays the vectors in a process of its own: what ends it ends one vector."""
+"""A person's own subject plays the vectors in a process of its own: an end of it ends one."""
 
 import json
 import os

@@ -121,13 +121,10 @@ class SubjectPlayer:
         train_data: Json,
         val_data: Json,
         split: str,
-        block_size: int,
-        batch_size: int,
-        uniforms: Json,
+        **sizes: Any,  # noqa: ANN401  as for get_batch
     ) -> Json:
-        del uniforms
         x, y = self.subject.get_split_batch(
-            ids(train_data), ids(val_data), split, block_size, batch_size
+            ids(train_data), ids(val_data), split, sizes["block_size"], sizes["batch_size"]
         )
         return {"x": tensor(x), "y": tensor(y)}
 
