@@ -127,7 +127,7 @@ def _judge(clause: Clause, recorder: Recorder, case: Case, step: Step) -> Judged
             tolerances[name] = _sums_accepted(value, minds_it)
         if how:
             matters[name] = how
-    answered = minds(lambda step: replace(step, refused=True, named="nothing"))
+    answered = bool(matters) or minds(lambda step: replace(step, refused=True, named="nothing"))
     return Judged(step=replace(step, tolerances=tolerances), answered=answered, fields=matters)
 
 

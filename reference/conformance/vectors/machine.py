@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import prod
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Json: TypeAlias = dict[str, Any]
 """The fields of a question, or of an answer."""
@@ -34,6 +34,7 @@ class RefusedError(Exception):
         self.named = named
 
 
+@runtime_checkable
 class Arithmetic(Protocol):
     """A table, and what is computed from it."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from reference.conformance.vectors.machine import Json, Machine, RefusedError, rows
 from reference.conformance.vectors.vector import Vector, expected, question
@@ -21,6 +21,7 @@ class NoSuchPartError(Exception):
     """The subject has nothing that could answer such a question."""
 
 
+@runtime_checkable
 class Player(Protocol):
     """What answers the questions of one vector, from `reset` on."""
 
