@@ -237,7 +237,7 @@ def _short(value: Any) -> Any:  # noqa: ANN401  whatever JSON holds
     return whole(value) if isinstance(value, float) else value
 
 
-def whole(value: float) -> float:
+def whole(value: float) -> object:
     """Give a whole number as one."""
     return int(value) if value.is_integer() and abs(value) < WHOLE else value
 

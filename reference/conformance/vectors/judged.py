@@ -4,13 +4,13 @@ So a vector of a clause about shapes says nothing of numbers, and a wrong loss d
 vector about logits.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.runner import Failure, try_case
 from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.recording import Recorded, Recorder, Spoilt, Step, Transcript
 from reference.spec.cases import Case
@@ -89,16 +89,16 @@ def _judge_all(
 
 def _tried(
     clause: Clause, recorder: Recorder, case: Case, spoilt: Spoilt | None = None
-) -> Failure | str | None:
+) -> str | None:
     """Give how the check fails, if it does."""
     recorder.begin(spoilt)
     try:
-        answer = try_case(clause, Recorded(pool=recorder), case, seed=0)
-    except (Exception, SubjectCrash) as error:
-        if spoilt is None:
-            raise
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            clause.check(Recorded(pool=recorder), case)
+    except (Exception, SubjectCrash) as error:  # noqa: BLE001  broken, or it stumbles over the answer
         return str(error)
-    return answer if isinstance(answer, Failure) else None
+    return None
 
 
 def _judge(clause: Clause, recorder: Recorder, case: Case, step: Step) -> Judged:

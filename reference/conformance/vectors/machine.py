@@ -241,7 +241,8 @@ def _decode(corpus: str, ids: list[int]) -> Json:
 def rows(floats: Json) -> list[list[float]]:
     """Cut a matrix into its rows."""
     height, width = floats["shape"]
-    return [floats["data"][i * width : (i + 1) * width] for i in range(height)]
+    data = [float(number) for number in floats["data"]]
+    return [data[i * width : (i + 1) * width] for i in range(height)]
 
 
 def matrix(table: list[list[float]]) -> Json:

@@ -143,7 +143,7 @@ def _tensor(step: Json, name: str, want: Json, answer: Json) -> tuple[str, str] 
 
 
 def _each(
-    name: str, want: Sequence[float], have: Sequence[object], tolerances: float | list[float]
+    name: str, want: Sequence[object], have: Sequence[object], tolerances: object
 ) -> tuple[str, str] | None:
     for place, number in enumerate(want):
         tolerance = tolerances[place] if isinstance(tolerances, list) else tolerances
@@ -178,10 +178,10 @@ def _window(step: Json, name: str, want: Json, answer: Json) -> tuple[str, str] 
     return None
 
 
-def near(have: object, want: object, tolerance: float) -> bool:
+def near(have: object, want: object, tolerance: Any) -> bool:  # noqa: ANN401  a number
     """Tell whether two values are alike, numbers within the tolerance; NaN is like nothing."""
     if isinstance(have, (int, float)) and isinstance(want, (int, float)):
-        return abs(have - want) <= tolerance
+        return bool(abs(have - want) <= tolerance)
     return have == want
 
 
