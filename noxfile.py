@@ -66,6 +66,8 @@ def mutants(session: nox.Session) -> None:
     """Hold every wrong and every right implementation against the clauses: the kill matrix."""
     install(session, "test")
     session.run("python", "tests/mutants/matrix.py", *session.posargs)
+    if not session.posargs:
+        session.run("python", "tests/mutants/vectors.py")
 
 
 @nox.session

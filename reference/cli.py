@@ -13,7 +13,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from reference import __version__, cli_check, cli_compare, cli_pipe, cli_prepare, cli_train
+from reference import (
+    __version__,
+    cli_check,
+    cli_compare,
+    cli_pipe,
+    cli_prepare,
+    cli_train,
+    cli_vectors,
+)
 from reference.cli_options import (
     MOST,
     DataOption,
@@ -228,6 +236,7 @@ cli_compare.add_commands(app)
 cli_pipe.add_commands(app)
 cli_prepare.add_commands(app)
 cli_train.add_commands(app)
+cli_vectors.add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -61,7 +61,7 @@ FLOORS = [
     {"conformance"},
     {"cli_options"},
     {"cli_check", "cli_pipe", "cli_prepare", "cli_train"},
-    {"cli_compare"},
+    {"cli_compare", "cli_vectors"},
     {"cli"},
     {"__main__"},
 ]

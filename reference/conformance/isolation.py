@@ -198,7 +198,7 @@ class Visit:
             case {"cannot": str(said), "kind": str(kind)} if not self.opened:
                 self.over = True
                 if not self.run.opened:
-                    raise _error(kind, said)
+                    raise error_of(kind, said)
                 yield from self.run.unopened(Verdict.CRASH, f"it cannot be opened again: {said}")
             case {"start": str(name)} if self._starts(name):
                 pass
@@ -280,7 +280,7 @@ def _parsed(line: bytes) -> object:
         return None
 
 
-def _error(kind: str, said: str) -> BigramError:
+def error_of(kind: str, said: str) -> BigramError:
     """Give back the error that opening the subject ended in."""
     kinds: list[type[BigramError]] = [BigramError]
     for each in kinds:

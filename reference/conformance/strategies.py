@@ -98,6 +98,7 @@ def corners(
 
 
 REPEATED = c.IndexCase(C=3, table=1, idx=((2, 2, 2, 0, 2),))
+REPEATED_PAIRS = c.LossCase(C=3, table=1, idx=((2, 2, 2, 0, 2),), targets=((1, 1, 0, 2, 1),))
 LONG_SIZES = (
     (2, 1, 9, "contiguous"),
     (3, 2, 17, "contiguous"),
@@ -179,6 +180,7 @@ FIXED_LOGITS = (
     c.LogitsCase(rows=((0.0,),)),
     c.LogitsCase(rows=((1.0, -1.0),)),
     c.LogitsCase(rows=((0.5, -2.0, 2.5), (3.0, 3.0, -3.0))),
+    c.LogitsCase(rows=((0.1, -0.7, 1.3, -2.2, 0.4, 2.9, -1.1),)),
 )
 
 CASES: dict[type[c.Case], Cases] = {
@@ -189,7 +191,7 @@ CASES: dict[type[c.Case], Cases] = {
         more=token_case(c.IndexCase, table=TABLE),
     ),
     c.LossCase: Cases(
-        corners=corners(c.LossCase, targets=True, table=0),
+        corners=(*corners(c.LossCase, targets=True, table=0), REPEATED_PAIRS),
         more=token_case(c.LossCase, targets=True, table=TABLE),
     ),
     c.LayoutCase: Cases(

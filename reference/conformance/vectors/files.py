@@ -1,0 +1,247 @@
+"""A folder of vectors: one file for each clause, and a manifest that knows every byte of them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from reference.conformance.vectors.building import WHY, Built
+from reference.conformance.vectors.errors import (
+    DamagedVectorsError,
+    LostVectorsError,
+    MissingVectorsError,
+    NoVectorsError,
+    UnknownFileError,
+    VectorFormError,
+    VectorsVersionError,
+)
+from reference.conformance.vectors.machine import Json
+from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
+from reference.errors import OutputError
+from reference.files import make_writable, only_writer, replacing
+from reference.manifest import seal, unseal
+from reference.spec.catalogue import VERSION as CONTRACT
+
+SHIPPED = Path(__file__).parents[2] / f"vectors/v{VERSION}"
+"""Those that come with the package."""
+
+KILLS = Path(__file__).parents[2] / "vectors/kills.json"
+"""What each vector catches of the wrong implementations of the tests, by id."""
+
+MANIFEST, SCHEMA = "manifest.json", "vector.schema.json"
+AGAIN = "export them again: `bigram vectors export`"
+
+FIELDS = dict.fromkeys(("id", "clause", "level", "sentence", "why"), str) | {
+    "kills": list,
+    "steps": list,
+}
+"""Of a vector, and their types in JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """What a folder holds."""
+
+    path: Path
+    contract: str
+    files: tuple[str, ...]
+    vectors: tuple[Vector, ...]
+    left_out: Mapping[str, Json]
+    """Clauses that have no vectors, by the reason."""
+
+
+def kills() -> dict[str, tuple[str, ...]]:
+    """Read what each vector catches."""
+    every: dict[str, list[str]] = json.loads(KILLS.read_text(encoding="utf-8"))
+    return {name: tuple(names) for name, names in every.items()}
+
+
+def shipped() -> dict[str, bytes]:
+    """Read the files that come with the package.
+
+    Raises: a VectorsError where one of them is damaged.
+    """
+    names = [*read(SHIPPED).files, MANIFEST]
+    return {name: (SHIPPED / name).read_bytes() for name in names}
+
+
+def contents(built: Sequence[Built]) -> dict[str, bytes]:
+    """Give the bytes of each file, by name; the manifest comes last."""
+    files = {
+        f"{one.clause.id}.json": _file([vector.to_json() for vector in one.vectors])
+        for one in sorted(built, key=lambda one: one.clause.id)
+        if one.vectors
+    }
+    ids = {f"{one.clause.id}.json": [vector.id for vector in one.vectors] for one in built}
+    files[SCHEMA] = (SHIPPED / SCHEMA).read_bytes()
+    left_out = {
+        reason.value: {
+            "why": why,
+            "clauses": sorted(one.clause.id for one in built if one.reason is reason),
+        }
+        for reason, why in WHY.items()
+    }
+    manifest = {
+        "name": "bigram-vectors",
+        "version": VERSION,
+        "contract": CONTRACT,
+        "counts": {
+            "clauses": sum(bool(one.vectors) for one in built),
+            "vectors": sum(len(one.vectors) for one in built),
+        },
+        "files": {
+            name: {
+                "bytes": len(raw),
+                "sha256": sha256(raw).hexdigest(),
+                "ids": ids.get(name, []),
+            }
+            for name, raw in files.items()
+        },
+        "left_out": left_out,
+    }
+    return files | {MANIFEST: seal(manifest)}
+
+
+def _file(vectors: list[Json]) -> bytes:
+    """Write the vectors of a clause, each in a line of its own."""
+    lines = ",\n".join(map(compact, vectors))
+    head = compact({"contract": CONTRACT, "version": VERSION})[:-1]
+    return f'{head},"vectors":[\n{lines}\n]}}\n'.encode()
+
+
+def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
+    """Write a folder, each file whole or not at all, and the manifest last.
+
+    Raises: OutputError where it cannot be written, or holds other things and overwrite is not
+        said; LostVectorsError where it is a folder of this version with ids that would be gone.
+    """
+    make_writable(folder)
+    with only_writer(folder):
+        old = _manifest_there(folder)
+        others = [entry.name for entry in folder.iterdir() if entry.name != ".lock"]
+        if old is None and others and not overwrite:
+            raise OutputError(
+                f"{folder} is no folder of vectors, and is not empty: it holds {min(others)}."
+                " Give another one, or --overwrite to write the vectors beside what is there"
+            )
+        if old is not None and old["version"] == VERSION:
+            lost = sorted(_ids(old) - _ids(unseal(files[MANIFEST])))
+            if lost:
+                raise LostVectorsError(
+                    f"{folder} has vectors that are no longer made, {lost[0]} among {len(lost)}: "
+                    "an id stands for ever. Bring their steps back, or raise VERSION in "
+                    "reference/conformance/vectors/vector.py and export into a new folder"
+                )
+        for name in set(old["files"] if old is not None else ()) - files.keys():
+            (folder / name).unlink(missing_ok=True)
+        for name, raw in files.items():
+            with replacing(folder / name) as out:
+                out.write(raw)
+
+
+def _ids(manifest: Json) -> set[str]:
+    return {name for file in manifest["files"].values() for name in file["ids"]}
+
+
+def _manifest_there(folder: Path) -> Json | None:
+    try:
+        return _manifest(folder)
+    except (NoVectorsError, DamagedVectorsError, VectorsVersionError):
+        return None
+
+
+def read(folder: Path) -> Folder:
+    """Read a folder, every byte of which must be as the manifest says.
+
+    Raises: a VectorsError of the kind that fits, which names the file and what to do.
+    """
+    manifest = _manifest(folder)
+    extra = {path.name for path in folder.glob("*.json")} - manifest["files"].keys() - {MANIFEST}
+    if extra:
+        raise UnknownFileError(f"{folder / min(extra)} is not in {MANIFEST}; remove it, or {AGAIN}")
+    vectors: list[Vector] = []
+    for name, said in manifest["files"].items():
+        raw = _bytes(folder / name, said)
+        if name != SCHEMA:
+            vectors += _vectors(folder / name, raw, said["ids"])
+    return Folder(
+        path=folder,
+        contract=manifest["contract"],
+        files=tuple(manifest["files"]),
+        vectors=tuple(vectors),
+        left_out=manifest["left_out"],
+    )
+
+
+def _manifest(folder: Path) -> Json:
+    file = folder / MANIFEST
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise NoVectorsError(
+            f"{file} cannot be read: {error.strerror or error}. Give a folder that "
+            "`bigram vectors export` wrote"
+        ) from error
+    try:
+        version = json.loads(raw)["version"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DamagedVectorsError(
+            f"{file} is damaged, or no manifest of vectors; {AGAIN}"
+        ) from error
+    if version != VERSION:
+        raise VectorsVersionError(
+            f"{file} is of version {version!r:.40}, and this package reads {VERSION}. Install the "
+            f"one that wrote it, or {AGAIN}"
+        )
+    try:
+        return unseal(raw)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DamagedVectorsError(f"{file} is damaged: its own digest differs; {AGAIN}") from error
+
+
+def _bytes(file: Path, said: Json) -> bytes:
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingVectorsError(f"{file} is missing, which {MANIFEST} names; {AGAIN}") from error
+    except OSError as error:
+        raise MissingVectorsError(
+            f"{file} cannot be read: {error.strerror or error}; {AGAIN}"
+        ) from error
+    if len(raw) != said["bytes"]:
+        raise DamagedVectorsError(
+            f"{file} has {len(raw)} bytes, and {MANIFEST} says {said['bytes']}; {AGAIN}"
+        )
+    if sha256(raw).hexdigest() != said["sha256"]:
+        raise DamagedVectorsError(f"{file} is damaged: its SHA-256 is another; {AGAIN}")
+    return raw
+
+
+def _vectors(file: Path, raw: bytes, ids: Iterable[str]) -> list[Vector]:
+    try:
+        written: list[Any] = json.loads(raw)["vectors"]
+        vectors = [_vector(one) for one in written]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise VectorFormError(f"{file} holds no vectors as {SCHEMA} has them: {error}") from error
+    for vector in vectors:
+        if vector.id != id_of(vector.clause, vector.steps):
+            raise VectorFormError(f"{file}: the steps are not those of the id {vector.id}; {AGAIN}")
+    if [vector.id for vector in vectors] != list(ids):
+        raise VectorFormError(f"{file} has other vectors than {MANIFEST} says; {AGAIN}")
+    return vectors
+
+
+def _vector(written: Any) -> Vector:  # noqa: ANN401  whatever JSON holds
+    """Read a vector.
+
+    Raises: TypeError, KeyError or ValueError where it is none.
+    """
+    for name, kind in FIELDS.items():
+        if not isinstance(written[name], kind):
+            raise TypeError(f"{name} is {written[name]!r:.40}")
+    if written.keys() != FIELDS.keys():
+        raise ValueError(f"fields are {sorted(written)}")
+    lists = {name: tuple(written[name]) for name in ("kills", "steps")}
+    return Vector(**{**written, **lists})

@@ -1,0 +1,186 @@
+"""A subject is asked a vector's questions: in this process, or over its pipe."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from reference.conformance.pipe.piped import PipeSubject
+from reference.conformance.pipe.protocol import Can, Randomness, tensor
+from reference.conformance.vectors.machine import Json
+from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
+from reference.shapes import Ids
+from reference.spec.embedding import go_back
+from reference.spec.subject import Model, Part, Subject, SubjectError
+
+T = TypeVar("T")
+
+NEEDS = {
+    "get_batch": Part.GET_BATCH,
+    "get_split_batch": Part.SPLIT,
+    "generate": Part.GENERATE,
+    "gradient": Part.GRADIENT,
+    "train_step": Part.TRAIN_STEP,
+    "softmax": Part.SOFTMAX,
+    "vocabulary": Part.VOCABULARY,
+    "encode": Part.VOCABULARY,
+    "decode": Part.VOCABULARY,
+}
+"""The part that an operation asks; `reset`, `forward` and the table are seen when they come."""
+
+
+class MalformedAnswerError(RefusalError):
+    """What came is no answer: a list in place of a tensor, say. It is no refusal either."""
+
+
+class SubjectPlayer:
+    """A subject of this process. It draws as it does: the numbers of a question are not its."""
+
+    uniforms = False
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._model: Model | None = None
+        self._step: Callable[[Ids, Ids], None] | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model that the vector has made."""
+        assert self._model is not None  # noqa: S101  a vector begins with reset
+        return self._model
+
+    def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
+        """Answer."""
+        need = NEEDS.get(operation)
+        if need is not None and need not in self.subject.parts:
+            raise NoSuchPartError(f"the subject has no {need}")
+        answers: dict[str, Callable[..., Json]] = {
+            "reset": self._reset,
+            "set_table": self._set_table,
+            "get_table": lambda: {"table": tensor(self.model.table())},
+            "forward": self._forward,
+            "gradient": self._gradient,
+            "generate": self._generate,
+            "get_batch": self._get_batch,
+            "get_split_batch": self._get_split_batch,
+            "train_step": self._train_step,
+            "softmax": lambda logits: {"probs": tensor(self.subject.softmax(floats(logits)))},
+            "vocabulary": lambda corpus: {"C": len(self.subject.vocabulary(corpus))},
+            "encode": lambda corpus, text: {"ids": self.subject.vocabulary(corpus).encode(text)},
+            "decode": lambda corpus, ids: {"text": self.subject.vocabulary(corpus).decode(ids)},
+        }
+        try:
+            return answers[operation](**fields)
+        except SubjectError as error:
+            kind = RefusalError if error.original is not None else MalformedAnswerError
+            raise kind(str(error)) from error
+
+    def _reset(self, C: int) -> Json:
+        self._model = self.subject.model(C)
+        return {}
+
+    def _set_table(self, table: Json) -> Json:
+        if not self.model.can_be_set:
+            raise NoSuchPartError("the subject's table cannot be set")
+        self.model.set_table(floats(table))
+        return {}
+
+    def _forward(self, idx: Json, targets: Json | None = None) -> Json:
+        if targets is None:
+            logits, loss = self.model(ids(idx))
+        elif Part.LOSS in self.subject.parts:
+            logits, loss = self.model(ids(idx), ids(targets))
+        else:
+            raise NoSuchPartError("the subject takes no targets")
+        return {"logits": tensor(logits), "loss": None if loss is None else _scalar(loss)}
+
+    def _gradient(self, idx: Json, targets: Json) -> Json:
+        before = self.model.gradient()
+        before = None if before is None else before.clone()
+        loss = self.model(ids(idx), ids(targets)).loss
+        if loss is None:
+            raise SubjectError("forward", "gave no loss for targets")
+        go_back(loss)
+        gradient = self.model.gradient()
+        if gradient is None:
+            raise SubjectError("loss.backward()", "left no gradient in the table")
+        return {"gradient": tensor(gradient if before is None else gradient - before)}
+
+    def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json) -> Json:
+        del uniforms
+        return {"idx": tensor(self.model.generate(ids(idx), max_new_tokens))}
+
+    def _get_batch(self, data: Json, block_size: int, batch_size: int, uniforms: Json) -> Json:
+        del uniforms
+        x, y = self.subject.get_batch(ids(data), block_size, batch_size)
+        return {"x": tensor(x), "y": tensor(y)}
+
+    def _get_split_batch(
+        self,
+        train_data: Json,
+        val_data: Json,
+        split: str,
+        **sizes: Any,  # noqa: ANN401  as for get_batch
+    ) -> Json:
+        x, y = self.subject.get_split_batch(
+            ids(train_data), ids(val_data), split, sizes["block_size"], sizes["batch_size"]
+        )
+        return {"x": tensor(x), "y": tensor(y)}
+
+    def _train_step(self, idx: Json, targets: Json, *, first: bool) -> Json:
+        if first or self._step is None:
+            self.model.train(mode=True)
+            self._step = self.subject.trainer(self.model)
+        self._step(ids(idx), ids(targets))
+        return {}
+
+
+class PipePlayer:
+    """A subject at the other end of a pipe, which is asked as it stands in the vector."""
+
+    def __init__(self, subject: PipeSubject) -> None:
+        self.pool = subject.pool
+        self.uniforms = self.pool.hello.randomness is Randomness.UNIFORMS
+        self.wire = self.pool.take()
+
+    def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
+        """Answer."""
+        self._check(operation, fields)
+        asked = dict(fields)
+        if operation in {"reset", "generate", "get_batch", "get_split_batch"}:
+            asked |= self.pool.seed()
+        if not self.uniforms:
+            asked.pop("uniforms", None)
+        try:
+            answer = dict(self.wire.ask(operation, **asked).fields)
+        except SubjectError as error:
+            raise RefusalError(str(error)) from error
+        return {name: value for name, value in answer.items() if name != "seq"}
+
+    def _check(self, operation: str, fields: Mapping[str, Any]) -> None:
+        needs = {"set_table": Can.TABLE, "get_table": Can.TABLE}
+        needs |= {"encode": Can.VOCABULARY, "decode": Can.VOCABULARY}
+        need = needs.get(operation) or (Can(operation) if operation in list(Can) else None)
+        if fields.get("targets") is not None and operation == "forward":
+            need = Can.LOSS
+        if need is not None and need not in self.pool.hello.can:
+            raise NoSuchPartError(f"the subject cannot {need}")
+
+    def close(self) -> None:
+        """Leave the process to the next vector."""
+        self.pool.back(self.wire)
+
+
+def ids(value: Json) -> Tensor:
+    """Read tokens."""
+    return torch.tensor(value["data"], dtype=torch.int64).reshape(value["shape"])
+
+
+def floats(value: Json) -> Tensor:
+    """Read numbers, as float32."""
+    return torch.tensor(value["data"], dtype=torch.float32).reshape(value["shape"])
+
+
+def _scalar(loss: Tensor) -> Any:  # noqa: ANN401  a float, or what stands in its place
+    return loss.item() if loss.shape == () else tensor(loss)

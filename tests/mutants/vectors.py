@@ -1,0 +1,150 @@
+"""Which wrong implementations each vector catches: the specimens of its clause play it.
+
+`python tests/mutants/vectors.py` says which specimens no vector catches; with `--write` it also
+writes what each vector catches to `reference/vectors/kills.json`, from where the export takes it.
+A specimen that nothing catches must be one that no questions and answers can show: its clause's own
+check does not see it either where all goes through the pipe's protocol.
+"""
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import torch  # noqa: E402  after the path
+from zoo import Specimen, specimens  # noqa: E402  likewise
+
+from reference.conformance.pipe.piped import PipeSubject  # noqa: E402  likewise
+from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
+from reference.conformance.pipe.protocol import Answer, line, parsed  # noqa: E402  likewise
+from reference.conformance.pipe.wire import Wire  # noqa: E402  likewise
+from reference.conformance.runner import Failure, isolated_streams, try_case  # noqa: E402  likewise
+from reference.conformance.vectors.building import cases_of  # noqa: E402  likewise
+from reference.conformance.vectors.files import KILLS, SHIPPED, read  # noqa: E402  likewise
+from reference.conformance.vectors.playing import RefusalError  # noqa: E402  likewise
+from reference.conformance.vectors.recording import HELLO  # noqa: E402  likewise
+from reference.conformance.vectors.subjects import SubjectPlayer  # noqa: E402  likewise
+from reference.conformance.vectors.vector import Vector  # noqa: E402  likewise
+from reference.conformance.vectors.verifying import play_all  # noqa: E402  likewise
+from reference.spec.catalogue import catalogue  # noqa: E402  likewise
+from reference.spec.subject import SubjectError  # noqa: E402  likewise
+
+SECONDS = 60.0
+
+
+class Carrier(Wire):
+    """A specimen in place of a process: all goes through JSON, and nothing else does."""
+
+    def __init__(self, specimen: Specimen) -> None:
+        self.player = SubjectPlayer(specimen.make())
+
+    @property
+    def open(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        return
+
+    def ask(self, operation: str, **fields: object) -> Answer:
+        asked = parsed(line(0, operation, fields))
+        question = {name: asked[name] for name in asked if name not in {"seq", "op"}}
+        try:
+            answer = self.player.ask(operation, question)
+        except RefusalError as error:
+            raise SubjectError(operation, str(error), error) from error
+        return Answer(b"", parsed(json.dumps(answer).encode()))
+
+
+class Carried(Pool):
+    """A specimen that says it can do everything."""
+
+    def __init__(self, specimen: Specimen) -> None:
+        super().__init__([])
+        self._hello = HELLO
+        self.specimen = specimen
+
+    def take(self) -> Wire:
+        return Carrier(self.specimen)
+
+    def back(self, wire: Wire) -> None:
+        return
+
+
+def seen_through_the_pipe(specimen: Specimen) -> bool:
+    """Tell whether the clause that a specimen breaks notices, where all goes through JSON."""
+    (clause,) = (one for one in catalogue() if one.id == specimen.breaks)
+    with isolated_streams():
+        return any(
+            isinstance(try_case(clause, PipeSubject(pool=Carried(specimen)), case, seed=0), Failure)
+            for case in cases_of(clause)
+        )
+
+
+def killed(specimen: Specimen, vectors: Iterable[Vector]) -> list[str]:
+    """Give the vectors of its clause that a specimen fails."""
+    own = [vector for vector in vectors if vector.clause == specimen.breaks]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcomes = play_all(specimen.make(), own, SECONDS) if own else ()
+        return [outcome.vector for outcome in outcomes if outcome.mismatch is not None]
+
+
+def judged_by(clauses: Iterable[str]) -> list[int]:
+    """Number the specimens that break one of these clauses."""
+    wanted = set(clauses)
+    return [number for number, one in enumerate(specimens()) if one.breaks in wanted]
+
+
+def judge(number: int) -> list[str]:
+    """Give the vectors that the specimen of a number fails."""
+    torch.set_num_threads(1)
+    return killed(specimens()[number], shipped())
+
+
+@cache
+def shipped() -> tuple[Vector, ...]:
+    """Read the vectors of the package, once."""
+    return read(SHIPPED).vectors
+
+
+def main() -> int:
+    """Judge all specimens of the clauses that have vectors; give the exit code."""
+    begin = time.perf_counter()
+    numbers = judged_by(vector.clause for vector in shipped())
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    catches: dict[str, list[str]] = defaultdict(list)
+    missed: list[Specimen] = []
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+        for number, ids in zip(numbers, pool.map(judge, numbers, chunksize=8), strict=True):
+            specimen = specimens()[number]
+            for name in ids:
+                catches[name].append(specimen.name)
+            if not ids:
+                missed.append(specimen)
+    wrong = [specimen for specimen in missed if seen_through_the_pipe(specimen)]
+    for specimen in missed:
+        mark = "! no vector catches" if specimen in wrong else "no transcript shows"
+        print(f"{mark} {specimen.breaks}: {specimen.name}")
+    text = json.dumps({name: sorted(catches[name]) for name in sorted(catches)}, indent=1) + "\n"
+    took = time.perf_counter() - begin
+    print(f"{len(numbers)} specimens, {len(numbers) - len(missed)} caught, in {took:.0f} s")
+    if "--write" in sys.argv:
+        KILLS.write_text(text, encoding="utf-8")
+    elif KILLS.read_text(encoding="utf-8") != text:
+        print("! reference/vectors/kills.json is not what this run saw; write it with --write")
+        return 1
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

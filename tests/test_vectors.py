@@ -1,0 +1,521 @@
+"""Vectors: every clause that can has some, they catch what they should, and no byte strays."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from reference.cli import main
+from reference.conformance.own import reference_subject
+from reference.conformance.targets import Target
+from reference.conformance.vectors import errors, files
+from reference.conformance.vectors.building import build, declared
+from reference.conformance.vectors.exact import Exact
+from reference.conformance.vectors.machine import Machine
+from reference.conformance.vectors.playing import MachinePlayer, RefusalError, play
+from reference.conformance.vectors.running import run_vectors
+from reference.conformance.vectors.second import ByOracle
+from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
+from reference.conformance.vectors.verifying import check_ours, play_all, summary
+from reference.manifest import seal, unseal
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import Level
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs/howto/vectors.md"
+NO_TRANSCRIPT_SHOWS = {
+    "writes every answer into one buffer",
+    "reads a transposed prompt in the order of memory",
+    "goes on learning from what it generates",
+}
+"""Specimens whose mistake is in the memory of one process."""
+
+
+@cache
+def shipped() -> files.Folder:
+    return files.read(files.SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Make them in a process of its own, where no shapes are checked: a minute in place of many."""
+    folder = tmp_path_factory.mktemp("made")
+    words = ["-m", "reference", "vectors", "export", str(folder), "--anew"]
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)  # noqa: S603  ours
+    return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files.write(tmp_path / "vectors", files.shipped(), overwrite=False)
+    return tmp_path / "vectors"
+
+
+def find(clause: str, number: int = 0) -> Vector:
+    return [one for one in shipped().vectors if one.clause == clause][number]
+
+
+# What there is
+
+
+def test_every_clause_has_vectors_or_one_reason_why_not() -> None:
+    left_out = [name for group in shipped().left_out.values() for name in group["clauses"]]
+    having = {vector.clause for vector in shipped().vectors}
+    assert sorted([*having, *left_out]) == sorted(clause.id for clause in catalogue())
+
+
+def test_no_choice_has_vectors_and_what_is_declared_is_what_is_left_out() -> None:
+    for clause in catalogue():
+        reason = declared(clause)
+        assert (reason == "choice") == (clause.level is Level.CHOICE)
+        if reason is not None:
+            assert clause.id in shipped().left_out[reason]["clauses"]
+
+
+def test_what_is_shipped_is_what_is_made(fresh: dict[str, bytes]) -> None:
+    old = {name: (files.SHIPPED / name).read_bytes() for name in files.shipped()}
+    ids = [
+        {one for said in json.loads(raw[files.MANIFEST])["files"].values() for one in said["ids"]}
+        for raw in (old, fresh)
+    ]
+    assert not ids[0] - ids[1], (
+        "these vectors are shipped and no longer made; an id stands for ever: bring their steps "
+        "back, or raise VERSION in reference/conformance/vectors/vector.py"
+    )
+    assert not ids[1] - ids[0], (
+        "these vectors are made and not shipped yet: "
+        f"bigram vectors export reference/vectors/v{VERSION} --anew"
+    )
+    assert old.keys() == fresh.keys()
+    changed = [name for name in fresh if old[name] != fresh[name]]
+    assert not changed, "same ids, other bytes: export them again, as above"
+
+
+def test_they_take_less_than_two_megabytes() -> None:
+    assert sum(path.stat().st_size for path in files.SHIPPED.parent.rglob("*.json")) < 2e6
+
+
+def test_making_them_again_gives_the_same_steps() -> None:
+    some = [one for one in catalogue() if one.concept in {"softmax", "training"}]
+    for built in build(some, files.kills()):
+        assert built.vectors == tuple(
+            one for one in shipped().vectors if one.clause == built.clause.id
+        )
+
+
+def test_each_fits_the_schema() -> None:
+    schema = json.loads((files.SHIPPED / files.SCHEMA).read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for file in sorted(files.SHIPPED.glob("*.*.json")):
+        if file.name != files.SCHEMA:
+            validator.validate(json.loads(file.read_text()))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda vector: vector.pop("why"),
+        lambda vector: vector.update(id="loss.floor/xyz"),
+        lambda vector: vector["steps"][0].pop("C"),
+        lambda vector: vector["steps"][0].update(op="rest"),
+        lambda vector: vector["steps"][2]["expect"].update(los={"value": 1}),
+        lambda vector: vector["steps"][2]["expect"]["loss"].update(tolerance=-1),
+        lambda vector: vector["steps"][2].update(repeat=1),
+    ],
+)
+def test_the_schema_refuses_what_is_no_vector(spoil: Callable[[Any], object]) -> None:
+    schema = json.loads((files.SHIPPED / files.SCHEMA).read_text())
+    file = json.loads((files.SHIPPED / "loss.floor.json").read_text())
+    spoil(file["vectors"][0])
+    assert not Draft202012Validator(schema).is_valid(file)
+
+
+def test_the_schema_has_the_questions_of_the_pipe() -> None:
+    schema = json.loads((files.SHIPPED / files.SCHEMA).read_text())
+    pipe = json.loads((files.SHIPPED.parents[1] / "conformance/pipe/pipe.schema.json").read_text())
+    questions = pipe["$defs"]["questions"]
+    assert schema["$defs"]["steps"].keys() == questions.keys() - {"hello", "bye"}
+    ours = {"repeat", "expect", "expect_with_uniforms"}
+    for name, step in schema["$defs"]["steps"].items():
+        asked = questions[name]["properties"].keys() - {"seq", "seed"}
+        assert step["properties"].keys() - ours == asked
+
+
+# What they catch
+
+
+def test_they_hold_of_exact_arithmetic_the_oracle_and_the_reference() -> None:
+    assert len(list(check_ours(shipped().vectors))) == len(shipped().vectors)
+    outcomes = play_all(reference_subject(), shipped().vectors, 60.0)
+    assert not [outcome for outcome in outcomes if outcome.skipped]
+
+
+@pytest.mark.parametrize("which", [Exact, ByOracle])
+def test_a_wrong_number_in_an_arithmetic_is_noticed(which: type) -> None:
+    class Off(which):  # type: ignore[misc]  # one of two
+        def loss(self, pairs: Any) -> float:
+            return float(super().loss(pairs)) + 1e-4
+
+    vector = find("loss.mean-cross-entropy", 2)
+    assert play(vector, MachinePlayer(Machine(which()))).kept
+    assert not play(vector, MachinePlayer(Machine(Off()))).kept
+
+
+def test_a_vector_that_does_not_hold_is_refused() -> None:
+    vector = find("loss.mean-cross-entropy", 2)
+    steps = json.loads(compact(vector.steps))
+    steps[2]["expect"]["loss"]["value"] += 0.01
+    wrong = Vector(**{**vector.to_json(), "kills": (), "steps": tuple(steps)})
+    with pytest.raises(errors.WrongVectorError, match=r"loss.mean-cross-entropy/\w+ .* step 2"):
+        list(check_ours([wrong]))
+
+
+@pytest.fixture(scope="module")
+def mutants() -> ModuleType:
+    sys.path.insert(0, str(HERE / "mutants"))
+    import vectors  # noqa: PLC0415  it is a script beside the specimens
+
+    return vectors
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_wrong_implementation_of_these_clauses_is_caught(mutants: ModuleType) -> None:
+    by_id = {vector.id: vector for vector in shipped().vectors}
+    first: dict[tuple[str, str], Vector] = {}
+    for vector in shipped().vectors:
+        for name in vector.kills:
+            first.setdefault((vector.clause, name), by_id[vector.id])
+    numbers = mutants.judged_by({vector.clause for vector in shipped().vectors})
+    specimens = [mutants.specimens()[number] for number in numbers]
+    assert len(specimens) > 300
+    missed = {one.name for one in specimens if (one.breaks, one.name) not in first}
+    assert missed == NO_TRANSCRIPT_SHOWS
+    survive = [
+        one.name
+        for one in specimens
+        if one.name not in missed and not mutants.killed(one, [first[one.breaks, one.name]])
+    ]
+    assert not survive
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_they_do_not_catch_is_seen_by_no_check_through_the_pipe(mutants: ModuleType) -> None:
+    specimens = {one.name: one for one in mutants.specimens()}
+    for name in NO_TRANSCRIPT_SHOWS:
+        assert not mutants.seen_through_the_pipe(specimens[name])
+    assert mutants.seen_through_the_pipe(specimens["adds a billionth"])
+
+
+def test_what_they_are_said_to_catch_is_known() -> None:
+    assert {vector.id: vector.kills for vector in shipped().vectors if vector.kills} == {
+        name: tuple(kills) for name, kills in files.kills().items()
+    }
+
+
+# A verifier of one's own
+
+
+def sample(name: str) -> str:
+    """Take a file out of the page."""
+    (text,) = re.findall(rf"```python\n# {re.escape(name)}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert isinstance(text, str)
+    return text
+
+
+def run(name: str) -> SimpleNamespace:
+    names: dict[str, Any] = {}
+    exec(sample(name), names)  # noqa: S102  our own page
+    return SimpleNamespace(**names)
+
+
+def test_the_verifier_of_the_page_is_short_and_needs_nothing() -> None:
+    lines = sample("verifier.py").splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 50
+    for text in (sample("verifier.py"), sample("my_bigram.py")):
+        found = set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE))
+        assert found <= set(sys.stdlib_module_names)
+
+
+class Their:
+    """The page's model, asked by our verifier."""
+
+    uniforms = True
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self._ask = ask
+
+    def ask(self, operation: str, fields: Any) -> Any:
+        try:
+            return self._ask(operation, **fields)
+        except Exception as error:
+            raise RefusalError(str(error)) from error
+
+
+def wrong_models(right: type) -> dict[str, type]:  # noqa: C901  nine small ones
+    """Give models that are wrong in one way each."""
+
+    class Summed(right):  # type: ignore[misc]  # from the page
+        def loss(self, pairs: Any) -> Any:
+            return super().loss(pairs) * len(pairs)
+
+    class WrapsRound(right):  # type: ignore[misc]  # from the page
+        def known(self, ids: Any) -> Any:
+            return [token % self.C for token in ids["data"]]
+
+    class Columns(right):  # type: ignore[misc]  # from the page
+        def set_table(self, table: Any) -> Any:
+            super().set_table(table)
+            columns = zip(*self.table, strict=True)
+            super().set_table({"data": [score for column in columns for score in column]})
+            return {}
+
+    class Greedy(right):  # type: ignore[misc]  # from the page
+        def draw(self, token: int, u: float) -> Any:
+            return super().draw(token, min(u, 0.5))
+
+    class NotMoved(right):  # type: ignore[misc]  # from the page
+        def get_batch(self, **fields: Any) -> Any:
+            answer = super().get_batch(**fields)
+            return {"x": answer["x"], "y": answer["x"]}
+
+    class Shifted(right):  # type: ignore[misc]  # from the page
+        def gradient(self, idx: Any, targets: Any) -> Any:
+            answer = super().gradient(idx, targets)
+            answer["gradient"]["data"] = [number + 1e-5 for number in answer["gradient"]["data"]]
+            return answer
+
+    class Nan(right):  # type: ignore[misc]  # from the page
+        def softmax(self, logits: Any) -> Any:
+            return {"probs": {"shape": logits["shape"], "data": [float("nan")] * 99}}
+
+    class Nameless(right):  # type: ignore[misc]  # from the page
+        def encode(self, corpus: str, text: str) -> Any:
+            try:
+                return super().encode(corpus, text)
+            except ValueError:
+                raise ValueError("no") from None
+
+    class Silent(right):  # type: ignore[misc]  # from the page
+        def forward(self, **fields: Any) -> Any:
+            return {**super().forward(**fields), "loss": None}
+
+    every = (Summed, WrapsRound, Columns, Greedy, NotMoved, Shifted, Nan, Nameless, Silent)
+    return {one.__name__: one for one in every}
+
+
+def test_the_verifier_of_the_page_agrees_with_ours_vector_by_vector() -> None:
+    right, verifier = run("my_bigram.py").Bigram, run("verifier.py")
+    for name, model in {"right": right, **wrong_models(right)}.items():
+        theirs = set(verifier.failures(files.SHIPPED, lambda model=model: model().ask))
+        ours = {
+            vector.id
+            for vector in shipped().vectors
+            if play(vector, Their(model().ask)).mismatch is not None
+        }
+        assert theirs == ours, name
+        assert bool(ours) == (name != "right")
+
+
+# Damage
+
+
+def spoil_flip(folder: Path) -> None:
+    file = folder / "loss.floor.json"
+    raw = bytearray(file.read_bytes())
+    raw[700] ^= 1
+    file.write_bytes(raw)
+
+
+def spoil_manifest(folder: Path) -> None:
+    file = folder / files.MANIFEST
+    file.write_text(file.read_text().replace('"clauses": 59', '"clauses": 58'))
+
+
+def spoil_version(folder: Path) -> None:
+    file = folder / files.MANIFEST
+    file.write_text(file.read_text().replace('"version": 1', '"version": 2'))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "names"),
+    [
+        (spoil_flip, errors.DamagedVectorsError, "loss.floor.json is damaged"),
+        (
+            lambda folder: (folder / "loss.floor.json").write_bytes(b"{"),
+            errors.DamagedVectorsError,
+            "loss.floor.json has 1 bytes",
+        ),
+        (
+            lambda folder: (folder / "loss.floor.json").unlink(),
+            errors.MissingVectorsError,
+            "loss.floor.json is missing",
+        ),
+        (
+            lambda folder: (folder / "loss.flor.json").write_text("{}"),
+            errors.UnknownFileError,
+            "loss.flor.json is not in manifest.json",
+        ),
+        (spoil_version, errors.VectorsVersionError, "version 2, and this package reads 1"),
+        (spoil_manifest, errors.DamagedVectorsError, "its own digest differs"),
+        (
+            lambda folder: (folder / files.MANIFEST).write_text("["),
+            errors.DamagedVectorsError,
+            "manifest.json is damaged",
+        ),
+        (
+            lambda folder: (folder / files.MANIFEST).unlink(),
+            errors.NoVectorsError,
+            "manifest.json cannot be read",
+        ),
+        (shutil.rmtree, errors.NoVectorsError, "manifest.json cannot be read"),
+    ],
+)
+def test_damage_is_refused_by_name(
+    folder: Path, spoil: Callable[[Path], object], error: type[Exception], names: str
+) -> None:
+    assert files.read(folder).vectors == shipped().vectors
+    spoil(folder)
+    with pytest.raises(error, match=re.escape(names)):
+        files.read(folder)
+
+
+def resealed(folder: Path, change: Callable[[Any], object]) -> None:
+    """Change the vectors of a file, and write a manifest in which it is sound."""
+    file = folder / "loss.floor.json"
+    written = json.loads(file.read_text())
+    change(written["vectors"])
+    raw = json.dumps(written).encode()
+    file.write_bytes(raw)
+    manifest = unseal((folder / files.MANIFEST).read_bytes())
+    said = manifest["files"][file.name]
+    said |= {"bytes": len(raw), "sha256": sha256(raw).hexdigest()}
+    (folder / files.MANIFEST).write_bytes(seal(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (lambda vectors: vectors[0].pop("why"), "holds no vectors as"),
+        (lambda vectors: vectors[0].update(more=1), "holds no vectors as"),
+        (lambda vectors: vectors[0].update(steps={}), "holds no vectors as"),
+        (lambda vectors: vectors[0]["steps"][0].update(C=4), "not those of the id"),
+        (lambda vectors: vectors.pop(), "other vectors than manifest.json says"),
+    ],
+)
+def test_a_sound_folder_of_other_vectors_is_refused(
+    folder: Path, change: Callable[[Any], object], names: str
+) -> None:
+    resealed(folder, lambda _vectors: None)
+    files.read(folder)
+    resealed(folder, change)
+    with pytest.raises(errors.VectorFormError, match=re.escape(names)):
+        files.read(folder)
+
+
+# Writing
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(OSError, match="thesis.txt"):
+        files.write(tmp_path, files.shipped(), overwrite=False)
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == ["thesis.txt"]
+    files.write(tmp_path, files.shipped(), overwrite=True)
+    assert files.read(tmp_path).vectors
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_a_vector_is_never_lost(folder: Path) -> None:
+    fewer = {**files.shipped()}
+    manifest = unseal(fewer[files.MANIFEST])
+    del fewer["loss.floor.json"], manifest["files"]["loss.floor.json"]
+    fewer[files.MANIFEST] = seal(manifest)
+    with pytest.raises(errors.LostVectorsError, match=r"loss.floor/\w+.*raise VERSION"):
+        files.write(folder, fewer, overwrite=True)
+    assert files.read(folder).vectors == shipped().vectors
+
+
+def test_what_a_vector_is_called_follows_from_its_steps() -> None:
+    vector = find("loss.floor")
+    assert vector.id == id_of(vector.clause, vector.steps)
+    changed = json.loads(compact(vector.steps))
+    changed[2]["expect"]["loss"]["tolerance"] *= 2
+    assert vector.id != id_of(vector.clause, tuple(changed))
+
+
+# A subject
+
+SUBJECT = """
+import os, time
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Model(nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, idx, targets=None):
+        logits = self.table(idx)
+        if targets is None:
+            return logits, None
+        logits = logits.flatten(0, 1)
+        return logits, F.cross_entropy(logits, targets.flatten(), reduction="REDUCTION")
+
+class Ends(Model):
+    def forward(self, idx, targets=None):
+        if targets is not None and idx.shape == (3, 1):
+            os._exit(3)
+        return super().forward(idx, targets)
+"""
+
+
+def test_a_subject_is_judged_and_what_ends_it_ends_one_vector(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(SUBJECT.replace("REDUCTION", "sum"))
+    some = [one for one in shipped().vectors if one.clause.startswith("loss.")]
+    for name, ends in (("Model", 0), ("Ends", 5)):
+        target = Target(target=f"{tmp_path / 'm.py'}:{name}")
+        outcomes = list(run_vectors(target, files.SHIPPED, some, seconds=30.0))
+        assert {one.vector for one in outcomes} == {one.id for one in some}
+        said = summary(some, outcomes)
+        ended = [one for one in outcomes if one.mismatch is not None and one.mismatch.step < 0]
+        assert len(ended) == ends
+        if ends:
+            assert {one.mismatch.seen for one in ended if one.mismatch} == {
+                "the process ended with exit status 3"
+            }
+        else:
+            assert list(said.broken) == ["loss.mean-cross-entropy"]
+            assert "loss.floor" in said.resting
+
+
+def test_the_command_says_what_is_wrong_and_its_exit_code_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["vectors", "verify", str(folder), "--engine", "fast"])
+    assert ended.value.code == 0
+    assert "0 not" in capsys.readouterr().out
+    spoil_flip(folder)
+    with pytest.raises(SystemExit) as ended:
+        main(["vectors", "verify", str(folder)])
+    assert ended.value.code == 2
+    assert "loss.floor.json is damaged" in capsys.readouterr().err.replace("\n", " ")
+    (tmp_path / "m.py").write_text(SUBJECT.replace("REDUCTION", "sum"))
+    with pytest.raises(SystemExit) as ended:
+        main(["vectors", "verify", "--subject", f"{tmp_path / 'm.py'}:Model", "--json"])
+    assert ended.value.code == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["planned"] == said["kept"] + said["wrong"] + said["skipped"]
