@@ -204,7 +204,9 @@ def test_every_wrong_implementation_of_these_clauses_is_caught(mutants: ModuleTy
     survive = [
         one.name
         for one in specimens
-        if one.name not in missed and not mutants.killed(one, [first[one.breaks, one.name]])
+        if one.name not in missed
+        and not mutants.killed(one, [first[one.breaks, one.name]])
+        and not mutants.killed(one, shipped().vectors)  # one goes by the order of a set
     ]
     assert not survive
 
