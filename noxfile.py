@@ -36,7 +36,8 @@ def install_docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, with every shape checked at run time and warnings as errors."""
     install(session, "test", "examples")
-    session.run("pytest", *session.posargs)
+    # A file's tests follow on one another: some share a process that takes seconds to start.
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -23,7 +23,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import torch  # noqa: E402  after the path
@@ -167,11 +167,10 @@ def written(zoo: list[Specimen], rows: list[Row]) -> str:
 
 
 def digest() -> str:
-    """Digest all that the outcome follows from: this folder, what it imports of ours, the pins."""
-    loaded = [
-        module.__file__ for name, module in sys.modules.items() if name.startswith("reference")
-    ]
-    paths = {Path(path) for path in loaded if path} | set(HERE.glob("*.py"))
+    """Digest all that the outcome follows from: what is imported of ours, the corpus, the pins."""
+    files = [getattr(module, "__file__", None) for module in sys.modules.values()]
+    paths = {Path(file).resolve() for file in files if file}
+    paths = {path for path in paths if {HERE, ROOT / "reference"} & {*path.parents}}
     paths |= {ROOT / "reference/twin.npz", ROOT / "constraints.txt"}
     whole = hashlib.sha256()
     for path in sorted(paths):
