@@ -151,7 +151,9 @@ def map_links(pages: dict[str, BeautifulSoup]) -> list[Tag]:
     return [link for node in map_nodes(pages) for link in node.find_all("a")]
 
 
-def test_every_link_leads_to_a_place_that_is_there(pages: dict[str, BeautifulSoup]) -> None:
+def test_every_link_leads_to_a_place_that_is_there(
+    pages: dict[str, BeautifulSoup], copy: Copy
+) -> None:
     ids = {name: {str(tag["id"]) for tag in page.find_all(id=True)} for name, page in pages.items()}
     dead = []
     checked = 0
@@ -160,6 +162,8 @@ def test_every_link_leads_to_a_place_that_is_there(pages: dict[str, BeautifulSou
             continue
         target, place = urldefrag(urljoin(name, href) if not href.startswith("#") else name + href)
         checked += 1
+        if target not in pages and not place and (copy.html / target).is_file():
+            continue  # a file to be taken away, as an example's
         if target not in pages or (place and unquote(place) not in ids[target]):
             dead.append((name, href))
     assert checked > 1000
