@@ -3,6 +3,8 @@
 
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference.conformance import Verdict, check
-from reference.conformance.api import subject_of
 from reference.conformance.errors import AdapterError
-from reference.conformance.runner import Plan, run
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.isolation import run_isolated
+from reference.conformance.runner import Plan
+from reference.conformance.targets import Target
 from reference.conformance.verdicts import Report
 from reference.spec.catalogue import catalogue
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
 
+HERE = Path(__file__).parent
 Array = NDArray[Any]
 NO_PART = {
     "embedding.one-hot",
@@ -258,74 +261,36 @@ def test_functions_by_themselves_go_with_arrays_only() -> None:
         check(nn.Linear, adapter="numpy")  # type: ignore[arg-type]  # likewise
 
 
-# -- JAX --
+# -- JAX, in a process of its own --
 
 
-def verdicts_alone(subject: TorchSubject, few: tuple[str, ...]) -> dict[str, Verdict]:
+def verdicts_alone(file: str, factory: str, parts: str, *few: str) -> dict[str, str]:
     """Judge these clauses without what they need: each new shape takes JAX its time."""
-    clauses = tuple(clause for clause in catalogue() if clause.id in few)
-    return {one.id: one.verdict for one in run(subject, Plan(clauses=clauses, examples=1))}
-
-
-def jax_forward(table: Any, idx: Any, targets: Any = None) -> Any:
-    jax, jnp = pytest.importorskip("jax"), pytest.importorskip("jax.numpy")
-    checked_tokens(np.asarray(idx), len(table))  # JAX clamps without a word
-    logits = table[idx]  # (B, T, C)
-    if targets is None:
-        return logits, None
-    if targets.shape != idx.shape:
-        raise ValueError(f"targets are {targets.shape}, idx is {idx.shape}")
-    checked_tokens(np.asarray(targets), len(table))
-    flat = logits.reshape(-1, len(table))  # (B*T, C)
-    log_probs = jax.nn.log_softmax(flat)
-    return flat, -jnp.take_along_axis(log_probs, targets.reshape(-1, 1), axis=1).mean()
-
-
-def jax_generate(table: Any, idx: Any, max_new_tokens: int, key: Any) -> Any:
-    jax, jnp = pytest.importorskip("jax"), pytest.importorskip("jax.numpy")
-    for step in jax.random.split(key, max(max_new_tokens, 0)):
-        logits = jax_forward(table, idx)[0][:, -1]  # (B, C)
-        drawn = jax.random.categorical(step, logits)
-        idx = jnp.concatenate([idx, drawn[:, None]], axis=1)  # (B, T+1)
-    return idx
-
-
-def test_bare_functions_over_jaxs_arrays_keep_every_clause() -> None:
-    jax = pytest.importorskip("jax", reason="JAX is not installed")
-
-    def init(vocab_size: int) -> Any:
-        return jax.random.normal(jax.random.key(0), (vocab_size, vocab_size))
-
-    def gradient(table: Any, idx: Any, targets: Any) -> Any:
-        return jax.grad(lambda at: jax_forward(at, idx, targets)[1])(table)
-
-    subject = subject_of(
-        init, forward=jax_forward, generate=jax_generate, gradient=gradient, adapter="arrays"
+    target = Target(
+        target=f"{HERE / file}:{factory}",
+        parts=dict(part.split("=") for part in parts.split()),
+        adapter="arrays",
     )
+    clauses = tuple(clause for clause in catalogue() if clause.id in few)
+    told = run_isolated(target, Plan(clauses=clauses, examples=1))
+    return {one.id: f"{one.verdict} {one.cause}".strip() for one in told}
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+def test_bare_functions_over_jaxs_arrays_are_judged() -> None:
+    parts = "forward=forward generate=generate gradient=gradient"
     few = ("gradient.row-sum", "generate.reproducible", "index.range", "embedding.live")
-    assert verdicts_alone(subject, few) == dict.fromkeys(few, Verdict.PASS)
+    told = verdicts_alone("jax_models.py", "init", parts, *few)
+    assert told == dict.fromkeys(few, "PASS")
+    (clamped,) = verdicts_alone("jax_models.py", "init", "forward=clamps", "index.range").values()
+    assert clamped == "FAIL a token that is none is looked up all the same: it is clamped"
 
 
+@pytest.mark.skipif(find_spec("flax") is None, reason="Flax is not installed: pip install flax")
 def test_a_module_of_flaxs_is_reached_by_functions() -> None:
-    reason = "Flax is not installed: pip install flax"
-    nnx = pytest.importorskip("flax.nnx", reason=reason)
-    jnp = pytest.importorskip("jax.numpy")
-
-    def make(vocab_size: int) -> Any:
-        return nnx.Embed(vocab_size, vocab_size, rngs=nnx.Rngs(0))
-
-    def forward(model: Any, idx: Any, targets: Any = None) -> Any:
-        return jax_forward(model.embedding[...], idx, targets)
-
-    def get(model: Any) -> Any:
-        return model.embedding[...]
-
-    def put(model: Any, table: Array) -> None:
-        model.embedding[...] = jnp.asarray(table)
-
-    subject = subject_of(make, forward=forward, get_table=get, set_table=put, adapter="arrays")
-    few = ("embedding.live", "loss.floor")
-    assert verdicts_alone(subject, few) == dict.fromkeys(few, Verdict.PASS)
+    parts = "forward=forward get_table=get set_table=put"
+    told = verdicts_alone("flax_models.py", "make", parts, "embedding.live")
+    assert told == {"embedding.live": "PASS"}
 
 
 # -- nanoGPT's way --

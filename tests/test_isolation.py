@@ -361,8 +361,8 @@ def test_without_copies_an_error_is_an_error() -> None:
         list(run_isolated(Target(target="missing.py:Model"), AROUND))
 
 
-def failing(error: BaseException) -> Callable[[Target], NoReturn]:
-    def open_it(target: Target) -> NoReturn:  # noqa: ARG001  as it is called
+def failing(error: BaseException) -> Callable[..., NoReturn]:
+    def open_it(target: Target, seconds: float = SECONDS) -> NoReturn:  # noqa: ARG001  as it is called
         raise error
 
     return open_it
