@@ -332,7 +332,7 @@ def test_the_c_example_answers_whatever_line_there_comes(compiled: Compile, tmp_
     questions.write_bytes(b"\n".join(asked) + b"\n")
     program = compiled("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     done = subprocess.run(  # noqa: S603  our own
-        ["sh", "-c", 'exec "$0" 3< "$1" 4> "$2"', program, questions, answers],  # noqa: S607
+        ["sh", "-c", 'exec "$0" 3< "$1" 4> "$2"', program, questions, answers],  # noqa: S607  the shell of this machine
         capture_output=True,
         text=True,
         check=False,

@@ -89,7 +89,7 @@ class Subject:
         train_data: Tensor,
         val_data: Tensor,
         split: str,
-        **rest: Any,  # noqa: ANN401
+        **rest: Any,  # noqa: ANN401  what JSON holds
     ) -> Answer:
         """Draw a batch of a split."""
         return self.get_batch({"train": train_data, "val": val_data}[split], **rest)
@@ -121,7 +121,7 @@ class Subject:
 def main(subject: Subject) -> None:
     """Answer for this subject."""
     # A check asks of a hundred shapes, each a few times, and JAX compiles anew for each of them.
-    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]  # JAX's
     serve(subject, name="a bigram model in JAX", can=CAN, randomness="seed")
 
 

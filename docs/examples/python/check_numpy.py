@@ -70,7 +70,7 @@ class Subject:
         train_data: Tensor,
         val_data: Tensor,
         split: str,
-        **rest: Any,  # noqa: ANN401
+        **rest: Any,  # noqa: ANN401  what JSON holds
     ) -> Answer:
         """Draw a batch of a split."""
         return self.get_batch({"train": train_data, "val": val_data}[split], **rest)
