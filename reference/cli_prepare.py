@@ -19,7 +19,7 @@ from rich.text import Text
 from reference.terminal import INTERRUPTED, OutputConsole, print_json
 
 LOG_LINES = 10
-"""Of each pass, where there is no terminal to show a bar."""
+"""Of what is done, where there is no terminal to show a bar."""
 
 
 def prepare(
@@ -43,8 +43,9 @@ def prepare(
 ) -> None:
     """Turn text of any size into a folder of tokens, which `--data DIR` then takes.
 
-    The text is read twice, in little memory. Whatever ends the command, a kill or a full disk too,
-    the same command goes on where it stopped; text that is refused leaves nothing behind.
+    The text is read in little memory, twice where a character comes late. Whatever ends the
+    command, a kill or a full disk too, the same command goes on where it stopped; text that is
+    refused leaves nothing behind.
     """
     from reference import prepare as preparing
 
@@ -82,18 +83,19 @@ def prepare(
 
 
 class _Shown:
-    """Each pass as a bar, or as some lines."""
+    """What is done as a bar, or as some lines."""
 
     def __init__(self, bar: Progress, console: Console) -> None:
         self._bar, self._console = bar, console
         self._tasks: dict[str, TaskID] = {}
-        self._next = 0.0
+        self._doing, self._next = "", 0.0
 
     def update(self, doing: str, done: int, total: int) -> None:
-        """Show how far a pass is."""
+        """Show how far it is."""
         if doing not in self._tasks:
             self._tasks[doing] = self._bar.add_task(doing, total=total)
-            self._next = total / LOG_LINES
+        if doing != self._doing:  # "encoding" can begin again, after a "reading"
+            self._doing, self._next = doing, total / LOG_LINES
         self._bar.update(self._tasks[doing], completed=done)
         if not self._console.is_terminal and done >= self._next:
             self._console.print(f"{doing}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB")

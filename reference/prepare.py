@@ -1,8 +1,9 @@
-"""Text files of any size into token files, in two passes and little memory.
+"""Text files of any size into token files, in one pass or two, and little memory.
 
-The vocabulary is sorted, so a character's token is known only when all text has been read: the
-first pass collects the characters, the second one writes the tokens. Whatever ends it in between,
-the same call goes on where it stopped.
+The vocabulary is sorted, so a character's token is known only when all text has been read. But the
+beginning of a long text has most often all of its characters: it is encoded with these, and only
+where another one comes, the rest is read for its characters, and all encoded anew. Whatever ends it
+in between, the same call goes on where it stopped.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,13 +28,12 @@ from reference.manifest import (
     TOKENS,
     VOCABULARY,
     Manifest,
-    Source,
     smallest_dtype,
 )
 from reference.splits import train_length
 from reference.text_input import CHUNK, Chunk, TextInput, changed, find_input, read_chunks
 from reference.token_writer import UNFINISHED, TokenWriter
-from reference.unfinished import State, check_same, load_state
+from reference.unfinished import ENCODING, READING, TRYING, State, check_same, load_state
 
 SPOOL = "stdin.unfinished"
 """Where standard input is copied to, which can be read only once."""
@@ -43,11 +44,11 @@ STDIN = "-"
 SAVE_EVERY = 2**26
 """Bytes of text, or of tokens, after which what is done is put on disk, to be gone on from."""
 
-PASSES = ("reading", "encoding")
-"""What `progress` is told: which pass goes on."""
+BEGINNING = 4
+"""Chunks of text whose characters are tried on all of it."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""What is told the pass, the bytes of the files that it has read, and all."""
+"""What is told what is done ("reading" or "encoding"), to how many bytes of the files, and all."""
 
 
 def prepare(
@@ -63,10 +64,11 @@ def prepare(
     beginning of a file is left out. "-" is standard input, which is first copied into the folder,
     as it comes, and removed in the end.
 
-    `progress` is told which of the two passes goes on, the bytes of the files that it has read, and
-    all. A call that is interrupted, killed, or finds the disk full can be repeated with the same
-    arguments: it goes on where the first one stopped, of which `say` is told. One that refuses its
-    text leaves nothing behind.
+    `progress` is told "encoding", to how many bytes of the files, and their sum; where a character
+    comes that the first megabytes have not, then "reading" the rest, and "encoding" all. A call
+    that is interrupted, killed, or finds the disk full can be repeated with the same arguments: it
+    goes on where the first one stopped, of which `say` is told. One that refuses its text leaves
+    nothing behind.
 
     Raises: TextFileError where an input cannot be read, is no UTF-8 text, damaged, or changes
         meanwhile; EmptyError where all are empty; TooShortError where there is no pair to train on;
@@ -82,9 +84,12 @@ def prepare(
         state = _begin(folder, found, say or (lambda _: None))
         tell = progress or (lambda *_: None)
         try:
-            if not state.encoding:
-                state = _collect(folder, state, tell)
             written = state.tokens == state.total and (folder / TOKENS).exists()
+            if state.doing == TRYING:
+                state = _encode(folder, state, tell)
+                written = state.doing == ENCODING
+            if state.doing == READING:
+                state = _collect(folder, state, tell)
             if not written:
                 state = _encode(folder, state, tell)
         except (TextFileError, EmptyError, TooShortError):
@@ -129,36 +134,38 @@ def _begin(folder: Path, found: Sequence[TextInput | None], say: Callable[[str],
     state = load_state(folder)
     check_same(folder, state.inputs, inputs)
     state = replace(state, inputs=inputs)  # which may be named in another way now
-    doing = PASSES[state.encoding]
-    say(f"going on in {folder}: {doing} {inputs[state.input].name} from byte {state.offset:,}")
+    say(
+        f"going on in {folder}: {_shown(state)} {inputs[state.input].name} "
+        f"from byte {state.offset:,}"
+    )
     return state
 
 
 def _collect(folder: Path, state: State, tell: Progress) -> State:
-    """Read all text for its characters."""
-    characters, read = Characters(state.characters), list(state.read)
+    """Read the text that is left for its characters."""
+    characters = Characters(state.characters)
     unsaved = 0
     for number in range(state.input, len(state.inputs)):
-        name = Path(state.inputs[number].name).name
-        found = read.pop() if len(read) > number else Source(name=name, bytes=0, characters=0)
         with closing(_chunks(state, number, tell)) as chunks:
             for chunk in chunks:
-                n = found.characters + characters.add(chunk)
-                found = replace(found, bytes=chunk.end, characters=n)
+                state = state.found(characters.add(chunk), input=number, offset=chunk.end)
                 unsaved += len(chunk.data)
                 if unsaved >= SAVE_EVERY:
                     unsaved = 0
-                    replace(
-                        state,
-                        characters=characters.sorted(),
-                        read=(*read, found),
-                        input=number,
-                        offset=chunk.end,
-                    ).save(folder)
-        read.append(found)
-    state = State(
-        inputs=state.inputs, characters=characters.sorted(), read=tuple(read), encoding=True
-    )
+                    replace(state, characters=characters.sorted()).save(folder)
+    state = _all_read(replace(state, characters=characters.sorted()))
+    state = replace(state, input=0, offset=0)
+    state.save(folder)
+    return state
+
+
+def _all_read(state: State) -> State:
+    """Say that all was read, and can be a corpus.
+
+    Raises: EmptyError, TooShortError.
+    """
+    whole = state.found(0, input=len(state.inputs) - 1, offset=0)  # the last ones may be empty
+    state = replace(state, doing=ENCODING, read=whole.read)
     names = ", ".join(text.name for text in state.inputs)
     if not state.total:
         raise EmptyError(f"{names}: empty; a corpus needs at least one character")
@@ -167,26 +174,52 @@ def _collect(folder: Path, state: State, tell: Progress) -> State:
             f"{names}: {state.total} characters, of which {train_length(state.total)} for "
             "training, where a pair needs 2; give a longer text"
         )
-    state.save(folder)
     return state
 
 
 def _encode(folder: Path, state: State, tell: Progress) -> State:
-    """Read all text again, and write its tokens."""
+    """Write the tokens of all text; or of what comes before a character that is not known yet."""
+    trying = state.doing == TRYING
+    if trying and not state.characters:
+        state = replace(state, characters=_beginning(state))
     encoder = Encoder(state.characters, smallest_dtype(len(state.characters)))
     with TokenWriter(folder, state, save_every=SAVE_EVERY) as writer:
         state = writer.state
         for number in range(state.input, len(state.inputs)):
-            end = sum(source.characters for source in state.read[: number + 1])
             with closing(_chunks(state, number, tell)) as chunks:
                 for chunk in chunks:
                     tokens = encoder.encode(chunk)
+                    if tokens is None and trying:
+                        state = writer.wait()
+                        state = replace(state, input=number, offset=state.begins(number))
+                        return replace(state, doing=READING, tokens=0, pieces=())
                     if tokens is None:
                         raise changed(state.inputs[number])
                     writer.append(tokens, number, chunk.end)
-            if writer.handed != end:
+            end = sum(source.characters for source in state.read[: number + 1])
+            if not trying and writer.handed != end:
                 raise changed(state.inputs[number])
-        return writer.finish()
+        state = writer.wait()
+        return writer.finish(_all_read(state) if trying else state)
+
+
+def _beginning(state: State) -> str:
+    """Give the characters of the first chunks."""
+
+    def chunks() -> Generator[Chunk]:
+        for text in state.inputs:
+            yield from read_chunks(text)
+
+    characters = Characters()
+    with closing(chunks()) as first:
+        for chunk in islice(first, BEGINNING):
+            characters.add(chunk)
+    return characters.sorted()
+
+
+def _shown(state: State) -> str:
+    """Say what is done in a word for those who wait for it."""
+    return READING if state.doing == READING else ENCODING
 
 
 def _chunks(state: State, number: int, tell: Progress) -> Generator[Chunk]:
@@ -194,14 +227,13 @@ def _chunks(state: State, number: int, tell: Progress) -> Generator[Chunk]:
     text = state.inputs[number]
     before = sum(one.size for one in state.inputs[:number])
     total = sum(one.size for one in state.inputs)
-    start = state.offset if number == state.input else 0
-    chunks = read_chunks(text, start=start)
+    chunks = read_chunks(text, start=state.begins(number))
     with closing(chunks), ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, chunks, None)
         while (chunk := coming.result()) is not None:
             coming = reader.submit(next, chunks, None)
             yield chunk
-            tell(PASSES[state.encoding], before + chunk.position, total)
+            tell(_shown(state), before + chunk.position, total)
 
 
 def _finish(folder: Path, state: State) -> Manifest:

@@ -12,7 +12,7 @@ from jaxtyping import Integer
 from reference.errors import OutputError
 from reference.files import flush
 from reference.manifest import DTYPES, PIECE, PieceDigests, smallest_dtype
-from reference.unfinished import State
+from reference.unfinished import TRYING, State
 
 UNFINISHED: Final = "tokens.unfinished"
 """What the tokens are called until they are all there."""
@@ -35,7 +35,8 @@ class TokenWriter:
         try:
             self._out = self._file.open("ab")
             if self._file.stat().st_size < size:  # not what was claimed: from the beginning, then
-                state = replace(state, input=0, offset=0, tokens=0, pieces=())
+                read = () if state.doing == TRYING else state.read
+                state = replace(state, read=read, input=0, offset=0, tokens=0, pieces=())
                 size = 0
             self._out.truncate(size)
             self._digests = PieceDigests(state.pieces[: size // PIECE])
@@ -61,19 +62,21 @@ class TokenWriter:
 
     def append(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
         """Hand on the tokens of a chunk that ends at an offset in an input."""
-        self._wait()
+        self.wait()
         self.handed += len(tokens)
         self._pending = self._thread.submit(self._write, tokens, number, offset)
 
-    def finish(self) -> State:
-        """Wait for all, put it on disk, and give the state."""
-        self._wait()
-        self._save(self._digests.all())
-        return self.state
-
-    def _wait(self) -> None:
+    def wait(self) -> State:
+        """Wait for all that was handed on, and give the state."""
         if self._pending is not None:
             self._pending.result()
+        return self.state
+
+    def finish(self, state: State) -> State:
+        """Put all on disk, and then the state that claims it."""
+        self.state = state
+        self._save(self._digests.all())
+        return self.state
 
     def _write(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
         try:
@@ -81,9 +84,10 @@ class TokenWriter:
         except OSError as error:
             raise self._refusal(error) from error
         self._digests.update(tokens.data.cast("B"))
-        self.state = replace(
-            self.state, input=number, offset=offset, tokens=self.state.tokens + len(tokens)
-        )
+        n = len(tokens)
+        if self.state.doing == TRYING:  # what each input holds, is found now
+            self.state = self.state.found(n, input=number, offset=offset)
+        self.state = replace(self.state, input=number, offset=offset, tokens=self.state.tokens + n)
         self._unsaved += tokens.nbytes
         if self._unsaved >= self._save_every:
             self._unsaved = 0

@@ -1,7 +1,7 @@
 """How far a `bigram prepare` has come, on disk, so that the same command can go on from there."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +10,12 @@ from reference.files import replacing
 from reference.manifest import STATE, Source, are, are_sound, listed, seal, unseal
 from reference.text_input import TextInput
 
-FORMAT = 1
+FORMAT = 2
 """The version of what the file holds."""
+
+TRYING, READING, ENCODING = STEPS = ("trying", "reading", "encoding")
+"""What is done to a text: encoded with the characters of its beginning, as long as no other comes;
+read for its characters from there on; encoded with them all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,23 +23,38 @@ class State:
     """What is done; all that it claims is on disk."""
 
     inputs: tuple[TextInput, ...]
+    doing: str = TRYING
     characters: str = ""
     """Those found so far, sorted."""
     read: tuple[Source, ...] = ()
-    """What the first pass found in each input; in the last of these, so far."""
-    encoding: bool = False
-    """Whether the first pass is done, and the second has begun."""
+    """What was found in each input; in the last of these, so far."""
     input: int = 0
     offset: int = 0
-    """Where the pass goes on: in which input, and at which byte of its text."""
+    """Where the step goes on: in which input, and at which byte of its text."""
     tokens: int = 0
     pieces: tuple[str, ...] = ()
     """The digests of the tokens written."""
 
     @property
     def total(self) -> int:
-        """How many tokens the inputs have, as the first pass found."""
+        """How many characters the inputs have, as far as they were read."""
         return sum(source.characters for source in self.read)
+
+    def begins(self, input: int) -> int:  # noqa: A002  as the field
+        """Give the byte of this input, or of a later one, from which on it is to be read."""
+        return self.offset if input == self.input else 0
+
+    def found(self, characters: int, *, input: int, offset: int) -> "State":  # noqa: A002  as the field
+        """Have read so many characters more, up to a byte of an input."""
+        read = list(self.read)
+        read += [
+            Source(name=Path(one.name).name, bytes=0, characters=0)
+            for one in self.inputs[len(read) : input + 1]
+        ]
+        if characters:
+            n = read[input].characters + characters
+            read[input] = replace(read[input], bytes=offset, characters=n)
+        return replace(self, read=tuple(read), input=input, offset=offset)
 
     def save(self, folder: Path) -> None:
         """Write the state, whole or not at all.
@@ -81,8 +100,8 @@ def _check(state: State) -> None:
         numbers += [one.size, one.mtime_ns]
     if not (are(str, texts) and are(int, numbers) and are_sound(state.read)):
         raise ValueError("a field is of another type")
-    if type(state.encoding) is not bool:
-        raise ValueError("a field is of another type")
+    if state.doing not in STEPS:
+        raise ValueError("it is at a step that is none")
     state.characters.encode()  # a lone surrogate, which JSON can name, is no character
     if any(one >= other for one, other in pairwise(state.characters)):
         raise ValueError("its characters are not sorted")
@@ -91,9 +110,11 @@ def _check(state: State) -> None:
     if not 0 <= state.input < len(state.inputs) or not all(0 <= one < 2**63 for one in places):
         raise ValueError("it is at a place that is none")
     if len(state.read) > len(state.inputs) or (
-        state.encoding and not (len(state.read) == len(state.inputs) and state.characters)
+        state.doing == ENCODING and not (len(state.read) == len(state.inputs) and state.characters)
     ):
         raise ValueError("it has read what is not there")
+    if state.doing == TRYING and state.tokens != state.total:
+        raise ValueError("it has encoded what it has not read")
 
 
 def check_same(folder: Path, before: Sequence[TextInput], now: Sequence[TextInput]) -> None:

@@ -1,5 +1,6 @@
 import gzip
 import io
+import itertools
 import json
 import os
 import random
@@ -47,11 +48,14 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min
 
 
 @contextmanager
-def in_small_steps(chunk: int = 64, save_every: int = 200, piece: int = 2**26) -> Iterator[None]:
+def in_small_steps(
+    chunk: int = 64, save_every: int = 200, piece: int = 2**26, beginning: int = 1
+) -> Iterator[None]:
     """Let a short text take as many steps as a long one does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_input, "CHUNK", chunk)
         patch.setattr(preparing, "SAVE_EVERY", save_every)
+        patch.setattr(preparing, "BEGINNING", beginning)
         for module in (manifest, token_files, token_writer):
             patch.setattr(module, "PIECE", piece)
         yield
@@ -98,11 +102,12 @@ def in_child(work: Callable[[], object]) -> tuple[int, str]:
 
 
 @settings(max_examples=50)
-@given(texts, st.integers(1, 9), st.integers(0, 100))
+@given(texts, st.integers(1, 9), st.integers(0, 100), st.integers(0, 5))
 def test_files_in_a_row_are_one_text_wherever_they_and_the_reads_are_cut(
-    text: str, chunk: int, cut: int
+    text: str, chunk: int, cut: int, beginning: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as temporary, in_small_steps(chunk, 5, 4):
+    small = in_small_steps(chunk, 5, 4, beginning)
+    with tempfile.TemporaryDirectory() as temporary, small:
         folder = Path(temporary)
         parts = [text[:cut], text[cut:]]
         for name, part in zip("ab", parts, strict=True):
@@ -239,6 +244,7 @@ def test_standard_input_is_an_input_among_others(
         (gzip.compress(b""), EmptyError, "empty"),
         (b"ab", TooShortError, "2 characters, of which 1 for training"),
     ],
+    ids=range(13),  # those of the compressed ones would change with the time
 )
 def test_text_that_is_refused_is_named_and_leaves_nothing_behind(
     tmp_path: Path, content: bytes, error: type[Exception], words: str
@@ -302,9 +308,32 @@ def test_a_file_that_changes_between_the_passes_is_refused(tmp_path: Path, chang
         if change in {"swap", "recount"}:  # which size and time do not tell
             os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    with pytest.raises(TextFileError, match=r"text\.txt (has changed|cannot be read)"):
+    refused = pytest.raises(TextFileError, match=r"text\.txt (has changed|cannot be read)")
+    with in_small_steps(), refused:
         prepare([file], tmp_path / "out", progress=interfere)
     assert not load_fails_not(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "steps"),
+    [(0, ["reading", "encoding"]), (1, ["encoding", "reading", "encoding"]), (100, ["encoding"])],
+)
+def test_text_whose_beginning_has_all_its_characters_is_read_once(
+    tmp_path: Path, inputs: list[Path], beginning: int, steps: list[str]
+) -> None:
+    told: list[tuple[str, int]] = []
+    with in_small_steps(beginning=beginning):
+        prepare(
+            inputs,
+            tmp_path / "out",
+            progress=lambda doing, done, total: told.append((doing, done)),
+        )
+    assert [doing for doing, _ in itertools.groupby(doing for doing, _done in told)] == steps
+    if beginning == 100:
+        assert [done for _doing, done in told] == sorted(done for _doing, done in told)
+    if beginning == 1:  # what was read already is not read for its characters once more
+        assert next(done for doing, done in told if doing == "reading") > told[0][1] > 0
+    assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
 
 
 def test_what_is_prepared_already_is_left_alone(tmp_path: Path) -> None:
@@ -364,10 +393,11 @@ def inputs(tmp_path: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.parametrize("beginning", [1, 100], ids=["two-passes", "one-pass"])
 def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
-    tmp_path: Path, inputs: list[Path]
+    tmp_path: Path, inputs: list[Path], beginning: int
 ) -> None:
-    with in_small_steps(512, 2500, 1000):
+    with in_small_steps(512, 2500, 1000, beginning):
         prepare(inputs, tmp_path / "whole")
         wanted = written(tmp_path / "whole")
         assert holds(tmp_path / "whole", TEXT + TEXT[::-1] + "x")
@@ -494,7 +524,9 @@ def test_a_damaged_state_is_named(tmp_path: Path, inputs: list[Path]) -> None:
         {"offset": 2**64},
         {"tokens": 1.5},
         {"tokens": -1},
-        {"encoding": 1},
+        {"doing": "writing"},
+        {"doing": 1},
+        {"doing": "trying"},
         {"read": []},
         {"characters": ""},
         {"characters": ["a"]},
@@ -516,7 +548,7 @@ def test_a_state_that_is_sealed_and_that_nothing_left_is_refused(
     with in_small_steps():
         interrupted([*inputs], out, at=12)
         fields = manifest.unseal((out / "prepare.json").read_bytes())
-        assert fields["encoding"]
+        assert fields["doing"] == "encoding"
         (out / "prepare.json").write_bytes(manifest.seal({**fields, **change}))
         with pytest.raises(OutputError, match="prepare.json is damaged.*begins anew"):
             prepare(inputs, out, say=lambda _: None)
@@ -531,7 +563,7 @@ def test_an_input_is_named_as_it_is_now(tmp_path: Path, inputs: list[Path]) -> N
         interrupted([*inputs], out)
         fields = manifest.unseal((out / "prepare.json").read_bytes())
         fields["inputs"][0]["name"] = "another name"
-        fields.update(encoding=True, input=0, offset=0, tokens=0, pieces=[], characters="x")
+        fields.update(doing="encoding", input=0, offset=0, tokens=0, pieces=[], characters="x")
         fields["read"] = [{"name": "x", "bytes": 3, "characters": 3}] * 2
         (out / "prepare.json").write_bytes(manifest.seal(fields))
         with pytest.raises(TextFileError, match=f"{inputs[0]} has changed while"):
