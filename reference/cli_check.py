@@ -13,6 +13,7 @@ from reference.errors import BigramError
 from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 
 if TYPE_CHECKING:
+    from reference.conformance.runner import Plan
     from reference.conformance.targets import Target
     from reference.conformance.verdicts import Report, Result
     from reference.spec.clause import Clause, Level
@@ -95,13 +96,18 @@ def check(
         str | None,
         part("--gradient", "gradient(state, idx, targets) of the loss by the table, likewise"),
     ] = None,
+    plain_generate: Annotated[
+        str | None,
+        part("--plain-generate", "generate(model, idx, n) without a cache, to hold a fast one to"),
+    ] = None,
     adapter: Annotated[
         str,
         typer.Option(
             "--adapter",
             help="What forward returns: pair, (logits, loss); logits alone; output, an object "
             "with .logits and .loss; or nanogpt, a pair with logits of the last position only "
-            "where there are no targets. Or arrays: a model over NumPy's or JAX's arrays.",
+            "where there are no targets. Or arrays: a model over NumPy's or JAX's arrays; or "
+            "transformers: a model of that library, which shifts its labels inside.",
             rich_help_panel="Parts of the subject",
         ),
     ] = "pair",
@@ -129,7 +135,12 @@ def check(
         typer.Option("--engine", help="Without a subject: which of our own code to check."),
     ] = Own.REFERENCE,
     profile: Annotated[
-        str, typer.Option("--profile", help="Which part of the contract: bigram, all of it.")
+        str,
+        typer.Option(
+            "--profile",
+            help="bigram; or causal-lm, for any model that predicts each token from those before "
+            "it, as a GPT. It must take sequences of 64 tokens.",
+        ),
     ] = "bigram",
     clause: Annotated[
         list[str] | None,
@@ -223,6 +234,7 @@ def check(
             "set_table": set_table,
             "forward": forward,
             "gradient": gradient,
+            "plain_generate": plain_generate,
         }
         check_alone(command, parts, adapter, define)
         subject = Target(
@@ -235,7 +247,13 @@ def check(
         )
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
-        plan = Plan(clauses=planned(wanted, waivers), seed=seed, examples=examples, waive=waivers)
+        plan = Plan(
+            clauses=planned(wanted, waivers, profile),
+            profile=profile,
+            seed=seed,
+            examples=examples,
+            waive=waivers,
+        )
         if saved is not None:
             plan = api.replaying(plan, saved)
         results: list[Result] = []
@@ -248,7 +266,7 @@ def check(
             subject, plan, timeout=timeout, memory=memory * MEBIBYTE, started=show, server=server
         )
         try:
-            results.extend(with_replay(result, subject, seed) for result in judged)
+            results.extend(with_replay(result, subject, plan) for result in judged)
         except KeyboardInterrupt:
             ended = "interrupted"
     report = Report(
@@ -306,18 +324,22 @@ def check_alone(
         )
 
 
-def with_replay(result: "Result", subject: "Target", seed: int) -> "Result":
+def with_replay(result: "Result", subject: "Target", plan: "Plan") -> "Result":
     """Add the command that tries a failing case again."""
     import json
     import shlex
     from dataclasses import replace
 
+    from reference.spec.clause import BIGRAM
+
     if result.case is None:
         return result
     case = json.dumps({"id": result.id, "case": result.case}, ensure_ascii=True)
-    words = ["bigram", "check", *subject.words(), "--replay", case]
-    if seed:
-        words += ["--seed", str(seed)]
+    words = ["bigram", "check", *subject.words()]
+    words += [] if plan.profile == BIGRAM else ["--profile", plan.profile]
+    words += ["--replay", case]
+    if plan.seed:
+        words += ["--seed", str(plan.seed)]
     return replace(result, replay=shlex.join(words))
 
 
@@ -367,10 +389,11 @@ def write_files(report: "Report", level: "Level", *, junit: Path | None, html: P
     from reference.conformance.page import to_html
     from reference.spec.catalogue import catalogue
 
+    every = catalogue(None)
     if junit is not None:
         write_whole(junit, to_junit(report, level=level))
     if html is not None:
-        write_whole(html, to_html(report, catalogue(), level=level))
+        write_whole(html, to_html(report, every, level=level))
 
 
 def write_whole(file: Path, text: str) -> None:
@@ -397,6 +420,9 @@ def spec(
             metavar="[ID]", help="A clause to show whole, or a concept such as loss to list."
         ),
     ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="Whose clauses are listed: bigram or causal-lm.")
+    ] = "bigram",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the clauses of the contract, or show one whole.
@@ -407,12 +433,17 @@ def spec(
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch"):
         from reference.conformance import example
+        from reference.conformance.api import check_profile
         from reference.conformance.runner import check_id
         from reference.conformance.showing import clause_as_json, print_clause, print_list
         from reference.spec.catalogue import catalogue
 
-    every = catalogue()
+    check_profile(profile)
+    every = catalogue(profile)
     chosen = [one for one in every if wanted is None or wanted in {one.id, one.concept}]
+    if not chosen:
+        every = catalogue(None)
+        chosen = [one for one in every if wanted in {one.id, one.concept}]
     if wanted is not None and not chosen:
         check_id(wanted, every)
     if as_json:

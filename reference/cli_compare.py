@@ -54,7 +54,7 @@ def compare(
     comparison = comparisons.compare(
         [read_report(file) for file in reports], sources=[str(file) for file in reports]
     )
-    clauses = catalogue()
+    clauses = catalogue(None)
     if html is not None:
         write_whole(html, to_html(comparison, clauses))
     if as_json:

@@ -257,7 +257,7 @@ def test_a_table_among_others_is_reached_by_functions() -> None:
 def test_functions_by_themselves_go_with_arrays_only() -> None:
     with pytest.raises(AdapterError, match="goes with the adapter arrays only"):
         check(nn.Linear, forward=np_forward)  # type: ignore[arg-type]  # which is not called
-    with pytest.raises(AdapterError, match="must be one of pair, .*nanogpt, arrays"):
+    with pytest.raises(AdapterError, match="must be one of pair, .*nanogpt, transformers, arrays"):
         check(nn.Linear, adapter="numpy")  # type: ignore[arg-type]  # likewise
 
 

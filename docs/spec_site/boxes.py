@@ -12,12 +12,12 @@ from sphinx.util.typing import ExtensionMetadata, OptionSpec
 
 from reference.conformance.example import KILLS, answers_of, kills_of
 from reference.spec.catalogue import CONCEPTS, catalogue
-from reference.spec.clause import Clause, Level
+from reference.spec.clause import PROFILES, Clause, Level
 from reference.spec.errata import ERRATA, Erratum
 from spec_site import notes
 from spec_site.domain import SpecDomain, reference_to
 
-BY_ID = {clause.id: clause for clause in catalogue()}
+BY_ID = {clause.id: clause for clause in catalogue(None)}
 
 
 class ClausesDirective(SphinxDirective):
@@ -143,6 +143,8 @@ def _clause_box(directive: SphinxDirective, clause: Clause) -> nodes.Node:
         for need in clause.needs:
             needed += [nodes.Text(", "), reference_to("spec", "clause", need, page)]
         box += _field("Needs", *needed[1:])
+    if clause.profiles != PROFILES:
+        box += _field("Of the profile", nodes.Text(" and ".join(clause.profiles)))
     box += _folded("The check", [_code(clause)], f"check-{clause.id}")
     box += _seen(clause)
     return box

@@ -37,7 +37,7 @@ def complaints(env: BuildEnvironment) -> list[str]:
     domain = SpecDomain.of(env)
     said = [
         f"the clause {clause.id} has no page: name it in a `clauses` directive"
-        for clause in catalogue()
+        for clause in catalogue(None)
         if clause.id not in domain.homes("clause")
     ]
     said += [

@@ -54,14 +54,14 @@ class PutTables(SphinxPostTransform):
 def _clauses(env: BuildEnvironment, page: str) -> list[nodes.Node]:
     """List every clause by concept: its level, id and sentence."""
     found: list[nodes.Node] = []
-    for concept in dict.fromkeys(clause.concept for clause in catalogue()):
+    for concept in dict.fromkeys(clause.concept for clause in catalogue(None)):
         rows: list[Row] = [
             [
                 [nodes.inline("", clause.level.value, classes=["level", f"level-{clause.level}"])],
                 [reference_to("spec", "clause", clause.id, page)],
                 [nodes.Text(clause.sentence)],
             ]
-            for clause in catalogue()
+            for clause in catalogue(None)
             if clause.concept == concept
         ]
         found.append(nodes.rubric("", concept))
@@ -72,7 +72,7 @@ def _clauses(env: BuildEnvironment, page: str) -> list[nodes.Node]:
 def _matrix(env: BuildEnvironment, page: str) -> list[nodes.Node]:
     """Trace every clause: line of the notes, clause, check, what it catches, page."""
     rows: list[Row] = []
-    for clause in catalogue():
+    for clause in catalogue(None):
         home = SpecDomain.of(env).homes("clause").get(clause.id, "")
         rows.append(
             [

@@ -25,7 +25,7 @@ class Trace:
 def cited() -> dict[int, tuple[str, ...]]:
     """Give the clauses that cite each node of the notes, by its line."""
     found: dict[int, tuple[str, ...]] = {}
-    for clause in catalogue():
+    for clause in catalogue(None):
         line = notes.node_at(notes.line_of(clause.source)).line
         found[line] = (*found.get(line, ()), clause.id)
     return found

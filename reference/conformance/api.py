@@ -10,20 +10,21 @@ from torch import Tensor
 from reference.conformance.arrays import ArrayParts, array_subject
 from reference.conformance.errors import AdapterError, ProfileError, ReplayError
 from reference.conformance.forms import batch_forms
+from reference.conformance.hub import HubSubject, hub_factory
 from reference.conformance.runner import (
     EXAMPLES,
-    PROFILES,
     Plan,
     check_id,
     isolated_streams,
+    notes_of,
     planned,
     run,
 )
-from reference.conformance.subjects import ARRAYS, LAST_ONLY, TorchSubject, adapter_named
+from reference.conformance.subjects import ARRAYS, HUB, LAST_ONLY, TorchSubject, adapter_named
 from reference.conformance.verdicts import Report
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
-from reference.spec.clause import Clause
+from reference.spec.clause import BIGRAM, PROFILES, Clause
 
 Factory = Callable[[int], object]
 """What makes a model for a size of vocabulary: a class, or any function of one number."""
@@ -41,6 +42,7 @@ def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
     set_table: Callable[[object, Any], object] | None = None,
     forward: Callable[..., object] | None = None,
     gradient: Callable[..., object] | None = None,
+    plain_generate: Callable[..., object] | None = None,
     adapter: str | Callable[[object], object] = "pair",
 ) -> TorchSubject:
     """Put the parts of a subject together.
@@ -55,6 +57,7 @@ def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
             train_step=train_step,
             softmax=softmax,
             generate=generate,
+            plain_generate=plain_generate,
             functions=ArrayParts(
                 forward=forward, gradient=gradient, get_table=get_table, set_table=set_table
             ),
@@ -62,14 +65,16 @@ def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
     if forward is not None or gradient is not None:
         raise AdapterError(f"a forward or gradient by itself goes with the adapter {ARRAYS} only")
     batch, split_batch = (None, None) if get_batch is None else batch_forms(get_batch)
-    return TorchSubject(
-        factory=factory,
+    kind = HubSubject if adapter == HUB else TorchSubject
+    return kind(
+        factory=hub_factory(factory) if adapter == HUB else factory,
         batch=batch,
         split_batch=split_batch,
         words=vocabulary,
         probabilities=softmax,
         train_step=train_step,
         generating=generate,
+        plain=plain_generate,
         get_table=get_table,
         set_table=set_table,
         adapter=adapter_named(adapter) if isinstance(adapter, str) else adapter,
@@ -89,8 +94,9 @@ def check(  # noqa: PLR0913  all but the factory by name
     set_table: Callable[[object, Any], object] | None = None,
     forward: Callable[..., object] | None = None,
     gradient: Callable[..., object] | None = None,
+    plain_generate: Callable[..., object] | None = None,
     adapter: str | Callable[[object], object] = "pair",
-    profile: str = "bigram",
+    profile: str = BIGRAM,
     clauses: Sequence[str] | None = None,
     waive: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -107,18 +113,24 @@ def check(  # noqa: PLR0913  all but the factory by name
     - `vocabulary(text)`, which gives an object with `encode`, `decode` and a length;
     - `train_step(model)`, which gives a function that takes one step on `(xb, yb)`;
     - `softmax(logits)`, of (B, C);
-    - `generate(model, idx, max_new_tokens)`, where the model has no such method.
+    - `generate(model, idx, max_new_tokens)`, where the model has no such method;
+    - `plain_generate`, likewise, for generate.cached: one that takes no shortcut, to hold a fast
+      one against. A generate that takes `use_cache` is both, and needs none.
 
     The table is set through the model's only (C, C) parameter, or by `get_table(model)` and
     `set_table(model, table)`. `adapter` says what forward returns: "pair" for (logits, loss),
     "logits" for the logits alone, "output" for an object with .logits and .loss, "nanogpt" for
     logits of the last position where there are no targets, "arrays" for a model over NumPy's or
-    JAX's arrays, or a function from what it returns to a pair.
+    JAX's arrays, "transformers" for one of that library, which shifts its labels inside, or a
+    function from what it returns to a pair.
 
     With "arrays", everything is handed arrays and gives them. `forward(state, idx, targets)` and
     `gradient(state, idx, targets)`, of the loss by the table, may be functions by themselves, where
     `state` is what the factory gives: an object, or the table itself. A function that draws takes
     an argument named rng, key or seed.
+
+    `profile` is "bigram", or "causal-lm" for any model that predicts each token from those before
+    it, as a GPT: it must take sequences of 64 tokens.
 
     `clauses` are ids, or concepts such as "loss"; what they need is run as well. `waive` maps ids
     that are expected to fail to the reason. The same seed gives the same verdicts. `replay` is a
@@ -139,9 +151,16 @@ def check(  # noqa: PLR0913  all but the factory by name
         set_table=set_table,
         forward=forward,
         gradient=gradient,
+        plain_generate=plain_generate,
         adapter=adapter,
     )
-    plan = Plan(clauses=planned(clauses, waive), seed=seed, examples=examples, waive=waive)
+    plan = Plan(
+        clauses=planned(clauses, waive, profile),
+        profile=profile,
+        seed=seed,
+        examples=examples,
+        waive=waive,
+    )
     if replay is not None:
         plan = replaying(plan, replay)
     with isolated_streams():
@@ -153,7 +172,7 @@ def check(  # noqa: PLR0913  all but the factory by name
         seed=seed,
         planned=len(plan.clauses),
         clauses=results,
-        notes=tuple(subject.notes),
+        notes=notes_of(subject, subject.notes, profile),
     )
 
 
@@ -186,7 +205,7 @@ def read_saved(text: str) -> tuple[Clause, dict[str, object]]:
             'the case must be an object such as {"id": "loss.scalar", "case": {...}}, one of the '
             "clauses of a JSON report that failed"
         )
-    every = catalogue()
+    every = catalogue(None)
     check_id(str(saved.get("id")), every)
     (clause,) = (clause for clause in every if clause.id == saved["id"])
     return clause, saved["case"]

@@ -239,6 +239,12 @@ class ArraySubject(TorchSubject):
         own = partial(free, model.state) if free is not None else model.state.generate  # type: ignore[attr-defined]  # theirs
         return crossing(own)
 
+    def plain_of(self, raw: object) -> Callable[..., object]:
+        """Give the plain generate of one model, likewise."""
+        if self.plain is None:
+            return self.generate_of(raw)
+        return crossing(partial(self.plain, cast("ArrayModel", raw).state))
+
 
 def array_subject(  # noqa: PLR0913  the parts of a subject, all by name
     factory: Callable[[int], object],
@@ -248,6 +254,7 @@ def array_subject(  # noqa: PLR0913  the parts of a subject, all by name
     train_step: Callable[..., Callable[..., object]] | None = None,
     softmax: Callable[..., object] | None = None,
     generate: Callable[..., object] | None = None,
+    plain_generate: Callable[..., object] | None = None,
     functions: ArrayParts,
 ) -> ArraySubject:
     """Put the parts of a subject over arrays together.
@@ -263,6 +270,7 @@ def array_subject(  # noqa: PLR0913  the parts of a subject, all by name
         probabilities=None if softmax is None else crossing(softmax),
         train_step=None if train_step is None else _training(train_step),
         generating=generate,
+        plain=plain_generate,
     )
 
 

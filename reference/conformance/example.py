@@ -24,8 +24,13 @@ class Example:
     seen: str
 
 
-def example_of(clause: Clause) -> Example:
-    """Try the clause on the reference, with a case that is small and not trivial."""
+def example_of(clause: Clause) -> Example | None:
+    """Try the clause on the reference, with a case that is small and not trivial.
+
+    Of a clause about a part that the reference lacks there is none.
+    """
+    if not set(clause.parts) <= reference_subject().parts:
+        return None
     corners = CASES[clause.case].corners
     case = corners[min(2, len(corners) - 1)]
     with isolated_streams(), recorded() as asked:

@@ -175,6 +175,7 @@ class Visit:
             },
             "seconds": run.timeout,
             "clauses": [clause.id for clause in run.plan.clauses],
+            "profile": run.plan.profile,
             "seed": run.plan.seed,
             "examples": run.plan.examples,
             "replay": None if run.plan.replay is None else dict(run.plan.replay),

@@ -1,15 +1,16 @@
 """Clauses as tests of one's own test-suite."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
 
-from reference.conformance.api import Factory, subject_of
+from reference.conformance.api import Factory, check_profile, subject_of
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
 from reference.conformance.subjects import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
-from reference.spec.clause import Clause
+from reference.spec.clause import BIGRAM, Clause
 
 
 class ClauseTest:
@@ -26,13 +27,8 @@ class ClauseTest:
     def result(self) -> Result:
         """Try the clause, and what it needs and has not been tried."""
         if self.clause.id not in self._results:
-            wanted = planned([self.clause.id], None)
-            plan = Plan(
-                clauses=wanted,
-                seed=self._plan.seed,
-                examples=self._plan.examples,
-                waive=self._plan.waive,
-            )
+            wanted = planned([self.clause.id], None, self._plan.profile)
+            plan = replace(self._plan, clauses=wanted)
             with isolated_streams():
                 for result in run(self._subject, plan, done=self._results):
                     self._results[result.id] = result
@@ -43,9 +39,10 @@ class ClauseTest:
         tell_pytest(self.result())
 
 
-def parametrize_clauses(
+def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
     factory: Factory,
     *,
+    profile: str = BIGRAM,
     clauses: Sequence[str] | None = None,
     waive: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -63,7 +60,14 @@ def parametrize_clauses(
     Raises: what `check` raises.
     """
     subject = subject_of(factory, **parts)  # type: ignore[arg-type]  # check's own, passed on
-    plan = Plan(clauses=planned(clauses, waive), seed=seed, examples=examples, waive=waive)
+    check_profile(profile)
+    plan = Plan(
+        clauses=planned(clauses, waive, profile),
+        profile=profile,
+        seed=seed,
+        examples=examples,
+        waive=waive,
+    )
     results: dict[str, Result] = {}
     return pytest.mark.parametrize(
         "clause",

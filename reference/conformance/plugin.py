@@ -22,8 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="path/to/file.py:Name or package.module:Name of a model; adds a test per clause",
     )
     group.addoption(
-        "--bigram-adapter", default="pair", help="pair, logits, output, nanogpt or arrays"
+        "--bigram-adapter",
+        default="pair",
+        help="pair, logits, output, nanogpt, arrays or transformers",
     )
+    group.addoption("--bigram-profile", default="bigram", help="bigram or causal-lm")
     group.addoption(
         "--bigram-part",
         action="append",
@@ -71,11 +74,15 @@ class ClauseCollector(pytest.Collector):
             yield ClauseItem.from_parent(self, name=clause.id, clause=clause)
 
     def _plan(self, wanted: list[str] | None) -> Any:  # noqa: ANN401  a Plan: its module loads torch
+        from reference.conformance.api import check_profile  # noqa: PLC0415  as above
         from reference.conformance.runner import Plan, planned  # noqa: PLC0415  as above
 
+        profile = self.config.getoption("--bigram-profile")
+        check_profile(profile)
         waive = dict(_pairs(self.config.getoption("--bigram-waive")))
         seed = self.config.getoption("--bigram-seed")
-        return Plan(clauses=planned(wanted, waive), waive=waive, seed=seed)
+        clauses = planned(wanted, waive, profile)
+        return Plan(clauses=clauses, profile=profile, waive=waive, seed=seed)
 
     def result(self, clause: "Clause") -> "Result":
         """Run as far as to this clause, of those that were chosen and what they need."""

@@ -20,19 +20,19 @@ from reference.conformance.errors import (
     UnknownClauseError,
     WaiverError,
 )
-from reference.conformance.strategies import CASES, Cases
+from reference.conformance.strategies import LONGEST, Cases, cases_of
+from reference.conformance.subjects import BLACK_BOX
 from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.cases import Case, from_json, to_json
 from reference.spec.catalogue import catalogue
-from reference.spec.clause import Clause, Level
+from reference.spec.clause import BIGRAM, Clause, Level
 from reference.spec.expect import Broken
 from reference.spec.randomness import seed_all
-from reference.spec.subject import Subject, SubjectError
+from reference.spec.subject import Part, Subject, SubjectError
 
 EXAMPLES = 20
 """Cases that Hypothesis draws for a clause, beside its corners."""
 
-PROFILES = ("bigram",)
 STOPPED = frozenset(Verdict) - {Verdict.PASS, Verdict.SKIP, Verdict.XPASS}
 """Verdicts of a needed clause that block."""
 
@@ -42,6 +42,7 @@ class Plan:
     """What is to be run, and how."""
 
     clauses: tuple[Clause, ...]
+    profile: str = BIGRAM
     seed: int = 0
     examples: int = EXAMPLES
     smallest: bool = True
@@ -60,13 +61,17 @@ class Failure:
     cause: str
 
 
-def planned(wanted: Sequence[str] | None, waive: Mapping[str, str] | None) -> tuple[Clause, ...]:
+def planned(
+    wanted: Sequence[str] | None, waive: Mapping[str, str] | None, profile: str | None = BIGRAM
+) -> tuple[Clause, ...]:
     """Give the clauses of these ids, or of concepts such as "loss", and all that they need.
+
+    All are of the profile, or, without one, of any.
 
     Raises: UnknownClauseError where there is no such clause; WaiverError where a waiver has no
         reason.
     """
-    every = catalogue()
+    every = catalogue(profile)
     for name, reason in (waive or {}).items():
         check_id(name, every)
         if not reason.strip():
@@ -94,7 +99,23 @@ def check_id(name: str, every: Sequence[Clause]) -> None:
     if name not in ids:
         near = get_close_matches(name, ids, n=3, cutoff=0.4)
         hint = f"; near it: {', '.join(near)}" if near else ""
+        other = [clause for clause in catalogue(None) if clause.id == name]
+        if other:
+            hint = f" in this profile, but there is in {' and '.join(other[0].profiles)}"
         raise UnknownClauseError(f"there is no clause {name!r}{hint} (`bigram spec` lists them)")
+
+
+def notes_of(subject: Subject, notes: Sequence[str], profile: str) -> tuple[str, ...]:
+    """Give what a report of this profile is to say of a subject, which says `notes` of itself."""
+    if profile == BIGRAM or Part.TABLE in subject.parts:
+        return tuple(notes)
+    others = [note for note in notes if not note.startswith(BLACK_BOX)]
+    if Part.PARAMETERS in subject.parts:
+        others.append(
+            "the kit writes numbers of its own into the model's parameters, where clauses are "
+            "about what comes before: a new model says nearly the same of every token"
+        )
+    return tuple(others)
 
 
 def run(
@@ -189,7 +210,7 @@ def _search(clause: Clause, subject: Subject, plan: Plan) -> Result:
         seen.append(answer)
         return None
 
-    cases = CASES[clause.case]
+    cases = cases_of(clause.case, longest=None if plan.profile == BIGRAM else LONGEST)
     if plan.replay is not None:
         cases = Cases(corners=(from_json(clause.case, dict(plan.replay)),))
     found = _smallest(attempt, cases, plan)

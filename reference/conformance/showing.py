@@ -38,7 +38,7 @@ def print_list(console: Console, clauses: Sequence[Clause]) -> None:
 def print_clause(
     console: Console,
     clause: Clause,
-    example: Example,
+    example: Example | None,
     kills: list[str],
     answers: dict[str, list[str]],
 ) -> None:
@@ -57,7 +57,17 @@ def print_clause(
     _field(console, "It needs", ", ".join(clause.needs) or "no other clause")
     if clause.parts:
         _field(console, "Of a subject", ", ".join(clause.parts))
+    _field(console, "Profiles", ", ".join(clause.profiles))
     console.print()
+    if example is not None:
+        _print_example(console, example)
+    if clause.level is Level.CHOICE:
+        _print_answers(console, answers)
+    else:
+        _print_kills(console, kills)
+
+
+def _print_example(console: Console, example: Example) -> None:
     console.print(Text("An example, run on the reference just now", "bold"))
     _code(console, example.case.code())
     for asked in example.asked[:MOST_ASKED]:
@@ -67,10 +77,6 @@ def print_clause(
     if example.seen:
         _field(console, "recorded", visible(example.seen))
     console.print()
-    if clause.level is Level.CHOICE:
-        _print_answers(console, answers)
-    else:
-        _print_kills(console, kills)
 
 
 def _print_answers(console: Console, answers: dict[str, list[str]]) -> None:
@@ -120,6 +126,7 @@ def clause_as_json(
         "errata": [asdict(erratum(number)) for number in clause.errata],
         "needs": list(clause.needs),
         "parts": [part.value for part in clause.parts],
+        "profiles": list(clause.profiles),
         "kills": kills,
         "answers": answers,
     }

@@ -183,6 +183,20 @@ FIXED_LOGITS = (
     c.LogitsCase(rows=((0.1, -0.7, 1.3, -2.2, 0.4, 2.9, -1.1),)),
 )
 
+CONTEXTS = (
+    (2, 1, 1, "contiguous"),
+    (2, 1, 2, "contiguous"),
+    (3, 1, 3, "contiguous"),
+    (3, 2, 3, "contiguous"),
+    (5, 2, 5, "contiguous"),
+    (65, 4, 8, "contiguous"),
+    (3, 2, 17, "contiguous"),
+    (5, 1, 40, "contiguous"),
+)
+LONGEST = 64
+"""Tokens of the longest sequence for a model that has a longest: prompt and new tokens together."""
+ANY_CONTEXT = st.one_of(SHAPE, LONG)
+
 CASES: dict[type[c.Case], Cases] = {
     c.Nothing: Cases(corners=(c.Nothing(),)),
     c.SizeCase: Cases(corners=tuple(c.SizeCase(C=C) for C in (1, 2, 5, 65))),
@@ -275,7 +289,52 @@ CASES: dict[type[c.Case], Cases] = {
         ),
     ),
     c.JointLawCase: Cases(corners=(c.JointLawCase(C=3, table=1, draws=2**14),)),
+    c.ContextCase: Cases(
+        corners=corners(c.ContextCase, sizes=CONTEXTS, table=0),
+        more=token_case(c.ContextCase, shape=ANY_CONTEXT, table=TABLE),
+    ),
+    c.ContextLossCase: Cases(
+        corners=corners(c.ContextLossCase, sizes=CONTEXTS, targets=True, table=0),
+        more=token_case(c.ContextLossCase, shape=ANY_CONTEXT, targets=True, table=TABLE),
+    ),
+    c.PaddedCase: Cases(
+        corners=corners(c.PaddedCase, sizes=CONTEXTS[1:], table=0),
+        more=token_case(c.PaddedCase, table=TABLE),
+    ),
+    c.CachedCase: Cases(
+        corners=(
+            *corners(c.CachedCase, sizes=CONTEXTS[:5], table=0, n=3),
+            *corners(c.CachedCase, sizes=CONTEXTS[5:], table=0, n=24),
+        ),
+        more=token_case(c.CachedCase, table=TABLE, n=st.integers(1, 12)),
+    ),
+    c.ContextLawCase: Cases(corners=(c.ContextLawCase(C=3, table=1, draws=27 * 2**11),)),
+    c.ChainLawCase: Cases(
+        corners=(
+            c.ChainLawCase(C=5, table=1, draws=2**11, T=1, n=12),
+            c.ChainLawCase(C=5, table=2, draws=2**10, T=8, n=24),
+        )
+    ),
     c.TrainingCase: Cases(
         corners=(_training(2, 2, 0), _training(5, 4, 1)),
     ),
 }
+
+
+def cases_of(kind: type[c.Case], *, longest: int | None = None) -> Cases:
+    """Give the cases of a type, or those of them that need no longer sequence than this."""
+    every = CASES[kind]
+    if longest is None:
+        return every
+    corners = tuple(case for case in every.corners if needed(case) <= longest)
+    more = every.more
+    return Cases(
+        corners=corners,
+        more=None if more is None else more.filter(lambda case: needed(case) <= longest),
+    )
+
+
+def needed(case: c.Case) -> int:
+    """Give the length of the longest sequence that a case makes a model score."""
+    T = len(case.idx[0]) if isinstance(case, c.TokensCase) else 1
+    return T + (case.n if isinstance(case, c.PromptCase) else 0)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import cast
 
 import torch
@@ -34,16 +34,24 @@ def _output(answer: object) -> object:
 ARRAYS = "arrays"
 """The adapter of models that are no torch's: see `arrays.py`."""
 
-LAST_ONLY = "nanogpt"
+LAST_ONLY, HUB = "nanogpt", "transformers"
+
+BLACK_BOX = "the table cannot be set"
+"""How the note begins that says so, which means nothing where no table is asked for."""
+
+CACHE, RANDOM, MASK = "use_cache", "do_sample", "attention_mask"
+"""Arguments by which a model lets one choose, named as most models name them."""
 
 ADAPTERS: Mapping[str, Callable[[object], object]] = {
     "pair": _pair,
     "logits": _logits,
     "output": _output,
     LAST_ONLY: _pair,
+    HUB: _pair,
 }
 """What forward returns: (logits, loss); the logits alone; an object with .logits and .loss; a pair
-whose logits are those of the last position where there are no targets."""
+whose logits are those of the last position where there are no targets; what `hub.py` makes of it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,7 +143,20 @@ class TorchModel:
     ) -> Tensor:
         """Continue idx."""
         extra = {} if generator is None else {"generator": generator}
-        function = self.subject.generate_of(self.raw)
+        return self._generated(self.subject.generate_of(self.raw), idx, max_new_tokens, **extra)
+
+    def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
+        """Continue idx by the plain generate or by the fast one."""
+        function = self.subject.plain_of(self.raw) if plain else self.subject.generate_of(self.raw)
+        extra: dict[str, object] = {RANDOM: False} if greedy else {}
+        if _takes(function, CACHE):
+            extra[CACHE] = not plain
+        return self._generated(function, idx, max_new_tokens, **extra)
+
+    @staticmethod
+    def _generated(
+        function: Callable[..., object], idx: Tensor, max_new_tokens: int, **extra: object
+    ) -> Tensor:
         out = guarded("generate", lambda: function(idx, max_new_tokens, **extra))
         if not isinstance(out, Tensor):
             hint = ", which yields: collect it" if inspect.isgenerator(out) else ""
@@ -143,6 +164,12 @@ class TorchModel:
         if out.is_inference():  # which could not be looked at further
             out = out.clone()
         return out
+
+    def padded(self, idx: Tensor, mask: Tensor) -> Tensor:
+        """Give the logits of idx under a mask."""
+        model = cast("Callable[..., object]", self.raw)
+        answer = guarded("forward", lambda: model(idx, **{MASK: mask}))
+        return self._output(self.subject.adapter(answer)).logits
 
     def table(self) -> Tensor:
         """Copy the table, or ask for each row."""
@@ -247,6 +274,8 @@ class TorchSubject:
     train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None
     generating: Callable[..., object] | None = None
     """A free generate(model, idx, max_new_tokens)."""
+    plain: Callable[..., object] | None = None
+    """A free generate without a cache or other shortcuts, likewise."""
     get_table: Callable[[object], Tensor] | None = None
     set_table: Callable[[object, Tensor], object] | None = None
     adapter: Callable[[object], object] = _pair
@@ -273,7 +302,7 @@ class TorchSubject:
         }
         parts = {part for part, function in given.items() if function is not None}
         parts |= {Part.TENSORS, Part.SEED}
-        if self.batch is not None and _takes_generator(self.batch):
+        if self.batch is not None and _takes(self.batch, "generator"):
             parts.add(Part.GET_BATCH_GENERATOR)
         if self.adapter is not _logits:
             parts.add(Part.LOSS)
@@ -293,9 +322,16 @@ class TorchSubject:
                 if guarded("get_table", lambda: access.get(probe)).is_leaf:
                     parts.add(Part.GRADIENT)
         if self.generates(probe):
-            parts.add(Part.GENERATE)
-            if _takes_generator(self.generate_of(probe)):
+            parts |= {Part.GENERATE, Part.GENERATE_NONE}
+            function = self.generate_of(probe)
+            if _takes(function, "generator"):
                 parts.add(Part.GENERATE_GENERATOR)
+            if self.plain is not None or _takes(function, CACHE):
+                parts.add(Part.PLAIN_GENERATE)
+                if all(_takes(one, RANDOM) for one in (function, self.plain or function)):
+                    parts.add(Part.GREEDY)
+        if _takes(cast("Callable[..., object]", getattr(probe, "forward", probe)), MASK):
+            parts.add(Part.PADDING)
         return parts
 
     @cached_property
@@ -331,7 +367,7 @@ class TorchSubject:
             return []
         if self.access is None:
             note = (
-                "the table cannot be set, as it is not the model's only parameter, (C, C): the "
+                f"{BLACK_BOX}, as it is not the model's only parameter, (C, C): the "
                 "model is checked as a black box, by asking for the row of every token; "
                 "get_table and set_table would let the kit reach it"
             )
@@ -353,8 +389,15 @@ class TorchSubject:
         """Give the generate of one model."""
         free = self.generating
         if free is not None:
-            return lambda *given, **named: free(raw, *given, **named)
+            return wraps(free)(lambda *given, **named: free(raw, *given, **named))
         return cast("Callable[..., object]", raw.generate)  # type: ignore[attr-defined]  # theirs
+
+    def plain_of(self, raw: object) -> Callable[..., object]:
+        """Give the plain generate of one model: a function by itself, or generate told so."""
+        free = self.plain
+        if free is None:
+            return self.generate_of(raw)
+        return wraps(free)(lambda *given, **named: free(raw, *given, **named))
 
     def get_batch(
         self,
@@ -440,8 +483,8 @@ def _kind(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _takes_generator(function: Callable[..., object]) -> bool:
+def _takes(function: Callable[..., object], name: str) -> bool:
     try:
-        return "generator" in inspect.signature(function).parameters
+        return name in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False

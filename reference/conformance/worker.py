@@ -22,7 +22,7 @@ import torch
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.guard import ESCAPED, guarded
 from reference.conformance.pipe.piped import PipeSubject
-from reference.conformance.runner import Plan, blank, ordinary_torch, run
+from reference.conformance.runner import Plan, blank, notes_of, ordinary_torch, run
 from reference.conformance.targets import Opened, Target, open_target
 from reference.conformance.verdicts import CUT_SHORT, RAN, Result, Verdict
 from reference.errors import BigramError
@@ -109,9 +109,10 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
 
 
 def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> None:
-    by_id = {clause.id: clause for clause in catalogue()}
+    by_id = {clause.id: clause for clause in catalogue(None)}
     plan = Plan(
         clauses=tuple(by_id[name] for name in job["clauses"]),
+        profile=job["profile"],
         seed=job["seed"],
         examples=job["examples"],
         replay=job["replay"],
@@ -137,7 +138,7 @@ def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> Non
             if ask and result.verdict in RAN:
                 ask = False
                 with contextlib.suppress(SubjectError, SubjectCrash):
-                    tell(notes=subject.notes)
+                    tell(notes=notes_of(subject, subject.notes, plan.profile))
     except (MemoryError, OSError):
         raise
     except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of the subject's, say

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from reference.notes import Figures
 from reference.spec.cases import FIRST_TOKEN, BatchCase, Nothing, OffsetCase
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.documented import notes_corpus
 from reference.spec.expect import (
     Broken,
@@ -58,7 +58,12 @@ def overwrite(tensor: Tensor, value: int, *, what: str) -> None:
         ) from error
 
 
-@clause("batch.shape", parts=GET_BATCH, source="get_batch > returns > x, y > Tuple[Tensor, Tensor]")
+@clause(
+    "batch.shape",
+    profiles=PROFILES,
+    parts=GET_BATCH,
+    source="get_batch > returns > x, y > Tuple[Tensor, Tensor]",
+)
 def shape(subject: Subject, case: BatchCase) -> None:
     """A batch is a pair x, y, each of shape (B, T): batch_size rows of block_size tokens."""
     want = (case.batch_size, case.block_size)
@@ -78,6 +83,7 @@ def draw(subject: Subject, case: BatchCase) -> tuple[Tensor, Tensor]:
 
 @clause(
     "batch.dtype",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.shape",),
     source="type long > intended to hold integer > values",
@@ -95,6 +101,7 @@ def dtype(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.window",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.dtype",),
     source="x = torch.stack([data[i : i + block_size] for i in ix])",
@@ -118,6 +125,7 @@ def window(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.shift",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.window",),
     source="y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])",
@@ -159,6 +167,7 @@ def _moved(subject: Subject) -> str:
 
 @clause(
     "batch.offset-range",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.shift",),
     source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
@@ -202,6 +211,7 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
 
 @clause(
     "batch.too-short",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.offset-range",),
     source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
@@ -232,6 +242,7 @@ def too_short(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.last-window",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=GET_BATCH,
     needs=("batch.offset-range",),
@@ -252,6 +263,7 @@ def last_window(subject: Subject, case: OffsetCase) -> str:
 
 @clause(
     "batch.reproducible",
+    profiles=PROFILES,
     parts=(Part.GET_BATCH, Part.SEED),
     needs=("batch.dtype",),
     source="torch.manual_seed(1337) > reproducibility",
@@ -274,6 +286,7 @@ def reproducible(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.advances",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.window",),
     source="sample batch of data",
@@ -315,6 +328,7 @@ def _offsets_drawn(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
 
 @clause(
     "batch.rows-independent",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.too-short", "batch.reproducible", "batch.advances"),
     source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
@@ -345,6 +359,7 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
 
 @clause(
     "batch.offset-law",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.rows-independent",),
     source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
@@ -385,6 +400,7 @@ def offset_law(subject: Subject, case: Nothing) -> None:
 
 @clause(
     "batch.generator",
+    profiles=PROFILES,
     level=Level.SHOULD,
     parts=(Part.GET_BATCH, Part.GET_BATCH_GENERATOR),
     needs=("batch.reproducible",),
@@ -432,6 +448,7 @@ def generator(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.pure",
+    profiles=PROFILES,
     parts=GET_BATCH,
     needs=("batch.shape",),
     source="get_batch > data = train_data",
@@ -447,6 +464,7 @@ def pure(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.aliasing",
+    profiles=PROFILES,
     level=Level.SHOULD,
     parts=GET_BATCH,
     needs=("batch.pure",),
@@ -480,6 +498,7 @@ def aliasing(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.split",
+    profiles=PROFILES,
     parts=(Part.GET_BATCH, Part.SPLIT),
     source="train_data if split == > train_data",
 )
@@ -499,6 +518,7 @@ def split(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.split.unknown",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=(Part.GET_BATCH, Part.SPLIT),
     needs=("batch.split",),
@@ -520,6 +540,7 @@ def split_unknown(subject: Subject, case: Nothing) -> str:
 
 @clause(
     "batch.documented",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=GET_BATCH,
     needs=("batch.shift",),

@@ -177,6 +177,34 @@ class BadTokenCase(LossCase):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContextCase(IndexCase):
+    """Sequences short and long, at every position of which what comes before may count."""
+
+    def code(self) -> str:
+        """Give the tokens, and what the parameters are."""
+        return _wide(TokensCase.code(self), self.table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaddedCase(IndexCase):
+    """Sequences of which each is to be filled up."""
+
+    def code(self) -> str:
+        """Give the same."""
+        return _wide(TokensCase.code(self), self.table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextLossCase(LossCase):
+    """The same, and the true next token of each position."""
+
+    def code(self) -> str:
+        """Give the same, and the targets."""
+        targets = _tensor(self.targets, self.layout)
+        return _wide(f"{TokensCase.code(self)}\ntargets = {targets}", self.table)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PromptCase(IndexCase):
     """A prompt to continue by n tokens."""
 
@@ -185,6 +213,15 @@ class PromptCase(IndexCase):
     def code(self) -> str:
         """Give the prompt and n."""
         return f"{super().code()}\nmax_new_tokens = {self.n}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedCase(PromptCase):
+    """The same, to be continued in two ways."""
+
+    def code(self) -> str:
+        """Give the prompt, what the parameters are, and n."""
+        return f"{_wide(TokensCase.code(self), self.table)}\nmax_new_tokens = {self.n}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +330,19 @@ class JointLawCase(LawCase):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContextLawCase(LawCase):
+    """The same, after each of some prompts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainLawCase(LawCase):
+    """The same, for n tokens in a row, after prompts of T."""
+
+    T: int
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingCase(Case):
     """A table and the batches that it is trained on: pairs of idx and targets."""
 
@@ -329,6 +379,10 @@ def _tensor(rows: Rows, layout: str = "contiguous") -> str:
     if layout == "strided":
         return f"{text}.repeat_interleave(2, dim=1)[:, ::2]"
     return text
+
+
+def _wide(code: str, seed: int) -> str:
+    return f"{code}\nseed = {seed}  # of the parameters: wide_model of reference.spec.causal"
 
 
 def _table(C: int, seed: int) -> str:

@@ -4,6 +4,7 @@ from graphlib import TopologicalSorter
 
 from reference.spec import (
     batch,
+    causal,
     embedding,
     forward,
     generate,
@@ -14,7 +15,7 @@ from reference.spec import (
     training,
     vocabulary,
 )
-from reference.spec.clause import CLAUSES, Clause
+from reference.spec.clause import BIGRAM, CLAUSES, Clause
 
 VERSION = "1.0"
 """Of the contract: the first number changes where a subject that kept it may no longer do so."""
@@ -30,12 +31,13 @@ CONCEPTS = (
     softmax,
     generate,
     training,
+    causal,
 )
-"""In the order of the notes."""
+"""In the order of the notes; the last goes beyond them."""
 
 
-def catalogue() -> tuple[Clause, ...]:
-    """Give every clause, concept by concept, each after those that it needs.
+def catalogue(profile: str | None = BIGRAM) -> tuple[Clause, ...]:
+    """Give every clause of a profile, or of all, by concept, each after those that it needs.
 
     Raises: ValueError where a clause needs one that there is not; graphlib.CycleError where two
         need each other.
@@ -47,14 +49,16 @@ def catalogue() -> tuple[Clause, ...]:
                 raise ValueError(f"clause {clause.id!r} needs {need!r}, which there is not")
     TopologicalSorter({clause.id: clause.needs for clause in CLAUSES}).prepare()
     names = [concept.__name__.rsplit(".", maxsplit=1)[-1] for concept in CONCEPTS]
-    in_order = sorted(CLAUSES, key=lambda clause: names.index(clause.concept))
+    chosen = [clause for clause in CLAUSES if profile is None or profile in clause.profiles]
+    by_id = {clause.id: clause for clause in chosen}
     placed: dict[str, Clause] = {}
-    for clause in in_order:
+    for clause in sorted(chosen, key=lambda clause: names.index(clause.concept)):
         _place(clause, by_id, placed)
     return tuple(placed.values())
 
 
 def _place(clause: Clause, by_id: dict[str, Clause], placed: dict[str, Clause]) -> None:
     for need in clause.needs:
-        _place(by_id[need], by_id, placed)
+        if need in by_id:  # what is of another profile says nothing about this one
+            _place(by_id[need], by_id, placed)
     placed.setdefault(clause.id, clause)

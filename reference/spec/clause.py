@@ -21,6 +21,11 @@ TOPICS = ("Formula", "Tolerance", "Alarm", "Erratum", "Choice", "Power")
 """What the paragraphs after a clause's sentence may open with."""
 
 
+BIGRAM, CAUSAL = PROFILES = ("bigram", "causal-lm")
+"""Which models a clause is about: bigram models, or any that predict the next token from those
+before it. A clause of both holds for every such model."""
+
+
 class Level(StrEnum):
     """How much a clause binds."""
 
@@ -46,6 +51,8 @@ class Clause:
     needs: tuple[str, ...]
     """Clauses without which this one says nothing."""
     parts: tuple[Part, ...]
+    profiles: tuple[str, ...]
+    """Of which it is one."""
     audit: str
     """The @audit question of the notes that this answers, if any: a piece of its line."""
     errata: tuple[int, ...]
@@ -73,6 +80,7 @@ def clause(  # noqa: PLR0913  all but the id by name
     level: Level = Level.MUST,
     needs: tuple[str, ...] = (),
     parts: tuple[Part, ...] = (),
+    profiles: tuple[str, ...] = (BIGRAM,),
     audit: str = "",
     errata: tuple[int, ...] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -100,6 +108,7 @@ def clause(  # noqa: PLR0913  all but the id by name
                 source=tuple(source.split(" > ")),
                 needs=needs,
                 parts=parts,
+                profiles=profiles,
                 audit=audit,
                 errata=errata,
                 case=inspect.signature(check).parameters["case"].annotation,

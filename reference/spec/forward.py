@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reference.spec.cases import IndexCase, LayoutCase, LossCase, tokens
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.expect import expect, expect_close, expect_equal, expect_refused, observe
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Output, Part, Subject
@@ -18,6 +18,7 @@ LOSS = (Part.LOSS,)
 
 @clause(
     "forward.returns",
+    profiles=PROFILES,
     source="return logits > returned from the forward function",
     audit="where is it returned to",
 )
@@ -59,6 +60,7 @@ def _kind(value: object) -> str:
 
 @clause(
     "forward.logits.shape",
+    profiles=PROFILES,
     needs=("forward.returns",),
     source="logits = self.token_embedding_table(idx) # (B,T,C)",
 )
@@ -113,6 +115,7 @@ def logits_dtype(subject: Subject, case: IndexCase) -> None:
 
 @clause(
     "forward.loss.none",
+    profiles=PROFILES,
     needs=("forward.returns",),
     source="targets == None: > loss = None",
     audit="how is this function getting *loss*",
@@ -137,6 +140,7 @@ def loss_none(subject: Subject, case: IndexCase) -> None:
 
 @clause(
     "forward.repeatable",
+    profiles=PROFILES,
     needs=("forward.logits.shape", "forward.pure.inputs", "forward.pure.table"),
     source="forward() > how input is > passed through the layers",
 )
@@ -215,6 +219,7 @@ def modes(subject: Subject, case: IndexCase) -> None:
 
 @clause(
     "forward.batch-independent",
+    profiles=PROFILES,
     needs=("forward.repeatable",),
     source="batch_size > num_rows = [ 4 ] > (per batch)",
 )
@@ -300,6 +305,7 @@ def _seen_from(model: Model, idx: Tensor, t: int, logits: Tensor) -> str:
 
 @clause(
     "forward.non-contiguous",
+    profiles=PROFILES,
     needs=("forward.repeatable",),
     source="idx > hold a sequence of tokens > (B, T) > indices",
 )
@@ -318,6 +324,7 @@ def non_contiguous(subject: Subject, case: LayoutCase) -> None:
 
 @clause(
     "forward.call",
+    profiles=PROFILES,
     needs=("forward.repeatable",),
     source="m.forward(xb, yb) > pytorch allows us to call a model like a function",
 )
@@ -334,6 +341,7 @@ def call(subject: Subject, case: IndexCase) -> None:
 
 @clause(
     "forward.pure.inputs",
+    profiles=PROFILES,
     needs=("forward.returns",),
     source="forward (self, idx",
 )
@@ -414,6 +422,7 @@ def _flattening(flat: Tensor, logits: Tensor) -> str:
 
 @clause(
     "forward.targets.mismatch",
+    profiles=PROFILES,
     parts=LOSS,
     needs=("loss.scalar",),
     source="targets.view(B * T) > results in a 1D tensor : (B, T) => (B * T)",

@@ -19,7 +19,7 @@ from reference.spec.cases import (
     model_with,
     tokens,
 )
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.documented import notes_corpus
 from reference.spec.expect import (
     Broken,
@@ -41,6 +41,7 @@ ALARM = 1e-9
 
 @clause(
     "generate.shape",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("forward.returns",),
     source="torch.cat((idx, idx_next), dim=1) > (B, T+1)",
@@ -87,6 +88,7 @@ def _not_grown(subject: Subject, out: Tensor) -> str:
 
 @clause(
     "generate.dtype",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("generate.shape",),
     source="type long > intended to hold integer > values",
@@ -104,6 +106,7 @@ def dtype(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.prefix",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("generate.dtype",),
     source="initial sequence of tokens > idx = torch.cat((idx, idx_next), dim=1)",
@@ -124,6 +127,7 @@ def prefix(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.range",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("generate.prefix",),
     source="max_new_tokens > idx_next = torch.multinomial(probs, num_samples=1)",
@@ -147,7 +151,8 @@ def in_range(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.zero",
-    parts=GENERATE,
+    profiles=PROFILES,
+    parts=(Part.GENERATE, Part.GENERATE_NONE),
     needs=("generate.prefix",),
     source="for _ in range(max_new_tokens) > return idx",
 )
@@ -165,6 +170,7 @@ def zero(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.rows-independent",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("generate.range", "forward.repeatable"),
     source="num_samples=1 > (B, 1)",
@@ -184,12 +190,12 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
         model.set_table(torch.zeros(2, 2))
     cause = "the sequences of a batch are not drawn independently of each other"
     four = tokens(((0,),) * 4)
-    few = torch.cat([_continued(model, four, 1)[:, 1:] for _ in range(700)], dim=1)
+    few = torch.cat([continued(model, four, 1)[:, 1:] for _ in range(700)], dim=1)
     for a in range(4):
         for b in range(a):
             what = f"calls in which rows {b} and {a} get the same"
             expect_independent(few[a], few[b], alarm=ALARM / 8, what=what, cause=cause)
-    many = _continued(model, torch.zeros((2**14, 1), dtype=torch.int64), 1)[:, 1]
+    many = continued(model, torch.zeros((2**14, 1), dtype=torch.int64), 1)[:, 1]
     for what, other in (
         ("rows that get the same as their neighbour", (many[::2], many[1::2])),
         ("rows that get the same as the one half a batch later", many.chunk(2)),
@@ -197,7 +203,7 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
         expect_independent(*other, alarm=ALARM / 8, what=what, cause=cause)
 
 
-def _continued(model: Model, idx: Tensor, n: int) -> Tensor:
+def continued(model: Model, idx: Tensor, n: int) -> Tensor:
     """Continue a copy of idx, and make sure that tokens come back, as many as asked.
 
     Shape: (B, T) -> (B, T + n).
@@ -239,7 +245,7 @@ def law(subject: Subject, case: LawCase) -> None:
     for part in last.chunk(2):
         if model.can_be_set:  # a new model: generate.last-position tells of a second call
             model = _sharp(subject, case)
-        drawn.append(_continued(model, part[:, None], 1)[:, 1])
+        drawn.append(continued(model, part[:, None], 1)[:, 1])
     counts = torch.bincount(last * C + torch.cat(drawn), minlength=C * C).reshape(C, C).numpy()
     cause = _unlike(counts, model.table().double().numpy())
     for i in range(C):
@@ -312,8 +318,9 @@ def _over_batch(table: Weights) -> Weights:
 
 @clause(
     "generate.stream",
+    profiles=PROFILES,
     parts=GENERATE,
-    needs=("generate.law",),
+    needs=("generate.law", "causal.law"),
     source="torch.multinomial(probs, num_samples=1)",
 )
 def stream(subject: Subject, case: Nothing) -> None:
@@ -354,7 +361,7 @@ def last_position(subject: Subject, case: ChainCase) -> None:
     idx = case.tensor()
     T = idx.shape[1]
     want = _chain(case, idx, case.n)
-    out = _continued(model, idx, case.n)
+    out = continued(model, idx, case.n)
     first = int((out != want).any(dim=0).byte().argmax()) - T
     expect_equal(
         out,
@@ -365,14 +372,14 @@ def last_position(subject: Subject, case: ChainCase) -> None:
         else f"new token {first + 1} does not follow from the one just before it",
     )
     other = (idx + 1) % case.C
-    again, want = _continued(model, other, case.n), _chain(case, other, case.n)
+    again, want = continued(model, other, case.n), _chain(case, other, case.n)
     cause = ""
     if not torch.equal(again, want):
         alone = subject.model(case.C)
         alone.set_table(certain_table(case.successors()))
         cause = (
             "generate keeps something from one call to the next"
-            if torch.equal(_continued(alone, other, case.n), want)
+            if torch.equal(continued(alone, other, case.n), want)
             else "some new tokens do not follow from the one just before them"
         )
     expect_equal(again, want, what=f"tokens after {other.tolist()}, in a second call", cause=cause)
@@ -413,8 +420,9 @@ def large_logits(subject: Subject, case: ChainCase) -> None:
 
 @clause(
     "generate.reproducible",
+    profiles=PROFILES,
     parts=(Part.GENERATE, Part.SEED),
-    needs=("generate.last-position",),
+    needs=("generate.last-position", "causal.law"),
     source="torch.manual_seed(1337) > reproducibility",
 )
 def reproducible(subject: Subject, case: PromptCase) -> None:
@@ -458,7 +466,7 @@ def alone(subject: Subject, case: Nothing) -> None:
     last = int(context[0, -1])
     for T in (1, 40):
         prompt = context[:, -T:]
-        drawn = [_continued(model, prompt, 1)[0, -1:] for _ in range(250)]
+        drawn = [continued(model, prompt, 1)[0, -1:] for _ in range(250)]
         expect_law(
             torch.bincount(torch.cat(drawn), minlength=3).numpy(),
             P[last],
@@ -496,16 +504,16 @@ def one_at_a_time(subject: Subject, case: JointLawCase) -> None:
         "later token is drawn from an earlier one's scores"
     )
     for what, out, want, cause in (
-        ("one call for 3 tokens", _continued(model, idx, 3), after_one, chain),
+        ("one call for 3 tokens", continued(model, idx, 3), after_one, chain),
         (
             "a call for 1, and on from there for 2",
-            _continued(model, _continued(model, idx, 1), 2),
+            continued(model, continued(model, idx, 1), 2),
             after_one,
             "a call that goes on from another's tokens continues them by another law",
         ),
         (
             "the last 3 of a call for 20",
-            _continued(model, few, 20)[:, -4:],
+            continued(model, few, 20)[:, -4:],
             after_many,
             "later tokens of one call are drawn by another law than the first ones",
         ),
@@ -523,9 +531,10 @@ def one_at_a_time(subject: Subject, case: JointLawCase) -> None:
 
 @clause(
     "generate.same-stream",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=GENERATE,
-    needs=("generate.one-at-a-time",),
+    needs=("generate.one-at-a-time", "causal.chain"),
     source="for _ in range(max_new_tokens)",
 )
 def same_stream(subject: Subject, case: Nothing) -> str:
@@ -544,6 +553,7 @@ def same_stream(subject: Subject, case: Nothing) -> str:
 
 @clause(
     "generate.generator",
+    profiles=PROFILES,
     level=Level.SHOULD,
     parts=(Part.GENERATE, Part.GENERATE_GENERATOR),
     needs=("generate.reproducible",),
@@ -590,6 +600,7 @@ def generator(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.pure.prompt",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("generate.shape",),
     source="idx > a batch of sequences",
@@ -632,6 +643,7 @@ def pure_table(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.pure.mode",
+    profiles=PROFILES,
     level=Level.SHOULD,
     parts=GENERATE,
     needs=("generate.shape",),
@@ -656,6 +668,7 @@ def pure_mode(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.negative",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=GENERATE,
     needs=("generate.zero",),
@@ -673,6 +686,7 @@ def negative(subject: Subject, case: PromptCase) -> str:
 
 @clause(
     "generate.out-of-range",
+    profiles=PROFILES,
     parts=GENERATE,
     needs=("generate.shape", "index.range"),
     source="idx > (each sequence is a list of indices)",
@@ -696,6 +710,7 @@ def out_of_range(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.gradients",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=(Part.GENERATE, Part.TENSORS),
     needs=("generate.pure.mode",),

@@ -13,7 +13,7 @@ from reference.spec.cases import (
     model_with,
     tokens,
 )
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.expect import expect_close, expect_equal, expect_refused, observe
 from reference.spec.forward import rounding
 from reference.spec.subject import Part, Subject, SubjectError
@@ -55,6 +55,7 @@ def any_length(subject: Subject, case: LongCase) -> None:
 
 @clause(
     "index.range",
+    profiles=PROFILES,
     needs=("forward.logits.shape",),
     source="indexes > token in the vocabulary",
 )
@@ -94,6 +95,7 @@ def _stands_for(subject: Subject, *, token: int, C: int = 5) -> str:
 
 @clause(
     "index.range.named",
+    profiles=PROFILES,
     level=Level.CHOICE,
     needs=("index.range",),
     source="indexes > token in the vocabulary",
@@ -108,6 +110,7 @@ def range_named(subject: Subject, case: BadTokenCase) -> str:
 
 @clause(
     "index.dtype",
+    profiles=PROFILES,
     parts=(Part.TENSORS,),
     needs=("forward.logits.shape",),
     source="type long > intended to hold integer > values",
@@ -125,6 +128,7 @@ def dtype(subject: Subject, case: IndexCase) -> None:
 
 @clause(
     "index.int32",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=(Part.TENSORS,),
     needs=("index.dtype",),
@@ -139,6 +143,7 @@ def int32(subject: Subject, case: IndexCase) -> str:
 
 @clause(
     "index.rank",
+    profiles=PROFILES,
     level=Level.CHOICE,
     needs=("forward.logits.shape",),
     source="forward > type 2D tensor (B, T)",

@@ -23,7 +23,7 @@ from reference.spec.cases import (
     table_of,
     tokens,
 )
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.documented import notes_corpus
 from reference.spec.expect import Broken, expect, expect_close, expect_refused, observe
 from reference.spec.subject import Model, Output, Part, Subject, SubjectError
@@ -92,6 +92,7 @@ def expect_loss(model: Model, case: LossCase, *, cause: str) -> None:
 
 @clause(
     "loss.scalar",
+    profiles=PROFILES,
     parts=LOSS,
     needs=("forward.returns",),
     source="loss = F.cross_entropy( > returned from the forward function",
@@ -456,6 +457,7 @@ def any_length(subject: Subject, case: LongCase) -> None:
 
 @clause(
     "loss.differentiable",
+    profiles=PROFILES,
     parts=(Part.LOSS, Part.TENSORS),
     needs=("loss.scalar", "embedding.one-hot"),
     source="grad_fn=<'NllLossBackward0'> > NllLossBackward0 (backpropagation)",
@@ -474,8 +476,9 @@ def differentiable(subject: Subject, case: LossCase) -> None:
 
 @clause(
     "loss.targets.range",
+    profiles=PROFILES,
     parts=LOSS,
-    needs=("loss.scalar",),
+    needs=("loss.scalar", "causal.loss"),
     source='where each element is the "true next token"',
 )
 def targets_range(subject: Subject, case: BadTokenCase) -> None:
@@ -517,6 +520,7 @@ def _stands_for(subject: Subject, *, target: int, C: int = 5) -> str:
 
 @clause(
     "loss.targets.dtype",
+    profiles=PROFILES,
     parts=(Part.LOSS, Part.TENSORS),
     needs=("loss.scalar",),
     source="type long > intended to hold integer > values",
@@ -534,6 +538,7 @@ def targets_dtype(subject: Subject, case: LossCase) -> None:
 
 @clause(
     "loss.ignore-index",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=LOSS,
     needs=("loss.targets.range",),
@@ -578,9 +583,10 @@ def layout(subject: Subject, case: LayoutCase) -> None:
 
 @clause(
     "loss.non-contiguous",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=LOSS,
-    needs=("loss.layout",),
+    needs=("loss.layout", "causal.loss"),
     source="targets = targets.view(B * T)",
     errata=(6,),
 )

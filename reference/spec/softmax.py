@@ -8,7 +8,7 @@ from torch import Tensor
 from reference.notes import Figures
 from reference.oracle.learning import softmax as exact_softmax
 from reference.spec.cases import LogitsCase, Nothing
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.expect import expect, expect_close, expect_equal
 from reference.spec.subject import Part, Subject
 
@@ -23,6 +23,7 @@ def probabilities(subject: Subject, logits: Tensor) -> Tensor:
 
 @clause(
     "softmax.range",
+    profiles=PROFILES,
     parts=SOFTMAX,
     source="NORMALIZED SOFTMAX > all values between 0 and 1",
 )
@@ -52,6 +53,7 @@ def in_range(subject: Subject, case: LogitsCase) -> None:
 
 @clause(
     "softmax.pure",
+    profiles=PROFILES,
     level=Level.SHOULD,
     parts=SOFTMAX,
     needs=("softmax.range",),
@@ -71,6 +73,7 @@ def pure(subject: Subject, case: LogitsCase) -> None:
 
 @clause(
     "softmax.axis",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.range",),
     source="F.softmax(logits, dim=1) > becomes (B, C) > F.softmax(logits, dim=1) > (B, C)",
@@ -114,6 +117,7 @@ def _along(subject: Subject) -> str:
 
 @clause(
     "softmax.sum",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.axis",),
     source="NORMALIZED SOFTMAX > all rows sum to 1.0",
@@ -140,6 +144,7 @@ def sums_to_one(subject: Subject, case: LogitsCase) -> None:
 
 @clause(
     "softmax.order",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.sum",),
     source="logits > used to measure the model's prediction",
@@ -159,6 +164,7 @@ def order(subject: Subject, case: LogitsCase) -> None:
 
 @clause(
     "softmax.shift",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.order",),
     source="RAW + UNBOUNDED > values have no min/max",
@@ -183,6 +189,7 @@ def shift(subject: Subject, case: LogitsCase) -> None:
 
 @clause(
     "softmax.large-logits",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.shift",),
     source="RAW + UNBOUNDED > values have no min/max > and can be positive or negative",
@@ -209,6 +216,7 @@ def large_logits(subject: Subject, case: LogitsCase) -> None:
 
 @clause(
     "softmax.ratio",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.large-logits",),
     source="F.softmax(logits, dim=1) > convert to probabilities via softmax",
@@ -251,6 +259,7 @@ def _scaled(subject: Subject) -> str:
 
 @clause(
     "softmax.documented",
+    profiles=PROFILES,
     parts=SOFTMAX,
     needs=("softmax.ratio",),
     source="tensor([[ 0.3134 > tensor([[0.2175",

@@ -27,6 +27,8 @@ class Part(StrEnum):
     LOSS = "loss"
     """forward takes targets."""
     GENERATE = "generate"
+    GENERATE_NONE = "generate of 0 tokens"
+    """generate can be asked for no new tokens."""
     GENERATE_GENERATOR = "generate(generator=)"
     GET_BATCH = "get_batch"
     GET_BATCH_GENERATOR = "get_batch(generator=)"
@@ -38,6 +40,12 @@ class Part(StrEnum):
     """It is handed tensors, whose type it can see, and its gradients flow back through torch."""
     SEED = "seed"
     """Its draws follow from a seed."""
+    PLAIN_GENERATE = "plain generate"
+    """A second generate, without a cache or other shortcuts, to hold the first against."""
+    GREEDY = "generate(do_sample=)"
+    """Both can be asked for the likeliest token each time."""
+    PADDING = "attention_mask"
+    """forward takes a mask of the tokens that are none, but fill a row up."""
 
 
 class SubjectError(Exception):
@@ -81,6 +89,14 @@ class Model(Protocol):
         self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Continue idx."""
+        ...
+
+    def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
+        """Continue idx by the plain generate or by the fast one, at random or by the likeliest."""
+        ...
+
+    def padded(self, idx: Tensor, mask: Tensor) -> Tensor:
+        """Give the logits of idx, of which only the tokens where the mask is 1 count."""
         ...
 
     def table(self) -> Float[Tensor, "C C"]:

@@ -2,7 +2,7 @@
 
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase
-from reference.spec.clause import Level, clause
+from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.documented import notes_corpus
 from reference.spec.expect import expect, expect_equal, expect_refused
 from reference.spec.subject import Part, Subject
@@ -10,7 +10,12 @@ from reference.spec.subject import Part, Subject
 VOCABULARY = (Part.VOCABULARY,)
 
 
-@clause("vocabulary.size", parts=VOCABULARY, source="vocab_size > num_ids > 65 unique ids")
+@clause(
+    "vocabulary.size",
+    profiles=PROFILES,
+    parts=VOCABULARY,
+    source="vocab_size > num_ids > 65 unique ids",
+)
 def size(subject: Subject, case: TextCase) -> None:
     """The vocabulary has one id for each distinct character of its text, and no more.
 
@@ -34,6 +39,7 @@ def size(subject: Subject, case: TextCase) -> None:
 
 @clause(
     "vocabulary.one-per-character",
+    profiles=PROFILES,
     parts=VOCABULARY,
     needs=("vocabulary.size",),
     source="(B, T) > indices > indexes > token",
@@ -66,6 +72,7 @@ def one_per_character(subject: Subject, case: TextCase) -> None:
 
 @clause(
     "vocabulary.round-trip",
+    profiles=PROFILES,
     parts=VOCABULARY,
     needs=("vocabulary.one-per-character",),
     source="print(decode(m.generate(",
@@ -86,6 +93,7 @@ def round_trip(subject: Subject, case: TextCase) -> None:
 
 @clause(
     "vocabulary.sorted-unique",
+    profiles=PROFILES,
     parts=VOCABULARY,
     needs=("vocabulary.round-trip",),
     source="vocab_size > num_ids > 65 unique ids",
@@ -106,6 +114,7 @@ def sorted_unique(subject: Subject, case: TextCase) -> None:
 
 @clause(
     "vocabulary.unknown-character",
+    profiles=PROFILES,
     parts=VOCABULARY,
     needs=("vocabulary.round-trip",),
     source="vocab_size > num_ids > 65 unique ids",
@@ -131,6 +140,7 @@ def unknown_character(subject: Subject, case: StrangerCase) -> None:
 
 @clause(
     "vocabulary.unknown-character.place",
+    profiles=PROFILES,
     level=Level.CHOICE,
     parts=VOCABULARY,
     needs=("vocabulary.unknown-character",),
@@ -147,6 +157,7 @@ def unknown_character_place(subject: Subject, case: StrangerCase) -> str:
 
 @clause(
     "vocabulary.unknown-id",
+    profiles=PROFILES,
     parts=VOCABULARY,
     needs=("vocabulary.round-trip",),
     source="vocab_size > num_ids > 65 unique ids",
@@ -174,6 +185,7 @@ def unknown_id(subject: Subject, case: TextCase) -> None:
 
 @clause(
     "vocabulary.documented",
+    profiles=PROFILES,
     parts=VOCABULARY,
     needs=("vocabulary.sorted-unique",),
     source="vocab_size > num_ids > 65 unique ids",

@@ -64,7 +64,12 @@ def judge(number: int, *, smallest: bool) -> tuple[int, Row, float]:
     warnings.simplefilter("ignore")
     specimen = specimens()[number]
     begin = time.perf_counter()
-    plan = Plan(clauses=planned(specimen.concepts, None), examples=EXAMPLES, smallest=smallest)
+    plan = Plan(
+        clauses=planned(specimen.concepts, None, specimen.profile),
+        profile=specimen.profile,
+        examples=EXAMPLES,
+        smallest=smallest,
+    )
     row = {
         result.id: (result.verdict.value, result.cause, result.expected, result.seen)
         for result in run(specimen.make(), plan)
@@ -89,7 +94,7 @@ def complaints(zoo: list[Specimen], rows: list[Row]) -> list[str]:
         broken = failures(row)
         if len(broken) == 1:
             alone[broken[0]].append(specimen.name)
-    for clause in catalogue():
+    for clause in catalogue(None):
         if clause.level is not Level.CHOICE and not alone[clause.id]:
             said.append(f"{clause.id} kills nothing alone")
     for name, seen in recorded(zoo, rows).items():
@@ -122,7 +127,7 @@ def killed(zoo: list[Specimen], rows: list[Row]) -> dict[str, list[str]]:
             for specimen, row in zip(zoo, rows, strict=True)
             if clause.id in failures(row)
         )
-        for clause in catalogue()
+        for clause in catalogue(None)
         if clause.level is not Level.CHOICE
     }
     return dict(sorted(kills.items()))
@@ -130,7 +135,7 @@ def killed(zoo: list[Specimen], rows: list[Row]) -> dict[str, list[str]]:
 
 def recorded(zoo: list[Specimen], rows: list[Row]) -> dict[str, Behaviours]:
     """Group the specimens, for each choice, by what it records of them."""
-    choices = sorted(clause.id for clause in catalogue() if clause.level is Level.CHOICE)
+    choices = sorted(clause.id for clause in catalogue(None) if clause.level is Level.CHOICE)
     every: dict[str, Behaviours] = {name: defaultdict(list) for name in choices}
     for specimen, row in zip(zoo, rows, strict=True):
         for name in row.keys() & every.keys():

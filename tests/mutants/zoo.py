@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from reference.conformance.subjects import TorchSubject
+from reference.spec.clause import BIGRAM
 
 HERE = Path(__file__).parent
 
@@ -24,6 +25,7 @@ class Specimen:
     make: Callable[[], TorchSubject]
     concepts: tuple[str, ...] | None = None
     """The concepts to run; None is all of them."""
+    profile: str = BIGRAM
 
 
 SCORES = ("forward", "index", "embedding", "loss", "gradient")
@@ -33,22 +35,24 @@ ALL: list[Specimen] = []
 
 
 def wrong(
-    breaks: str, name: str, *, concepts: tuple[str, ...] | None = None
+    breaks: str, name: str, *, concepts: tuple[str, ...] | None = None, profile: str = BIGRAM
 ) -> Callable[[Callable[[], TorchSubject]], Callable[[], TorchSubject]]:
     """Add a wrong implementation, made by the decorated function."""
 
     def add(make: Callable[[], TorchSubject]) -> Callable[[], TorchSubject]:
-        ALL.append(Specimen(name=name, breaks=breaks, make=make, concepts=concepts))
+        ALL.append(
+            Specimen(name=name, breaks=breaks, make=make, concepts=concepts, profile=profile)
+        )
         return make
 
     return add
 
 
 def right(
-    name: str, *, concepts: tuple[str, ...] | None = None
+    name: str, *, concepts: tuple[str, ...] | None = None, profile: str = BIGRAM
 ) -> Callable[[Callable[[], TorchSubject]], Callable[[], TorchSubject]]:
     """Add a right implementation, made by the decorated function."""
-    return wrong("", name, concepts=concepts)
+    return wrong("", name, concepts=concepts, profile=profile)
 
 
 def specimens() -> list[Specimen]:

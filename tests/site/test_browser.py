@@ -5,15 +5,22 @@ import http.server
 import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from building import Copy
+from torch import Tensor
 
 pytest.importorskip("playwright", reason="nox -s site installs it")
 from playwright.sync_api import Browser, Page, sync_playwright
 from spec_site import notes
+
+from reference.conformance import check, comparison_page, page as report_page
+from reference.conformance.comparison import compare
+from reference.model import BigramLanguageModel
+from reference.spec.catalogue import catalogue
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -33,6 +40,7 @@ SEARCHED = (
     "softmax.axis",
     "generate.law",
     "training.converges",
+    "causal.no-future",
 )
 """One clause of each concept."""
 
@@ -190,4 +198,50 @@ def test_a_clause_opens_its_check_and_what_it_catches(browser: Browser, address:
     box.get_by_text("Catches").click()
     assert box.locator("details li").first.is_visible()
     assert not seen.faults
+    page.close()
+
+
+class Summed(BigramLanguageModel):
+    """Adds the losses up."""
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        logits, loss = super().forward(idx, targets)
+        return logits, None if loss is None else loss * idx.numel()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Give the pages that the kit writes: of a report, and of six compared."""
+    folder = tmp_path_factory.mktemp("pages")
+    reports = [check(model, clauses=["loss"]) for model in (BigramLanguageModel, Summed)]
+    every = catalogue(None)
+    texts = {
+        "report": report_page.to_html(reports[1], every),
+        "comparison": comparison_page.to_html(compare(reports * 3), every),
+    }
+    pages = {name: folder / f"{name}.html" for name in texts}
+    for name, page in pages.items():
+        page.write_text(texts[name], encoding="utf-8")
+    return pages
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_a_page_of_the_kit_fits_and_asks_for_nothing(
+    browser: Browser, written: dict[str, Path], name: str, width: str, scheme: str
+) -> None:
+    page, seen = opened(browser, width, scheme)
+    page.goto(written[name].as_uri())
+    over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(over) <= 0
+    assert page.get_by_text("loss.mean-cross-entropy").first.is_visible()
+    assert page.get_by_text("the losses of the positions are added up").first.is_visible()
+    colours = page.evaluate(
+        "['color', 'backgroundColor'].map((name) => getComputedStyle(document.body)[name])"
+    )
+    dark = [sum(map(int, colour.strip("rgba()").split(",")[:3])) for colour in colours]
+    assert (dark[0] > dark[1]) == (scheme == "dark")
+    assert not seen.faults
+    assert [urlsplit(url).scheme for url in seen.requests] == ["file"]
     page.close()

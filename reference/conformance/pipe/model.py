@@ -88,6 +88,21 @@ class PipeModel:
             **draws,
         )
 
+    def continued(
+        self,
+        idx: Tensor,  # noqa: ARG002  as every model has it
+        max_new_tokens: int,  # noqa: ARG002  likewise
+        *,
+        plain: bool,
+        greedy: bool,
+    ) -> Tensor:
+        """There is one generate."""
+        raise SubjectError("generate", f"has no other kind (plain: {plain}, greedy: {greedy})")
+
+    def padded(self, idx: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002  likewise
+        """There is no mask."""
+        raise SubjectError("forward", "takes no attention_mask")
+
     def table(self) -> Tensor:
         """Copy the table, or ask for each row."""
         dtype = self.pool.hello.dtype

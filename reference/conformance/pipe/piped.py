@@ -10,6 +10,7 @@ from torch import Tensor
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
+from reference.conformance.subjects import BLACK_BOX
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, VocabularyLike
 
@@ -61,6 +62,8 @@ class PipeSubject:
         """What it says it can do."""
         can = self.pool.hello.can
         parts = {part for ability, part in PARTS.items() if ability in can}
+        if Can.GENERATE in can:
+            parts.add(Part.GENERATE_NONE)
         if Can.GRADIENT in can:
             parts.add(Part.GRADIENT)
         if self.pool.hello.randomness is not Randomness.OWN:
@@ -79,7 +82,7 @@ class PipeSubject:
         if {Can.GENERATE, Can.GET_BATCH, Can.GET_SPLIT_BATCH} & self.pool.hello.can:
             notes[0] += f"; {draws[self.pool.hello.randomness]}"
         if Can.TABLE not in self.pool.hello.can:
-            notes.append("the table cannot be set: the model is checked as a black box")
+            notes.append(f"{BLACK_BOX}: the model is checked as a black box")
         return notes
 
     def give(self, seconds: float) -> None:

@@ -58,7 +58,7 @@ WHY: Mapping[Reason, str] = {
     Reason.PROCESS: "its check looks at what no answer holds: the numbers' type or memory, the "
     "model's mode, or two models at once",
 }
-OF_THE_PIPE = frozenset({*PARTS.values(), Part.GRADIENT, Part.SEED})
+OF_THE_PIPE = frozenset({*PARTS.values(), Part.GENERATE_NONE, Part.GRADIENT, Part.SEED})
 """Parts that a subject in another language can have."""
 
 

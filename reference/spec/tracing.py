@@ -1,0 +1,124 @@
+"""Which of torch's functions a model calls, and on what: to name a cause, and never to judge.
+
+A model that does not work through torch's functions, as one at the other end of a pipe, shows none.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from reference.spec.subject import Model, SubjectError
+
+B, T = 2, 11
+"""Of the batch whose calls are looked at: no other dimension is likely to be 11."""
+
+Call = tuple[str, tuple[Any, ...], dict[str, Any], Any]
+"""The function's name, what it was given, and what it gave."""
+
+
+class Calls(TorchFunctionMode):
+    """Keeps the calls that are made inside, of functions with these names."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+        self.seen: list[Call] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        """Make a call, and keep it."""
+        given = kwargs or {}
+        answer = func(*args, **given)
+        name = getattr(func, "__name__", "")
+        if name in self.names:
+            self.seen.append((name, args, given, answer))
+        return answer
+
+
+def leak(model: Model) -> str:
+    """Say through which call a position can see tokens that come after it, or give ""."""
+    numbers = torch.arange(B * T).reshape(B, T)
+    idx = (numbers * numbers + numbers) // 2 % model.C
+    with Calls("softmax", "scaled_dot_product_attention", "layer_norm", "mean") as calls:
+        model(idx)
+    found = (_LOOK[name](args, given, answer) for name, args, given, answer in calls.seen)
+    return next(filter(None, found), "")
+
+
+def _softmax(args: tuple[Any, ...], given: dict[str, Any], answer: Tensor) -> str:
+    if answer.ndim < 3 or answer.shape[-2:] != (T, T):  # noqa: PLR2004  B, T and T at least
+        return ""
+    dim = given["dim"] if "dim" in given else next((a for a in args[1:] if type(a) is int), -1)
+    if dim % answer.ndim != answer.ndim - 1:
+        return (
+            f"softmax over dim {dim} of the attention's scores, which are "
+            f"{tuple(answer.shape)}: the last is meant, over what a position looks at"
+        )
+    return _seen_after((answer != 0).flatten(0, -3).any(dim=0))
+
+
+def _seen_after(seen: Tensor) -> str:
+    """Tell a mask that is off by one from one that does not hide what comes after.
+
+    Shape: (T, T): which token each position looks at.
+    """
+    if not seen.triu(1).any():
+        return ""
+    if seen.triu(2).any():
+        return "the attention has no causal mask: a position looks at all that comes after it"
+    return "the causal mask is off by one: a position looks at the token just after it"
+
+
+def _attention(args: tuple[Any, ...], given: dict[str, Any], answer: Tensor) -> str:
+    mask = given.get("attn_mask", args[3] if len(args) > 3 else None)  # noqa: PLR2004  q, k, v, mask
+    if given.get("is_causal") or answer.shape[-2] != T:
+        return ""
+    if mask is None:
+        return "scaled_dot_product_attention is called without a mask and not as is_causal"
+    seen = mask if mask.dtype is torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    return _seen_after(seen.reshape(-1, *seen.shape[-2:]).any(dim=0))
+
+
+def _layer_norm(args: tuple[Any, ...], given: dict[str, Any], answer: Tensor) -> str:
+    sizes = given["normalized_shape"] if "normalized_shape" in given else args[1]
+    return _OVER_TIME if T in tuple(sizes) else ""
+
+
+def _mean(args: tuple[Any, ...], given: dict[str, Any], answer: Tensor) -> str:
+    before = args[0]
+    dims = given.get("dim", args[1] if len(args) > 1 else range(before.ndim))
+    sizes = [before.shape[dim] for dim in ([dims] if isinstance(dims, int) else dims)]
+    return _OVER_TIME if T in sizes and before.ndim == 3 else ""  # noqa: PLR2004  B, T and C
+
+
+_OVER_TIME = "a layer is normalised over time, or takes a mean over it, and not over its channels"
+
+_LOOK: dict[str, Callable[[tuple[Any, ...], dict[str, Any], Any], str]] = {
+    "softmax": _softmax,
+    "scaled_dot_product_attention": _attention,
+    "layer_norm": _layer_norm,
+    "mean": _mean,
+}
+
+
+def places(model: Model, generate: Callable[[], object]) -> list[int]:
+    """Give the last position that each call of the model looks up, where it does look them up."""
+    with Calls("embedding") as calls:
+        try:
+            generate()
+        except SubjectError:
+            return []
+    return [
+        int(args[0].flatten()[-1])
+        for _name, args, _given, _answer in calls.seen
+        # Of the tables that are looked up, the one of the tokens has C rows.
+        if len(args) > 1 and args[1].shape[0] != model.C and args[0].numel()
+    ]

@@ -1,0 +1,399 @@
+"""GPTs that are wrong in one way, and right ones of several makes, for the profile causal-lm."""
+
+from collections.abc import Callable
+
+import torch
+from gpt import GPT, LAYERS, WIDTH, Attention, Cache
+from torch import Tensor, nn
+from torch.nn import functional as F
+from zoo import right, wrong
+
+from reference.conformance.subjects import TorchSubject
+from reference.model import BigramLanguageModel
+from reference.spec.clause import CAUSAL
+
+CONCEPTS = ("causal", "generate", "loss", "forward", "index")
+
+
+def mistake(breaks: str, name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Add a wrong model to the specimens."""
+
+    def add(model: type[nn.Module]) -> type[nn.Module]:
+        wrong(breaks, name, concepts=CONCEPTS, profile=CAUSAL)(lambda: TorchSubject(factory=model))
+        return model
+
+    return add
+
+
+def correct(name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Add a right one."""
+
+    def add(model: type[nn.Module]) -> type[nn.Module]:
+        right(name, profile=CAUSAL)(lambda: TorchSubject(factory=model))
+        return model
+
+    return add
+
+
+correct("a small GPT with a key-value cache")(GPT)
+correct("a bigram model, which looks at no token but the last")(BigramLanguageModel)
+
+
+# -- right, and written otherwise --
+
+
+class Fused(Attention):
+    def forward(
+        self, x: Tensor, layer: int, cache: Cache | None, real: Tensor | None = None
+    ) -> Tensor:
+        if cache is not None or real is not None:
+            return super().forward(x, layer, cache, real)
+        B, T, _ = x.shape
+        q, k, v = (
+            part.view(B, T, 2, -1).transpose(1, 2) for part in self.qkv(x).split(WIDTH, dim=2)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out: Tensor = self.out(mixed.transpose(1, 2).reshape(B, T, WIDTH))
+        return out
+
+
+@correct("a GPT whose attention is fused, with a cache that is not")
+class FusedGPT(GPT):
+    attention = Fused
+
+
+@correct("a GPT with dropout in training")
+class WithDropout(GPT):
+    def scores(
+        self, idx: Tensor, cache: Cache | None = None, real: Tensor | None = None, past: int = 0
+    ) -> Tensor:
+        return F.dropout(super().scores(idx, cache, real, past), 0.2, training=self.training)
+
+
+@correct("a recurrent network")
+class Recurrent(nn.Module):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocab_size, WIDTH)
+        self.cells = nn.GRU(WIDTH, WIDTH, batch_first=True)
+        self.head = nn.Linear(WIDTH, vocab_size)
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        logits = self.head(self.cells(self.tokens(idx))[0])
+        if targets is None:
+            return logits, None
+        logits, targets = logits.flatten(0, 1), targets.flatten()
+        return logits, F.cross_entropy(logits, targets)
+
+    @torch.no_grad()
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        idx = idx.clone()
+        for _ in range(max_new_tokens):
+            probs = F.softmax(self(idx)[0][:, -1], dim=1)
+            idx = torch.cat([idx, torch.multinomial(probs, num_samples=1)], dim=1)
+        return idx
+
+
+# -- the future leaks --
+
+
+class Unmasked(Attention):
+    def mask(self, T: int, S: int) -> Tensor:
+        return torch.ones(T, S, dtype=torch.bool)
+
+
+@mistake("causal.no-future", "a GPT without a causal mask")
+class LeakingMask(GPT):
+    attention = Unmasked
+
+
+class OneFurther(Attention):
+    def mask(self, T: int, S: int) -> Tensor:
+        return torch.ones(T, S, dtype=torch.bool).tril(S - T + 1)
+
+
+@mistake("causal.no-future", "a GPT whose mask lets each position see the next token")
+class MaskOffByOne(GPT):
+    attention = OneFurther
+
+
+class OverQueries(Attention):
+    def weights(self, scores: Tensor) -> Tensor:
+        return F.softmax(scores, dim=-2)
+
+
+@mistake("causal.no-future", "a GPT with softmax over the positions that look, dim=-2")
+class WrongAxis(GPT):
+    attention = OverQueries
+
+
+class FusedUnmasked(Attention):
+    def forward(
+        self, x: Tensor, layer: int, cache: Cache | None, real: Tensor | None = None
+    ) -> Tensor:
+        B, T, _ = x.shape
+        q, k, v = (
+            part.view(B, T, 2, -1).transpose(1, 2) for part in self.qkv(x).split(WIDTH, dim=2)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        out: Tensor = self.out(mixed.transpose(1, 2).reshape(B, T, WIDTH))
+        return out
+
+
+@mistake("causal.no-future", "a GPT with fused attention that is not told to be causal")
+class FusedLeak(GPT):
+    attention = FusedUnmasked
+
+
+class OverTime(nn.Module):
+    """LayerNorm as it is written for (B, W), used on (B, T, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain, self.shift = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(1, keepdim=True)
+        spread = ((x - mean) ** 2).mean(1, keepdim=True)
+        return (x - mean) / (spread + 1e-5).sqrt() * self.gain + self.shift
+
+
+@mistake("causal.no-future", "a GPT whose LayerNorm takes mean and variance over time")
+class NormOverTime(GPT):
+    norm = OverTime
+
+
+# -- the length --
+
+
+@mistake("causal.prefix", "a GPT that counts positions from the end of the sequence")
+class FromTheEnd(GPT):
+    def positions(self, T: int, past: int) -> Tensor:
+        return torch.arange(T - 1, -1, -1)
+
+
+@mistake("causal.prefix", "a GPT that scales its scores by the length of the sequence")
+class ByLength(GPT):
+    def scores(
+        self, idx: Tensor, cache: Cache | None = None, real: Tensor | None = None, past: int = 0
+    ) -> Tensor:
+        return super().scores(idx, cache, real, past) * (1 + 0.01 * (past + idx.shape[1]))
+
+
+class MaskedOnce(Attention):
+    """Makes its mask at the first call, for the length of that call."""
+
+    kept: Tensor | None = None
+
+    def mask(self, T: int, S: int) -> Tensor:
+        if self.kept is None:
+            self.kept = super().mask(T, S)
+        whole = torch.ones(T, S, dtype=torch.bool)
+        known = self.kept[-T:, :S]
+        whole[: known.shape[0], : known.shape[1]] = known
+        return whole
+
+
+@mistake("causal.lengths", "a GPT that keeps the mask of its first call")
+class CachedMask(GPT):
+    attention = MaskedOnce
+
+
+class MaskedOnceStrictly(Attention):
+    kept: Tensor | None = None
+
+    def mask(self, T: int, S: int) -> Tensor:
+        if self.kept is None:
+            self.kept = super().mask(T, S)
+        return self.kept[:T, :S]
+
+
+@mistake("causal.lengths", "a GPT whose mask, made at its first call, is too small for a later one")
+class SmallMask(GPT):
+    attention = MaskedOnceStrictly
+
+
+# -- the batch, the mode --
+
+
+@mistake("forward.batch-independent", "a GPT whose sequences look at each other's mean")
+class Crosstalk(GPT):
+    def scores(
+        self, idx: Tensor, cache: Cache | None = None, real: Tensor | None = None, past: int = 0
+    ) -> Tensor:
+        scores = super().scores(idx, cache, real, past)
+        return scores + 0.01 * scores.mean(dim=0, keepdim=True)
+
+
+@mistake("forward.repeatable", "a GPT whose dropout is on in evaluation too")
+class AlwaysDropout(GPT):
+    def scores(
+        self, idx: Tensor, cache: Cache | None = None, real: Tensor | None = None, past: int = 0
+    ) -> Tensor:
+        return F.dropout(super().scores(idx, cache, real, past), 0.1)
+
+
+# -- the loss --
+
+
+@mistake("causal.loss", "a GPT that shifts its targets once more")
+class ShiftedTwice(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        logits, targets = logits[:, :-1], targets[:, 1:]
+        return F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1))
+
+
+@mistake("causal.loss", "a GPT scored against the tokens that it is given")
+class Unshifted(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits.flatten(0, 1), idx.reshape(-1) + 0 * targets.reshape(-1))
+
+
+@mistake("causal.loss", "a GPT whose loss leaves out the first position")
+class WithoutFirst(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        if idx.shape[1] > 1:
+            logits, targets = logits[:, 1:], targets[:, 1:]
+        return F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1))
+
+
+@mistake("causal.loss", "a GPT with label smoothing")
+class Smoothed(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1), label_smoothing=0.05)
+
+
+# -- padding --
+
+
+@mistake("causal.padding", "a GPT that counts padding among its positions")
+class PaddingCounted(GPT):
+    def padded_positions(self, real: Tensor) -> Tensor:
+        return torch.arange(real.shape[1])[None].expand_as(real)
+
+
+class LooksAtPadding(Attention):
+    def forward(
+        self, x: Tensor, layer: int, cache: Cache | None, real: Tensor | None = None
+    ) -> Tensor:
+        return super().forward(x, layer, cache, None)
+
+
+@mistake("causal.padding", "a GPT that looks at padding")
+class PaddingSeen(GPT):
+    attention = LooksAtPadding
+
+
+# -- generate --
+
+
+@mistake("generate.cached", "a GPT whose positions do not go on under the cache")
+class PositionsStand(GPT):
+    def positions(self, T: int, past: int) -> Tensor:
+        return torch.arange(T)
+
+
+@mistake("generate.cached", "a GPT whose cached positions are off by one")
+class PositionsOffByOne(GPT):
+    def positions(self, T: int, past: int) -> Tensor:
+        return torch.arange(past, past + T) + (past > 0)
+
+
+class SharedCache(Cache):
+    """Has room for one row: that of the last."""
+
+    def add(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        if layer in self.keys:
+            B = len(keys)
+            keys = torch.cat([self.keys[layer].expand(B, -1, -1, -1), keys], dim=2)
+            values = torch.cat([self.values[layer].expand(B, -1, -1, -1), values], dim=2)
+        self.keys[layer], self.values[layer] = keys[-1:], values[-1:]
+        return keys, values
+
+
+@mistake("generate.cached", "a GPT whose rows share their cache")
+class RowsShareCache(GPT):
+    def make_cache(self) -> Cache:
+        return SharedCache()
+
+
+@mistake("generate.cached", "a GPT whose cache is kept for the next call")
+class CacheKept(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.cache = Cache()
+
+    def make_cache(self) -> Cache:
+        return self.cache
+
+
+@mistake("generate.cached", "a GPT whose cache forgets all but the last eight tokens")
+class ShortCache(GPT):
+    def make_cache(self) -> Cache:
+        class Short(Cache):
+            def add(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+                keys, values = super().add(layer, keys, values)
+                if keys.shape[2] > 8 and keys.shape[0] and layer == LAYERS - 1:
+                    self.keys[layer], self.values[layer] = keys[:, :, -8:], values[:, :, -8:]
+                return keys, values
+
+        return Short()
+
+
+class Alone(GPT):
+    """One generate only: there is no plain one to hold it against."""
+
+    def forward(  # type: ignore[override]  # no padding either
+        self, idx: Tensor, targets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        return super().forward(idx, targets)
+
+    @torch.no_grad()
+    def generate(  # type: ignore[override]  # as said
+        self, idx: Tensor, max_new_tokens: int
+    ) -> Tensor:
+        return GPT.generate(self, idx, max_new_tokens)
+
+
+@mistake("causal.law", "a GPT that goes on from the last token alone")
+class LastTokenAlone(Alone):
+    def step(self, idx: Tensor, cache: Cache | None, past: int) -> Tensor:
+        return self.scores(idx[:, -1:])[:, -1]
+
+
+@mistake("causal.law", "a GPT that draws at a temperature of 0.8")
+class Cooler(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        return super().choose(scores / 0.8, do_sample=do_sample)
+
+
+@mistake("causal.law", "a GPT that always takes the likeliest token")
+class Greedy(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        return super().choose(scores, do_sample=False)
+
+
+@mistake("causal.chain", "a GPT without a plain generate, whose positions stand still")
+class PositionsStandAlone(Alone):
+    def positions(self, T: int, past: int) -> Tensor:
+        return torch.arange(T)
+
+
+@mistake("causal.chain", "a GPT without a plain generate, whose rows share their cache")
+class RowsShareCacheAlone(Alone):
+    def make_cache(self) -> Cache:
+        return SharedCache()
+
+
+@mistake("causal.chain", "a GPT that draws all tokens of a row with one number")
+class OneDraw(Alone):
+    @torch.no_grad()
+    def generate(  # type: ignore[override]  # as said
+        self, idx: Tensor, max_new_tokens: int
+    ) -> Tensor:
+        dice = torch.rand(len(idx), 1)
+        for _ in range(max_new_tokens):
+            sums = F.softmax(self.scores(idx)[:, -1], dim=1).cumsum(dim=1)
+            new = (sums < dice).sum(dim=1, keepdim=True).clamp(max=sums.shape[1] - 1)
+            idx = torch.cat([idx, new], dim=1)
+        return idx.clone()

@@ -1,0 +1,235 @@
+"""The profile causal-lm, on a small GPT, its wrong twins, and a model of transformers."""
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reference.conformance import Verdict, check, parametrize_clauses
+from reference.conformance.errors import ProfileError, UnknownClauseError
+from reference.conformance.isolation import run_isolated
+from reference.conformance.runner import Plan, planned
+from reference.conformance.strategies import CASES, LONGEST, cases_of, needed
+from reference.conformance.targets import Target
+from reference.conformance.verdicts import Report, Result
+from reference.model import BigramLanguageModel
+from reference.spec.cases import PromptCase
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import BIGRAM, CAUSAL, PROFILES, Level
+
+# beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
+pytestmark = pytest.mark.usefixtures("own_checks_only")
+
+HERE = Path(__file__).parent
+needs_hub = pytest.mark.skipif(
+    find_spec("transformers") is None, reason="transformers is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Iterator[ModuleType]:
+    """Give the GPTs, right and wrong."""
+    folder = str(HERE / "mutants")
+    sys.path.insert(0, folder)
+    yield import_module("wrong_causal")
+    sys.path.remove(folder)
+
+
+def judged(model: Any, *clauses: str, **options: Any) -> Report:
+    wanted = list(clauses) or None
+    return check(model, profile=CAUSAL, clauses=wanted, examples=4, **options)
+
+
+def test_a_small_gpt_with_a_cache_conforms(zoo: ModuleType) -> None:
+    report = judged(zoo.GPT)
+    assert report.conforms(), report.broken()
+    told = {result.id: result for result in report.clauses}
+    assert told["generate.cached"].verdict is told["causal.padding"].verdict is Verdict.PASS
+    assert told["causal.context"].seen == "the tokens before it"
+    (note,) = report.notes
+    assert note.startswith("the kit writes numbers of its own into the model's parameters")
+
+
+def test_a_bigram_model_is_a_causal_one() -> None:
+    report = judged(BigramLanguageModel)
+    assert report.conforms(), report.broken()
+    told = {result.id: result for result in report.clauses}
+    assert told["causal.context"].seen == "its own token alone"
+    assert told["generate.cached"].verdict is told["causal.padding"].verdict is Verdict.SKIP
+
+
+NAMED = {
+    "LeakingMask": ("causal.no-future", "no causal mask"),
+    "MaskOffByOne": ("causal.no-future", "the causal mask is off by one"),
+    "WrongAxis": ("causal.no-future", "softmax over dim -2"),
+    "FusedLeak": ("causal.no-future", "scaled_dot_product_attention is called without a mask"),
+    "NormOverTime": ("causal.no-future", "a layer is normalised over time"),
+    "CachedMask": ("causal.lengths", "such as a mask that is made only once"),
+    "Crosstalk": ("forward.batch-independent", "sequences of one batch influence each other"),
+    "AlwaysDropout": ("forward.repeatable", "dropout that evaluation does not turn off"),
+    "ShiftedTwice": ("causal.loss", "targets are shifted inside once more"),
+    "Unshifted": ("causal.loss", "labels are not shifted: .* learns to copy"),
+    "PaddingSeen": ("causal.padding", "padding shows through"),
+    "PositionsStand": ("generate.cached", "positions under the cache .* at 1 is looked up as 0"),
+    "PositionsOffByOne": ("generate.cached", "positions under .* at 1 is looked up as 2"),
+    "RowsShareCache": ("generate.cached", "the rows of a batch share their cache"),
+    "CacheKept": ("generate.cached", "keeps something from one call to the next"),
+    "LastTokenAlone": ("causal.law", "drawn from the last token alone"),
+    "OneDraw": ("causal.chain", "a draw is used twice"),
+}
+"""Wrong GPTs, the clause that catches each, and how its cause names it."""
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_wrong_gpt_is_caught_with_a_cause_that_names_it(zoo: ModuleType, name: str) -> None:
+    clause, words = NAMED[name]
+    report = judged(getattr(zoo, name), clause)
+    (broken,) = (result for result in report.broken() if result.id == clause)
+    assert re.search(words, broken.cause), broken.cause
+
+
+def test_the_smallest_case_of_a_leak_is_two_tokens(zoo: ModuleType) -> None:
+    (broken,) = judged(zoo.LeakingMask, "causal.no-future").broken()
+    assert broken.case is not None
+    assert broken.case["C"] == 2
+    assert broken.case["idx"] in (((1, 0),), ((0, 1),))
+
+
+class Short(nn.Module):
+    """Takes sixteen tokens and no more."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(vocab_size, 4), nn.Embedding(16, 4)
+        self.head = nn.Linear(4, vocab_size)
+
+    def forward(self, idx: Tensor) -> tuple[Tensor, None]:
+        return self.head(self.tokens(idx) + self.places(torch.arange(idx.shape[1]))), None
+
+
+def test_a_model_that_is_too_short_is_told_how_long_it_must_be() -> None:
+    (broken,) = judged(Short, "causal.no-future").broken()
+    assert broken.cause == (
+        "the model takes no sequence of 17 tokens: the clauses are tried with up to 64, so make it "
+        "with a block_size of 64 or more"
+    )
+    assert "IndexError" in broken.seen
+
+
+class Recomputed(nn.Module):
+    """Has a fast generate that is right, and none with an option."""
+
+    def __init__(self, vocab_size: int, *, wrong: bool = False) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+        self.wrong = wrong
+
+    def forward(self, idx: Tensor) -> tuple[Tensor, None]:
+        sums = self.tokens(idx).cumsum(dim=1)
+        return self.head(sums / torch.arange(1, idx.shape[1] + 1)[:, None]), None
+
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        total, idx = self.tokens(idx).sum(dim=1), idx.clone()
+        for _ in range(max_new_tokens):
+            mean = total / (idx.shape[1] + (self.wrong and max_new_tokens > 2))
+            new = torch.multinomial(self.head(mean).softmax(dim=1), num_samples=1)
+            total, idx = total + self.tokens(new[:, 0]), torch.cat([idx, new], dim=1)
+        return idx
+
+
+def plain(model: Recomputed, idx: Tensor, max_new_tokens: int) -> Tensor:
+    for _ in range(max_new_tokens):
+        probs = model(idx)[0][:, -1].softmax(dim=1)
+        idx = torch.cat([idx, torch.multinomial(probs, num_samples=1)], dim=1)
+    return idx
+
+
+def test_a_plain_generate_can_be_named() -> None:
+    (result,) = (
+        one
+        for one in judged(Recomputed, "generate.cached", plain_generate=plain).clauses
+        if one.id == "generate.cached"
+    )
+    assert result.verdict is Verdict.PASS
+    (broken,) = judged(
+        lambda C: Recomputed(C, wrong=True), "generate.cached", plain_generate=plain
+    ).broken()
+    assert "the fast generate leaves the plain one at new token" in broken.cause
+
+
+def test_no_case_of_the_profile_is_longer_than_it_says() -> None:
+    kinds = {clause.case for clause in catalogue(CAUSAL)}
+    for kind in kinds:
+        cases = cases_of(kind, longest=LONGEST)
+        assert cases.corners
+        assert all(needed(case) <= LONGEST for case in cases.corners)
+    assert max(map(needed, CASES[PromptCase].corners)) > LONGEST
+
+
+def test_each_profile_has_clauses_of_its_own_and_in_common() -> None:
+    bigram, causal = ({clause.id for clause in catalogue(name)} for name in PROFILES)
+    assert "forward.memoryless" in bigram - causal
+    assert "causal.no-future" in causal - bigram
+    assert "forward.batch-independent" in bigram & causal
+    every = catalogue(None)
+    assert {clause.id for clause in every} == bigram | causal
+    alone = [clause for clause in every if clause.profiles == (CAUSAL,)]
+    assert sum(clause.level is not Level.CHOICE for clause in alone) == 8
+    assert all(set(clause.profiles) <= set(PROFILES) and clause.profiles for clause in every)
+
+
+def test_a_clause_of_another_profile_is_named_with_it() -> None:
+    with pytest.raises(UnknownClauseError, match="in this profile, but there is in bigram"):
+        planned(["forward.memoryless"], None, CAUSAL)
+    with pytest.raises(UnknownClauseError, match="but there is in causal-lm"):
+        planned(None, {"causal.loss": "a reason"}, BIGRAM)
+    with pytest.raises(ProfileError, match="one of bigram, causal-lm"):
+        parametrize_clauses(BigramLanguageModel, profile="gpt")
+
+
+@parametrize_clauses(BigramLanguageModel, profile=CAUSAL, clauses=["causal.prefix"])
+def test_clauses_of_the_profile_are_tests(clause: Any) -> None:
+    clause.check()
+
+
+# -- transformers, in a process of its own --
+
+
+def of_hub(factory: str, *clauses: str) -> dict[str, Result]:
+    target = Target(target=f"{HERE / 'hub_models.py'}:{factory}", adapter="transformers")
+    plan = Plan(clauses=planned(list(clauses) or None, None, CAUSAL), profile=CAUSAL, examples=2)
+    return {result.id: result for result in run_isolated(target, plan)}
+
+
+@needs_hub
+def test_a_tiny_gpt2_is_checked_as_it_is() -> None:
+    told = of_hub("make")
+    assert {result.id for result in told.values() if result.verdict is Verdict.FAIL} == set()
+    kept = {name for name, result in told.items() if result.verdict is Verdict.PASS}
+    assert kept >= {
+        clause.id for clause in catalogue(CAUSAL) if clause.concept in {"causal", "forward", "loss"}
+    }
+    assert "generate.cached" in kept
+    assert told["generate.zero"].verdict is Verdict.SKIP
+
+
+@needs_hub
+def test_labels_of_transformers_that_are_not_shifted_are_named() -> None:
+    told = of_hub("unshifted", "causal.loss")["causal.loss"]
+    assert told.verdict is Verdict.FAIL
+    assert told.cause.startswith("labels are not shifted")
+
+
+@needs_hub
+def test_positions_that_stand_still_under_the_cache_of_transformers_are_named() -> None:
+    told = of_hub("standing", "generate.cached")["generate.cached"]
+    assert told.verdict is Verdict.FAIL
+    assert "positions under the cache are not those of the tokens" in told.cause
