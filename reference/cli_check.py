@@ -4,10 +4,29 @@ import os
 import tempfile
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reference.cli_subject import (
+    OURS,
+    Adapter,
+    Command,
+    Define,
+    Forward,
+    Generate,
+    GetBatch,
+    GetTable,
+    Gradient,
+    Own,
+    PlainGenerate,
+    SetTable,
+    Softmax,
+    TrainStep,
+    Words,
+    check_one_subject,
+    target_of,
+)
 from reference.conformance.processes import Server
 from reference.errors import BigramError
 from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
@@ -29,36 +48,11 @@ class WaiveOptionError(BigramError, ValueError):
     """A waiver is not of the form ID=REASON."""
 
 
-class Own(StrEnum):
-    """What of ours is checked, where nothing else is."""
-
-    REFERENCE = "reference"
-    FAST = "fast"
-    SAMPLER = "sampler"
-
-
 class Counting(StrEnum):
     """The levels that decide the exit code."""
 
     MUST = "must"
     SHOULD = "should"
-
-
-OURS = {
-    Own.REFERENCE: "the reference",
-    Own.FAST: "the fast engine",
-    Own.SAMPLER: "the fast engine's sampler",
-}
-
-
-def part(option: str, is_what: str) -> Any:  # noqa: ANN401  what typer gives
-    """Make an option that names one more part of the subject."""
-    return typer.Option(
-        option,
-        metavar="NAME",
-        help=f"{is_what}: a name in the subject's file, or path/to/other.py:NAME.",
-        rich_help_panel="Parts of the subject",
-    )
 
 
 def check(
@@ -73,63 +67,19 @@ def check(
             show_default=False,
         ),
     ] = None,
-    get_batch: Annotated[str | None, part("--get-batch", "get_batch(data, ...) or (split)")] = None,
-    generate: Annotated[
-        str | None, part("--generate", "generate(model, idx, n), where it is no method")
-    ] = None,
-    vocabulary: Annotated[
-        str | None, part("--vocabulary", "vocabulary(text) with encode and decode")
-    ] = None,
-    softmax: Annotated[str | None, part("--softmax", "softmax(logits)")] = None,
-    train_step: Annotated[
-        str | None, part("--train-step", "train_step(model), which gives step(xb, yb)")
-    ] = None,
-    get_table: Annotated[
-        str | None, part("--get-table", "get_table(model), the (C, C) table")
-    ] = None,
-    set_table: Annotated[str | None, part("--set-table", "set_table(model, table)")] = None,
-    forward: Annotated[
-        str | None,
-        part("--forward", "forward(state, idx, targets), with --adapter arrays, if no method"),
-    ] = None,
-    gradient: Annotated[
-        str | None,
-        part("--gradient", "gradient(state, idx, targets) of the loss by the table, likewise"),
-    ] = None,
-    plain_generate: Annotated[
-        str | None,
-        part("--plain-generate", "generate(model, idx, n) without a cache, to hold a fast one to"),
-    ] = None,
-    adapter: Annotated[
-        str,
-        typer.Option(
-            "--adapter",
-            help="What forward returns: pair, (logits, loss); logits alone; output, an object "
-            "with .logits and .loss; or nanogpt, a pair with logits of the last position only "
-            "where there are no targets. Or arrays: a model over NumPy's or JAX's arrays; or "
-            "transformers: a model of that library, which shifts its labels inside.",
-            rich_help_panel="Parts of the subject",
-        ),
-    ] = "pair",
-    define: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--define",
-            metavar="NAME=VALUE",
-            help="Supply a global that the subject's file lacks, say block_size=8; repeatable.",
-            rich_help_panel="Parts of the subject",
-        ),
-    ] = None,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--command",
-            metavar="COMMAND",
-            help='Check a model in any language instead: this command, say "node my_bigram.mjs", '
-            "is started, without a shell, and asked over a pipe (`bigram pipe` tells how).",
-            rich_help_panel="Parts of the subject",
-        ),
-    ] = None,
+    get_batch: GetBatch = None,
+    generate: Generate = None,
+    vocabulary: Words = None,
+    softmax: Softmax = None,
+    train_step: TrainStep = None,
+    get_table: GetTable = None,
+    set_table: SetTable = None,
+    forward: Forward = None,
+    gradient: Gradient = None,
+    plain_generate: PlainGenerate = None,
+    adapter: Adapter = "pair",
+    define: Define = None,
+    command: Command = None,
     engine: Annotated[
         Own,
         typer.Option("--engine", help="Without a subject: which of our own code to check."),
@@ -218,32 +168,27 @@ def check(
         from reference.conformance import api, report as reports
         from reference.conformance.isolation import run_isolated
         from reference.conformance.runner import Plan, planned
-        from reference.conformance.targets import Target
         from reference.conformance.verdicts import Report
         from reference.spec.catalogue import VERSION
         from reference.spec.clause import Level
 
         api.check_profile(profile)
-        parts = {
-            "get_batch": get_batch,
-            "generate": generate,
-            "vocabulary": vocabulary,
-            "softmax": softmax,
-            "train_step": train_step,
-            "get_table": get_table,
-            "set_table": set_table,
-            "forward": forward,
-            "gradient": gradient,
-            "plain_generate": plain_generate,
-        }
-        check_alone(command, parts, adapter, define)
-        subject = Target(
-            target=target,
-            engine=engine.value,
-            parts={name: value for name, value in parts.items() if value is not None},
+        subject = target_of(
+            target,
+            engine,
+            command,
             adapter=adapter,
-            define=tuple(define or ()),
-            command=command,
+            define=define,
+            get_batch=get_batch,
+            generate=generate,
+            vocabulary=vocabulary,
+            softmax=softmax,
+            train_step=train_step,
+            get_table=get_table,
+            set_table=set_table,
+            forward=forward,
+            gradient=gradient,
+            plain_generate=plain_generate,
         )
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
@@ -290,38 +235,6 @@ def check(
         raise typer.Exit(UNFINISHED)
     if not report.conforms(level=counting):
         raise typer.Exit(FAILED)
-
-
-def check_one_subject(target: str | None, engine: Own, command: str | None) -> None:
-    """Refuse a subject of the user's together with one of ours, or with another of theirs.
-
-    Raises: typer.BadParameter.
-    """
-    if command is not None and (target is not None or engine is not Own.REFERENCE):
-        raise typer.BadParameter(
-            f"{target or engine} is given too; leave one out", param_hint="--command"
-        )
-    if target is not None and engine is not Own.REFERENCE:
-        raise typer.BadParameter(
-            f"{engine} is ours, and {target} is given too; leave one out", param_hint="--engine"
-        )
-
-
-def check_alone(
-    command: str | None, parts: dict[str, str | None], adapter: str, define: list[str] | None
-) -> None:
-    """Refuse a command together with what is said of Python code only.
-
-    Raises: typer.BadParameter.
-    """
-    given = [f"--{name.replace('_', '-')}" for name, value in parts.items() if value is not None]
-    given += ["--adapter"] if adapter != "pair" else []
-    given += ["--define"] if define else []
-    if command is not None and given:
-        raise typer.BadParameter(
-            f"what the command can do it says itself; leave out {', '.join(given)}",
-            param_hint="--command",
-        )
 
 
 def with_replay(result: "Result", subject: "Target", plan: "Plan") -> "Result":

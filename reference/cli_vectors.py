@@ -5,7 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reference.cli_check import OURS, Own, check_one_subject, part
+from reference.cli_subject import (
+    OURS,
+    Adapter,
+    Command,
+    Define,
+    Forward,
+    Generate,
+    GetBatch,
+    GetTable,
+    Gradient,
+    Own,
+    SetTable,
+    Softmax,
+    TrainStep,
+    Words,
+    check_one_subject,
+    target_of,
+)
 from reference.conformance.processes import Server
 from reference.terminal import FAILED, OutputConsole, print_json
 
@@ -85,27 +102,18 @@ def verify(
             "--command or --engine, the vectors themselves are checked.",
         ),
     ] = None,
-    get_batch: Annotated[str | None, part("--get-batch", "get_batch(data, ...) or (split)")] = None,
-    generate: Annotated[
-        str | None, part("--generate", "generate(model, idx, n), where it is no method")
-    ] = None,
-    vocabulary: Annotated[
-        str | None, part("--vocabulary", "vocabulary(text) with encode and decode")
-    ] = None,
-    softmax: Annotated[str | None, part("--softmax", "softmax(logits)")] = None,
-    train_step: Annotated[
-        str | None, part("--train-step", "train_step(model), which gives step(xb, yb)")
-    ] = None,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--command",
-            metavar="COMMAND",
-            help='Ask a model in any language: this command, say "node my_bigram.mjs", is started, '
-            "without a shell, and asked over a pipe.",
-            rich_help_panel="Parts of the subject",
-        ),
-    ] = None,
+    get_batch: GetBatch = None,
+    generate: Generate = None,
+    vocabulary: Words = None,
+    softmax: Softmax = None,
+    train_step: TrainStep = None,
+    get_table: GetTable = None,
+    set_table: SetTable = None,
+    forward: Forward = None,
+    gradient: Gradient = None,
+    adapter: Adapter = "pair",
+    define: Define = None,
+    command: Command = None,
     engine: Annotated[
         Own | None, typer.Option("--engine", help="Ask our own code, as a subject.")
     ] = None,
@@ -125,7 +133,6 @@ def verify(
     check_one_subject(subject, engine or Own.REFERENCE, command)
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
-        from reference.conformance.targets import Target
         from reference.conformance.vectors import files, running, verifying
 
         read = files.read(folder or files.SHIPPED)
@@ -134,18 +141,21 @@ def verify(
                 status.update(f"{vector.id}, {number} of {len(read.vectors)}")
             said = None
         else:
-            parts = {
-                "get_batch": get_batch,
-                "generate": generate,
-                "vocabulary": vocabulary,
-                "softmax": softmax,
-                "train_step": train_step,
-            }
-            target = Target(
-                target=subject,
-                engine=(engine or Own.REFERENCE).value,
-                parts={name: value for name, value in parts.items() if value is not None},
-                command=command,
+            target = target_of(
+                subject,
+                engine or Own.REFERENCE,
+                command,
+                adapter=adapter,
+                define=define,
+                get_batch=get_batch,
+                generate=generate,
+                vocabulary=vocabulary,
+                softmax=softmax,
+                train_step=train_step,
+                get_table=get_table,
+                set_table=set_table,
+                forward=forward,
+                gradient=gradient,
             )
             outcomes = []
             for outcome in running.run_vectors(

@@ -309,6 +309,24 @@ class TestPlugin:
         )
         assert ran.returncode == 4
         assert "loss.nope" in ran.stdout + ran.stderr
+        ran = own_pytest(folder, "--bigram-subject", "good.py:Model", "--bigram-profile", "gpt")
+        assert ran.returncode == 4
+        assert "it must be one of bigram, causal-lm" in ran.stdout + ran.stderr
+        ran = own_pytest(folder, "--bigram-subject", "good.py:Model", "--bigram-command", "true")
+        assert ran.returncode == 4
+        assert "leave one out" in ran.stdout + ran.stderr
+
+    def test_a_model_in_any_language_is_asked_over_a_pipe(self, folder: Path) -> None:
+        serving = f"{sys.executable} -m reference.conformance.pipe.serving"
+        ran = own_pytest(folder, "--bigram-command", serving, "-k", "forward.call")
+        assert ran.returncode == 0, ran.stdout
+        assert "PASSED bigram::forward.call" in ran.stdout
+
+    def test_the_clauses_are_those_of_the_profile(self, folder: Path) -> None:
+        profile = ("--bigram-profile", "causal-lm")
+        ran = own_pytest(folder, "--bigram-subject", "good.py:Model", *profile, "-k", "causal.pre")
+        assert ran.returncode == 0, ran.stdout
+        assert "PASSED bigram::causal.prefix" in ran.stdout
 
 
 @pytest.mark.parametrize(("engine", "lacks"), [("fast", "softmax"), ("sampler", "training")])

@@ -59,7 +59,7 @@ FLOORS = [
     {"training_job"},
     {"spec"},
     {"conformance"},
-    {"cli_options"},
+    {"cli_options", "cli_subject"},
     {"cli_check", "cli_pipe", "cli_prepare", "cli_train"},
     {"cli_compare", "cli_vectors"},
     {"cli"},

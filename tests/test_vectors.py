@@ -521,3 +521,37 @@ def test_the_command_says_what_is_wrong_and_its_exit_code_too(
     assert ended.value.code == 1
     said = json.loads(capsys.readouterr().out)
     assert said["planned"] == said["kept"] + said["wrong"] + said["skipped"]
+
+
+ARRAYS = """
+import numpy as np
+
+
+def init(vocab_size):
+    return np.zeros((vocab_size, vocab_size), dtype=np.float32)
+
+
+def forward(table, idx, targets=None):
+    if idx.min(initial=0) < 0:
+        raise IndexError("a token below 0")
+    return table[idx] * SCALE, None
+"""
+
+
+@pytest.mark.parametrize(("scale", "wrong"), [("1", False), ("2", True)])
+def test_a_model_over_arrays_is_held_against_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scale: str, *, wrong: bool
+) -> None:
+    (tmp_path / "arrays.py").write_text(ARRAYS)
+    with pytest.raises(SystemExit):
+        main(
+            [
+                *("vectors", "verify", "--subject", f"{tmp_path / 'arrays.py'}:init", "--json"),
+                *("--forward", "forward", "--adapter", "arrays", "--define", f"SCALE={scale}"),
+            ]
+        )
+    said = json.loads(capsys.readouterr().out)
+    lookups = [one for one in said["outcomes"] if one["vector"].startswith("embedding.row-lookup")]
+    assert lookups
+    assert not any(one["skipped"] for one in lookups)
+    assert any(one["mismatch"] for one in lookups) == wrong

@@ -106,6 +106,7 @@ INTERNAL: Final = {
     "reference.cli_check": "the command, which has a page of its own",
     "reference.cli_compare": "the command, which has a page of its own",
     "reference.cli_options": "the command, which has a page of its own",
+    "reference.cli_subject": "the command, which has a page of its own",
     "reference.cli_pipe": "the command, which has a page of its own",
     "reference.cli_prepare": "the command, which has a page of its own",
     "reference.cli_vectors": "the command, which has a page of its own",

@@ -1,4 +1,4 @@
-"""pytest's plugin: with --bigram-subject, every clause is a test.
+"""pytest's plugin: with --bigram-subject or --bigram-command, every clause is a test.
 
 It does nothing without its option, and loads neither torch nor the kit before then.
 """
@@ -20,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bigram-subject",
         metavar="SUBJECT",
         help="path/to/file.py:Name or package.module:Name of a model; adds a test per clause",
+    )
+    group.addoption(
+        "--bigram-command",
+        metavar="COMMAND",
+        help="what starts a model in any language, in its place, to be asked over a pipe",
     )
     group.addoption(
         "--bigram-adapter",
@@ -49,8 +54,13 @@ def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Add a test for each clause."""
-    if config.getoption("--bigram-subject") is None:
+    subject, command = (config.getoption(f"--bigram-{one}") for one in ("subject", "command"))
+    if subject is None and command is None:
         return
+    if subject is not None and command is not None:
+        raise pytest.UsageError(
+            f"--bigram-subject {subject} and --bigram-command {command}: leave one out"
+        )
     clauses: ClauseCollector = ClauseCollector.from_parent(session, name="bigram", nodeid="bigram")
     items.extend(clauses.collect())
 
@@ -94,6 +104,7 @@ class ClauseCollector(pytest.Collector):
                 target=self.config.getoption("--bigram-subject"),
                 parts=dict(_pairs(self.config.getoption("--bigram-part"))),
                 adapter=self.config.getoption("--bigram-adapter"),
+                command=self.config.getoption("--bigram-command"),
             )
             wanted = [item.name for item in self.session.items if isinstance(item, ClauseItem)]
             self.running = (result for result in run_isolated(target, self._plan(wanted)))

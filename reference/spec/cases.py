@@ -187,7 +187,7 @@ class ContextCase(IndexCase):
 
 @dataclass(frozen=True, kw_only=True)
 class PaddedCase(IndexCase):
-    """Sequences of which each is to be filled up."""
+    """Sequences, each of which is to be filled up with padding."""
 
     def code(self) -> str:
         """Give the same."""
@@ -196,7 +196,7 @@ class PaddedCase(IndexCase):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextLossCase(LossCase):
-    """The same, and the true next token of each position."""
+    """Sequences short and long, and the true next token of each position."""
 
     def code(self) -> str:
         """Give the same, and the targets."""
@@ -217,7 +217,7 @@ class PromptCase(IndexCase):
 
 @dataclass(frozen=True, kw_only=True)
 class CachedCase(PromptCase):
-    """The same, to be continued in two ways."""
+    """A prompt to continue by n tokens, by each of two generates."""
 
     def code(self) -> str:
         """Give the prompt, what the parameters are, and n."""
@@ -331,12 +331,12 @@ class JointLawCase(LawCase):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextLawCase(LawCase):
-    """The same, after each of some prompts."""
+    """How many tokens to draw after prompts of more than one token."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChainLawCase(LawCase):
-    """The same, for n tokens in a row, after prompts of T."""
+    """How many rows of n tokens to draw, after prompts of T."""
 
     T: int
     n: int

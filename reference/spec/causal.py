@@ -36,6 +36,8 @@ from reference.spec.tracing import leak, places
 ONLY = (CAUSAL,)
 WIDTH = 2.0
 """How far apart the scores are that the kit's parameters give, about."""
+PART = 2**9
+"""Rows that are continued at a time, of many."""
 BINS = 8
 """Into which the draws of a step are counted."""
 
@@ -403,6 +405,12 @@ def _uncached(subject: Subject, case: CachedCase, idx: Tensor, *, greedy: bool) 
     return f"the fast generate leaves the plain one at new token {first - 1}"
 
 
+def _in_parts(rows: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Take some rows at a time, and no gradients, which a large model too has memory for."""
+    with torch.no_grad():
+        return torch.cat([function(part) for part in rows.split(PART)])
+
+
 def _law(model: Model, idx: Tensor) -> np.ndarray:
     """Give the law of the next token after each row, by the model's own logits.
 
@@ -431,7 +439,7 @@ def law(subject: Subject, case: ContextLawCase) -> None:
     prompts = torch.cartesian_prod(*[torch.arange(case.C)] * 3)  # (C^3, 3)
     P = _law(model, prompts)
     idx = prompts.repeat_interleave(case.draws // len(prompts), dim=0)
-    drawn = continued(model, idx, 1)[:, -1].reshape(len(prompts), -1)
+    drawn = _in_parts(idx, lambda part: continued(model, part, 1))[:, -1].reshape(len(prompts), -1)
     counts = torch.stack([torch.bincount(row, minlength=case.C) for row in drawn]).numpy()
     cause = _unlike(model, prompts, counts / counts.sum(axis=1, keepdims=True), P)
     for prompt, observed, expected in zip(prompts.tolist(), counts, P, strict=True):
@@ -486,8 +494,9 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
     C, n = case.C, case.n
     model = wide_model(subject, C, case.table)
     idx = torch.arange(case.draws)[:, None] * torch.arange(1, case.T + 1) // 3 % C  # (B, T)
-    out = continued(model, idx, n)
-    P = softmax(model(out[:, :-1]).logits[:, case.T - 1 :].detach().double().numpy())  # (B, n, C)
+    out = _in_parts(idx, lambda part: continued(model, part, n))
+    logits = _in_parts(out[:, :-1], lambda part: model(part).logits[:, case.T - 1 :])
+    P = softmax(logits.double().numpy())  # (B, n, C)
     order = np.argsort(-P, axis=-1, kind="stable")
     places = np.argsort(order, axis=-1)
     above = np.cumsum(np.take_along_axis(P, order, axis=-1), axis=-1)

@@ -299,7 +299,10 @@ def _seen_from(model: Model, idx: Tensor, t: int, logits: Tensor) -> str:
     if "after" in seen:
         return "a position sees tokens that come after it: the future leaks"
     if "before" in seen:
-        return "a position sees the tokens before it: that is no bigram model"
+        return (
+            "a position sees the tokens before it: that is no bigram model (--profile causal-lm is "
+            "for others)"
+        )
     return "a position is scored by where it stands, or by how long the sequence is"
 
 
