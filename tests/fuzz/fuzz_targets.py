@@ -477,6 +477,7 @@ def small_steps() -> None:
     vars(preparing)["SAVE_EVERY"] = 8
     vars(text_input)["CHUNK"] = 8
     vars(preparing)["CHUNK"] = 8
+    vars(preparing)["BEGINNING"] = 1
 
 
 def emptied(folder: Path) -> None:
@@ -548,7 +549,7 @@ RESULT = {"manifest.json", "tokens.bin", "vocabulary.json"}
 
 
 def interrupted(inputs: list[Path], out: Path) -> Iterator[Mapping[str, bytes]]:
-    """Give what is in the folder after each chunk of both passes."""
+    """Give what is in the folder after each chunk of each step."""
     for last in range(1, 1000):
         told = 0
 
