@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ def test_a_small_gpt_with_a_cache_conforms(zoo: ModuleType) -> None:
     assert told["generate.cached"].verdict is told["causal.padding"].verdict is Verdict.PASS
     assert told["causal.context"].seen == "the tokens before it"
     (note,) = report.notes
-    assert note.startswith("the kit writes numbers of its own into the model's parameters")
+    assert note.startswith("the kit writes numbers of its own into the model's weights")
 
 
 def test_a_bigram_model_is_a_causal_one() -> None:
@@ -71,13 +72,14 @@ NAMED = {
     "MaskOffByOne": ("causal.no-future", "the causal mask is off by one"),
     "WrongAxis": ("causal.no-future", "softmax over dim -2"),
     "FusedLeak": ("causal.no-future", "scaled_dot_product_attention is called without a mask"),
+    "SoftmaxWithoutDim": ("causal.no-future", "softmax over dim 0"),
     "NormOverTime": ("causal.no-future", "a layer is normalised over time"),
     "CachedMask": ("causal.lengths", "such as a mask that is made only once"),
     "Crosstalk": ("forward.batch-independent", "sequences of one batch influence each other"),
     "AlwaysDropout": ("forward.repeatable", "dropout that evaluation does not turn off"),
     "ShiftedTwice": ("causal.loss", "targets are shifted inside once more"),
     "Unshifted": ("causal.loss", "labels are not shifted: .* learns to copy"),
-    "PaddingSeen": ("causal.padding", "padding shows through"),
+    "PaddingSeen": ("causal.padding", "padding on the left shows through"),
     "PositionsStand": ("generate.cached", "positions under the cache .* at 1 is looked up as 0"),
     "PositionsOffByOne": ("generate.cached", "positions under .* at 1 is looked up as 2"),
     "RowsShareCache": ("generate.cached", "the rows of a batch share their cache"),
@@ -163,6 +165,102 @@ def test_a_plain_generate_can_be_named() -> None:
         lambda C: Recomputed(C, wrong=True), "generate.cached", plain_generate=plain
     ).broken()
     assert "the fast generate leaves the plain one at new token" in broken.cause
+
+
+def by_uniforms(model: Recomputed, idx: Tensor, max_new_tokens: int) -> Tensor:
+    """Draws in another order than torch.multinomial does."""
+    dice = torch.rand(max_new_tokens, len(idx), 1)
+    for one in dice:
+        sums = model(idx)[0][:, -1].softmax(dim=1).cumsum(dim=1)
+        new = (sums < one).sum(dim=1, keepdim=True).clamp(max=sums.shape[1] - 1)
+        idx = torch.cat([idx, new], dim=1)
+    return idx.clone()
+
+
+def test_a_fast_generate_that_draws_in_a_way_of_its_own_is_judged_by_law() -> None:
+    wanted = ["generate.cached", "causal.chain"]
+    assert judged(Recomputed, *wanted, generate=by_uniforms, plain_generate=plain).conforms()
+
+
+def test_models_of_half_precision_are_judged_as_float32(zoo: ModuleType) -> None:
+    def halved(name: str) -> Any:
+        return lambda C: getattr(zoo, name)(C).to(torch.bfloat16)
+
+    assert judged(halved("GPT"), "causal", "generate.cached").conforms()
+    for name in ("LeakingMask", "CachedMask", "Unshifted", "PaddingSeen", "PositionsStand"):
+        clause, words = NAMED[name]
+        (broken,) = (one for one in judged(halved(name), clause).broken() if one.id == clause)
+        assert re.search(words, broken.cause)
+
+
+class Unnormalised(nn.Module):
+    """Six layers that each add to the sum, and so grow it, without a norm."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(vocab_size, 16), nn.Linear(16, vocab_size)
+        self.layers = nn.ModuleList(nn.Linear(16, 16) for _ in range(6))
+
+    def forward(self, idx: Tensor) -> tuple[Tensor, None]:
+        x = self.tokens(idx).cumsum(dim=1)
+        for layer in self.layers:
+            x = x + layer(x).relu()
+        return self.head(x), None
+
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        for _ in range(max_new_tokens):
+            probs = (self(idx)[0][:, -1] / 0.8).softmax(dim=1)
+            idx = torch.cat([idx, torch.multinomial(probs, num_samples=1)], dim=1)
+        return idx.clone()
+
+
+def test_a_temperature_shows_in_a_model_whose_scores_grow_with_its_layers() -> None:
+    (broken,) = (one for one in judged(Unnormalised, "causal.law").broken())
+    assert "a temperature below 1" in broken.cause
+
+
+class Lazy(nn.Module):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(vocab_size, 4), nn.LazyLinear(vocab_size)
+
+    def forward(self, idx: Tensor) -> tuple[Tensor, None]:
+        return self.head(self.tokens(idx)), None
+
+
+def test_a_model_that_makes_its_weights_later_is_judged() -> None:
+    assert judged(Lazy, "causal.prefix").conforms()
+
+
+class OfArrays:
+    """A running mean over NumPy's arrays, with weights of its own each time."""
+
+    def __init__(self, vocab_size: int) -> None:
+        dice = np.random.default_rng()
+        self.tokens, self.head = dice.normal(size=(vocab_size, 9)), dice.normal(size=(9, 9))
+        self.out = dice.normal(size=(9, vocab_size))
+
+    def forward(self, idx: Any, targets: Any = None) -> Any:
+        del targets
+        sums = self.tokens[idx].cumsum(axis=1) / np.arange(1, idx.shape[1] + 1)[:, None]
+        return np.tanh(sums @ self.head) @ self.out, None
+
+    def generate(self, idx: Any, max_new_tokens: int, rng: Any, use_cache: bool = True) -> Any:  # noqa: FBT002  as others name it
+        del use_cache
+        for _ in range(max_new_tokens):
+            powers = np.exp(self.forward(idx)[0][:, -1])
+            shares = (powers / powers.sum(axis=1, keepdims=True)).cumsum(axis=1)
+            drawn = (shares < rng.random((len(idx), 1))).sum(axis=1, keepdims=True)
+            idx = np.concatenate([idx, drawn.clip(max=powers.shape[1] - 1)], axis=1)
+        return idx.copy()
+
+
+def test_a_model_over_arrays_keeps_its_own_weights() -> None:
+    report = judged(OfArrays, "causal", "generate.cached", adapter="arrays")
+    told = {result.id: result for result in report.clauses}
+    assert {name for name, one in told.items() if one.verdict is Verdict.FAIL} == {"loss.scalar"}
+    for name in ("causal.lengths", "generate.cached", "causal.chain"):
+        assert told[name].verdict is Verdict.PASS, told[name]
 
 
 def test_no_case_of_the_profile_is_longer_than_it_says() -> None:

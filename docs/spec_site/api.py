@@ -157,6 +157,7 @@ INTERNAL: Final = {
     "reference.conformance.vectors.tolerances": "what `bigram vectors` makes and checks",
     "reference.conformance.vectors.vector": "what `bigram vectors` makes and checks",
     "reference.conformance.vectors.verifying": "what `bigram vectors` makes and checks",
+    "reference.conformance.weights": "how the kit reaches a model's weights",
     "reference.conformance.wording": "what the faces of a report have in common",
     "reference.conformance.worker": "how the kit runs a subject",
     "reference.count_tables": "makes the tables of the embedded corpus",

@@ -5,7 +5,7 @@ come back as int64, whatever the library's own integers are.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial, wraps
 from importlib import import_module
@@ -21,8 +21,6 @@ from reference.conformance.subjects import Access, TorchSubject
 from reference.spec.subject import Output, Part
 
 SEEDS = 2**32
-SIDES = 2
-"""Dimensions of a table."""
 
 
 def given(value: object) -> object:
@@ -48,8 +46,8 @@ def crossing(function: Callable[..., object]) -> Callable[..., object]:
     """Hand a function arrays for tensors, and give tensors for its arrays."""
 
     @wraps(function)
-    def crossed(*arguments: object) -> object:
-        return taken(function(*map(given, arguments), **_source(function)))
+    def crossed(*arguments: object, **named: object) -> object:
+        return taken(function(*map(given, arguments), **named, **_source(function)))
 
     return crossed
 
@@ -109,13 +107,13 @@ class ArrayParts:
         own = getattr(state, name, None)
         return own if callable(own) else None
 
-    def reach(self, state: object) -> Reach | None:
-        """Find the table: as the user says, or the only square array that there is."""
+    def reach(self, state: object, C: int) -> Reach | None:
+        """Find the table: as the user says, or the only (C, C) array that there is."""
         if self.get_table is not None and self.set_table is not None:
             return Reach(self.get_table, self.set_table, "get_table and set_table")
-        if _is_square(state):
+        if _is_table(state, C):
             return Reach(lambda state: state, None, "all that the factory gives")
-        squares = [name for name, value in _attributes(state) if _is_square(value)]
+        squares = [name for name, value in _attributes(state) if _is_table(value, C)]
         if len(squares) != 1:
             return None
         (name,) = squares
@@ -126,18 +124,17 @@ def _attributes(state: object) -> Iterable[tuple[str, object]]:
     return vars(state).items() if hasattr(state, "__dict__") else ()
 
 
-def _is_square(value: object) -> bool:
-    shape: Sequence[int] = getattr(value, "shape", [])
-    return hasattr(value, "__array__") and len(shape) == SIDES and shape[0] == shape[1]
+def _is_table(value: object, C: int) -> bool:
+    return hasattr(value, "__array__") and tuple(getattr(value, "shape", ())) == (C, C)
 
 
 class ArrayModel:
     """A model that is called with tensors; `state` is what the user's factory gave."""
 
-    def __init__(self, state: object, functions: ArrayParts) -> None:
+    def __init__(self, state: object, functions: ArrayParts, C: int) -> None:
         self.state = state
         self.functions = functions
-        self.reach = functions.reach(state)
+        self.reach = functions.reach(state, C)
         self._leaf: Tensor | None = None
 
     @property
@@ -263,7 +260,7 @@ def array_subject(  # noqa: PLR0913  the parts of a subject, all by name
     """
     batch, split_batch = (None, None) if get_batch is None else batch_forms(get_batch)
     return ArraySubject(
-        factory=lambda C: ArrayModel(factory(C), functions),
+        factory=lambda C: ArrayModel(factory(C), functions, C),
         batch=None if batch is None else crossing(batch),
         split_batch=None if split_batch is None else crossing(split_batch),
         words=vocabulary,

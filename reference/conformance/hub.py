@@ -27,8 +27,8 @@ class HubModel(nn.Module):
     in the notes, the labels are the targets with one more in front, which no position is scored
     against, and idx has one token more at its end, whose logits are dropped.
 
-    Its generate is asked to draw from the logits as they are: no top-k, no temperature, no token
-    that ends a text.
+    Its generate is asked to draw from the logits as they are: without the top-k, temperature,
+    penalties and last token that its own configuration may have.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -68,18 +68,18 @@ class HubModel(nn.Module):
         Shape: (B, T) -> (B, T + n).
         """
         model = cast("Any", self.model)
-        return model.generate(
-            input_ids=idx,
-            attention_mask=torch.ones_like(idx),
-            max_new_tokens=max_new_tokens,
-            use_cache=use_cache,
-            do_sample=do_sample,
-            top_k=0,
-            top_p=1.0,
-            temperature=1.0,
-            eos_token_id=None,
-            pad_token_id=0,
-        )
+        own = model.generation_config
+        model.generation_config = type(own)(top_k=0, pad_token_id=0)  # of the rest, the defaults
+        try:
+            return model.generate(
+                input_ids=idx,
+                attention_mask=torch.ones_like(idx),
+                max_new_tokens=max_new_tokens,
+                use_cache=use_cache,
+                do_sample=do_sample,
+            )
+        finally:
+            model.generation_config = own
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

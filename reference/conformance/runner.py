@@ -112,8 +112,8 @@ def notes_of(subject: Subject, notes: Sequence[str], profile: str) -> tuple[str,
     others = [note for note in notes if not note.startswith(BLACK_BOX)]
     if Part.PARAMETERS in subject.parts:
         others.append(
-            "the kit writes numbers of its own into the model's parameters, where clauses are "
-            "about what comes before: a new model says nearly the same of every token"
+            "the kit writes numbers of its own into the model's weights, where clauses are about "
+            "what comes before: a new model says nearly the same of every token"
         )
     return tuple(others)
 

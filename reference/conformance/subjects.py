@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reference.conformance.errors import AdapterError
 from reference.conformance.guard import guarded
+from reference.conformance.weights import write_weights
 from reference.shapes import Ids
 from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
 
@@ -39,7 +40,7 @@ LAST_ONLY, HUB = "nanogpt", "transformers"
 BLACK_BOX = "the table cannot be set"
 """How the note begins that says so, which means nothing where no table is asked for."""
 
-CACHE, RANDOM, MASK = "use_cache", "do_sample", "attention_mask"
+CACHE, RANDOM, MASK, PLACES = "use_cache", "do_sample", "attention_mask", "position_ids"
 """Arguments by which a model lets one choose, named as most models name them."""
 
 ADAPTERS: Mapping[str, Callable[[object], object]] = {
@@ -145,6 +146,11 @@ class TorchModel:
         extra = {} if generator is None else {"generator": generator}
         return self._generated(self.subject.generate_of(self.raw), idx, max_new_tokens, **extra)
 
+    def widen(self, seed: int, width: float) -> None:
+        """Write numbers into the weights of a module of torch's, and leave any other as it is."""
+        if isinstance(self.raw, nn.Module):
+            write_weights(self.raw, seed, width)
+
     def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
         """Continue idx by the plain generate or by the fast one."""
         function = self.subject.plain_of(self.raw) if plain else self.subject.generate_of(self.raw)
@@ -168,7 +174,10 @@ class TorchModel:
     def padded(self, idx: Tensor, mask: Tensor) -> Tensor:
         """Give the logits of idx under a mask."""
         model = cast("Callable[..., object]", self.raw)
-        answer = guarded("forward", lambda: model(idx, **{MASK: mask}))
+        named = {MASK: mask}
+        if _takes(getattr(model, "forward", model), PLACES):
+            named[PLACES] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        answer = guarded("forward", lambda: model(idx, **named))
         return self._output(self.subject.adapter(answer)).logits
 
     def table(self) -> Tensor:
@@ -330,7 +339,9 @@ class TorchSubject:
                 parts.add(Part.PLAIN_GENERATE)
                 if all(_takes(one, RANDOM) for one in (function, self.plain or function)):
                     parts.add(Part.GREEDY)
-        if _takes(cast("Callable[..., object]", getattr(probe, "forward", probe)), MASK):
+        if not self.last_only and _takes(
+            cast("Callable[..., object]", getattr(probe, "forward", probe)), MASK
+        ):
             parts.add(Part.PADDING)
         return parts
 
@@ -342,6 +353,8 @@ class TorchSubject:
         if not isinstance(self._probe, nn.Module):
             return None
         parameters = dict(self._probe.named_parameters())
+        if any(isinstance(value, nn.UninitializedParameter) for value in parameters.values()):
+            return None
         if [tuple(value.shape) for value in parameters.values()] != [(PROBE, PROBE)]:
             return None
         (name,) = parameters

@@ -45,9 +45,14 @@ def returns(subject: Subject, case: IndexCase) -> None:
 
 def rounding(model: Model, logits: Tensor) -> float:
     """Allow no rounding to a lookup; to a model of another make, that of its products and sums."""
-    if model.can_be_set:
-        return 0.0
-    return 256 * torch.finfo(logits.dtype).eps * max(1.0, float(logits.detach().abs().max()))
+    return 0.0 if model.can_be_set else rounding_of_sums(model, logits)
+
+
+def rounding_of_sums(model: Model, logits: Tensor) -> float:
+    """Allow 256 units of the coarsest type that is computed with, and 5% where these are more."""
+    values = [logits, *model.parameters().values()]
+    eps = max(torch.finfo(one.dtype).eps for one in values if one.is_floating_point())
+    return min(256 * eps, 0.05) * max(1.0, float(logits.detach().abs().max()))
 
 
 def _kind(value: object) -> str:

@@ -91,6 +91,10 @@ class Model(Protocol):
         """Continue idx."""
         ...
 
+    def widen(self, seed: int, width: float) -> None:
+        """Write numbers of the kit's own into its weights, where they can be had, as float32."""
+        ...
+
     def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
         """Continue idx by the plain generate or by the fast one, at random or by the likeliest."""
         ...

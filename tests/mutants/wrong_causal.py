@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from gpt import GPT, LAYERS, WIDTH, Attention, Cache
+from gpt import BLOCK, GPT, LAYERS, WIDTH, Attention, Cache
 from torch import Tensor, nn
 from torch.nn import functional as F
 from zoo import right, wrong
@@ -94,7 +94,76 @@ class Recurrent(nn.Module):
         return idx
 
 
+class KeptMask(Attention):
+    """Keeps its mask as a parameter that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = nn.Parameter(torch.ones(BLOCK, BLOCK).tril(), requires_grad=False)
+
+    def mask(self, T: int, S: int) -> Tensor:
+        return self.kept[S - T : S, :S].bool()
+
+
+@correct("a GPT whose mask is a parameter that is not trained")
+class MaskAsParameter(GPT):
+    attention = KeptMask
+
+
+@correct("a GPT whose logits are float64")
+class DoubleLogits(GPT):
+    def scores(
+        self, idx: Tensor, cache: Cache | None = None, real: Tensor | None = None, past: int = 0
+    ) -> Tensor:
+        return super().scores(idx, cache, real, past).double()
+
+
+@correct("the mean of the rows of all tokens so far, which has no parameter but its table")
+class MeanOfRows(nn.Module):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        T = idx.shape[1]
+        weights = torch.ones(T, T).tril() / torch.arange(1, T + 1)[:, None]
+        logits = weights @ self.table(idx)
+        if targets is None:
+            return logits, None
+        logits, targets = logits.flatten(0, 1), targets.flatten()
+        return logits, F.cross_entropy(logits, targets)
+
+
+@correct("a sum that decays at trained rates, one for each channel")
+class Decaying(nn.Module):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(vocab_size, 8), nn.Linear(8, vocab_size)
+        self.rates = nn.Parameter(torch.linspace(0.1, 0.9, 8)[:, None])
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        state, states = torch.zeros(len(idx), 8), []
+        for x in self.tokens(idx).unbind(dim=1):
+            state = state * self.rates[:, 0] + x
+            states.append(state)
+        logits = self.head(torch.stack(states, dim=1))
+        if targets is None:
+            return logits, None
+        logits, targets = logits.flatten(0, 1), targets.flatten()
+        return logits, F.cross_entropy(logits, targets)
+
+
 # -- the future leaks --
+
+
+class WithoutDim(Attention):
+    def weights(self, scores: Tensor) -> Tensor:
+        return torch.stack([F.softmax(one.nan_to_num(neginf=-1e9)) for one in scores.unbind(1)], 1)
+
+
+@mistake("causal.no-future", "a GPT whose softmax is not told over what, which takes the batch")
+class SoftmaxWithoutDim(GPT):
+    attention = WithoutDim
 
 
 class Unmasked(Attention):

@@ -88,6 +88,9 @@ class PipeModel:
             **draws,
         )
 
+    def widen(self, seed: int, width: float) -> None:
+        """Its weights are its own."""
+
     def continued(
         self,
         idx: Tensor,  # noqa: ARG002  as every model has it
