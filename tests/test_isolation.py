@@ -1,5 +1,6 @@
 """Whatever a subject does to its process, every planned clause has a verdict."""
 
+import contextlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from reference.conformance import isolation, processes, worker
 from reference.conformance.deaths import place, why
 from reference.conformance.isolation import run_isolated
 from reference.conformance.load_errors import NoFileError
-from reference.conformance.processes import Server, WorkerError
+from reference.conformance.processes import Copy, Server, WorkerError
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.targets import Target, open_target
 from reference.conformance.verdicts import Result, Verdict
@@ -150,6 +151,39 @@ def test_the_process_that_is_copied_may_be_ended_too(
     assert results["softmax.range"].verdict is verdict
     assert cause in results["softmax.range"].cause
     assert results["generate.zero"].verdict is Verdict.PASS
+
+
+class Ended(Server):
+    """A server that is ended by others, so many times, as soon as a second copy is made."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left, self.made = times, 0
+
+    @contextlib.contextmanager
+    def copy(self) -> Iterator[Copy]:
+        with super().copy() as made:
+            self.made += 1
+            if self.made > 1 and self.left:
+                self.left -= 1
+                assert self._process is not None
+                self._process.kill()
+            yield made
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1, Verdict.PASS), (2, Verdict.CRASH)])
+def test_a_subject_that_was_opened_is_opened_once_more_where_others_end_the_process(
+    times: int, verdict: Verdict
+) -> None:
+    what = plan("softmax.range", "generate.zero")
+    with Ended(times) as server:
+        judged = run_isolated(
+            softmax("kills_itself"), what, timeout=60, memory=MEMORY, server=server
+        )
+        results = {result.id: result for result in judged}
+    assert results["softmax.range"].verdict is Verdict.CRASH
+    assert results["generate.zero"].verdict is verdict
+    assert "the kit's process was ended while the subject was opened again" in judged.notes
 
 
 @pytest.mark.parametrize("name", ["right", "forks_and_waits"])

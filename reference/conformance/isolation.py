@@ -56,6 +56,8 @@ class IsolatedRun:
     opened: bool = False
     asked: bool = False
     """Whether a copy has been asked for the subject's own notes."""
+    again: bool = False
+    """Whether an opening of what has been opened before was cut off, and is tried once more."""
 
     def __iter__(self) -> Iterator[Result]:
         """Judge the clauses; closing the iterator ends the subject.
@@ -241,7 +243,12 @@ class Visit:
         clause = self.current or self.run.next
         if clause is None:
             return
-        if not self.opened:
+        if not self.opened and end is End.ORPHANED and self.run.opened and not self.run.again:
+            # It has been opened before, and has had no say yet: whoever ended the process, the
+            # clauses that are left are not to be lost to a single try.
+            self.run.again = True
+            self.run.note("the kit's process was ended while the subject was opened again")
+        elif not self.opened:
             when = "" if end is End.SILENT else "while it was opened, "
             yield from self.run.unopened(verdict, when + cause)
         elif self.current is None and self.judged:
