@@ -34,15 +34,13 @@ class TokenWriter:
         size = state.tokens * itemsize
         try:
             self._out = self._file.open("ab")
-            if self._file.stat().st_size < size:  # not what was claimed: from the beginning, then
+            self._digests = self._found(state, size)
+            is_short = self._file.stat().st_size < size
+            if is_short or self._digests.all() != state.pieces:  # so from the beginning, then
                 read = () if state.doing == TRYING else state.read
                 state = replace(state, read=read, input=0, offset=0, tokens=0, pieces=())
-                size = 0
+                size, self._digests = 0, PieceDigests()
             self._out.truncate(size)
-            self._digests = PieceDigests(state.pieces[: size // PIECE])
-            with self._file.open("rb") as written:
-                written.seek(size // PIECE * PIECE)
-                self._digests.update(memoryview(written.read()))
         except OSError as error:
             raise self._refusal(error) from error
         self.state = state
@@ -51,6 +49,14 @@ class TokenWriter:
         self._unsaved = 0
         self._thread = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
+
+    def _found(self, state: State, size: int) -> PieceDigests:
+        """Digest what is there of so many bytes; full pieces are believed until it is opened."""
+        digests = PieceDigests(state.pieces[: size // PIECE])
+        with self._file.open("rb") as written:
+            written.seek(size // PIECE * PIECE)
+            digests.update(memoryview(written.read(size % PIECE)))
+        return digests
 
     def __enter__(self) -> "TokenWriter":  # noqa: PYI034  beartype knows Self in its own classes only
         return self
@@ -75,7 +81,7 @@ class TokenWriter:
     def finish(self, state: State) -> State:
         """Put all on disk, and then the state that claims it."""
         self.state = state
-        self._save(self._digests.all())
+        self._save()
         return self.state
 
     def _write(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
@@ -91,14 +97,14 @@ class TokenWriter:
         self._unsaved += tokens.nbytes
         if self._unsaved >= self._save_every:
             self._unsaved = 0
-            self._save(tuple(self._digests.whole))
+            self._save()
 
-    def _save(self, pieces: tuple[str, ...]) -> None:
+    def _save(self) -> None:
         try:
             flush(self._out)
         except OSError as error:
             raise self._refusal(error) from error
-        self.state = replace(self.state, pieces=pieces)
+        self.state = replace(self.state, pieces=self._digests.all())
         self.state.save(self._folder)
 
     def _refusal(self, error: OSError) -> OutputError:

@@ -33,7 +33,7 @@ class State:
     """Where the step goes on: in which input, and at which byte of its text."""
     tokens: int = 0
     pieces: tuple[str, ...] = ()
-    """The digests of the tokens written."""
+    """The digests of the tokens written, the last of which may be of a piece that is not full."""
 
     @property
     def total(self) -> int:

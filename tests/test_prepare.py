@@ -581,13 +581,32 @@ def test_another_inputs_name_is_told_on_one_line(tmp_path: Path, inputs: list[Pa
             prepare(inputs, out)
 
 
-def test_tokens_that_were_lost_are_written_again(tmp_path: Path, inputs: list[Path]) -> None:
-    with in_small_steps():
+@pytest.mark.parametrize("piece", [1, 2**26])
+def test_tokens_that_were_lost_are_written_again(
+    tmp_path: Path, inputs: list[Path], piece: int
+) -> None:
+    with in_small_steps(piece=piece):
         interrupted([*inputs], tmp_path / "out", at=12)
         with (tmp_path / "out" / "tokens.unfinished").open("r+b") as file:
             file.truncate(5)
         prepare(inputs, tmp_path / "out")
-    assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
+        assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
+
+
+@pytest.mark.parametrize("piece", [64, 2**26])
+def test_tokens_that_are_others_are_written_again(
+    tmp_path: Path, inputs: list[Path], piece: int
+) -> None:
+    file = tmp_path / "out" / "tokens.unfinished"
+    with in_small_steps(piece=piece):
+        interrupted([*inputs], tmp_path / "out", at=12)
+        state = manifest.unseal((tmp_path / "out" / "prepare.json").read_bytes())
+        assert state["tokens"] % piece
+        raw = bytearray(file.read_bytes())
+        raw[state["tokens"] - 1] ^= 1
+        file.write_bytes(raw)
+        prepare(inputs, tmp_path / "out")
+        assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
 
 
 def test_standard_input_that_was_copied_need_not_be_given_again(
