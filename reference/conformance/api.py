@@ -20,7 +20,7 @@ from reference.conformance.runner import (
     planned,
     run,
 )
-from reference.conformance.subjects import ARRAYS, HUB, LAST_ONLY, TorchSubject, adapter_named
+from reference.conformance.subjects import ARRAYS, HUB, LAST_ONLY, TorchSubject, adapter_of
 from reference.conformance.verdicts import Report
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
@@ -77,7 +77,7 @@ def subject_of(  # noqa: PLR0913  the parts of a subject, all by name
         plain=plain_generate,
         get_table=get_table,
         set_table=set_table,
-        adapter=adapter_named(adapter) if isinstance(adapter, str) else adapter,
+        adapter=adapter_of(adapter),
         last_only=adapter == LAST_ONLY,
     )
 

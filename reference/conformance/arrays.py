@@ -6,6 +6,7 @@ come back as int64, whatever the library's own integers are.
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial, wraps
 from importlib import import_module
@@ -16,9 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reference.conformance.errors import SubjectCrash
 from reference.conformance.forms import batch_forms
+from reference.conformance.guard import guarded
 from reference.conformance.subjects import Access, TorchSubject
-from reference.spec.subject import Output, Part
+from reference.spec.subject import Output, Part, SubjectError
 
 SEEDS = 2**32
 
@@ -75,7 +78,7 @@ def source_of(function: Callable[..., object]) -> str | None:
     """Name the argument that a function draws from."""
     try:
         names = inspect.signature(function).parameters
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
         return None
     return next((name for name in SOURCES if name in names), None)
 
@@ -215,6 +218,12 @@ class ArraySubject(TorchSubject):
     def parts(self) -> frozenset[Part]:
         """What there is: arrays have no torch dtype, and go back only where there is a gradient."""
         parts = set(super().parts) - {Part.TENSORS}
+        with suppress(SubjectError, SubjectCrash):
+            guarded("looking at the model", lambda: self._take_away(parts))
+        return frozenset(parts)
+
+    def _take_away(self, parts: set[Part]) -> None:
+        """Take away what the model's own functions show that it lacks."""
         probe = self._probe
         if isinstance(probe, ArrayModel):
             if not probe.can_go_back:
@@ -223,7 +232,6 @@ class ArraySubject(TorchSubject):
             drawing += [] if self.batch is None else [self.batch]
             if any(source_of(function) is None for function in drawing):
                 parts.discard(Part.SEED)
-        return frozenset(parts)
 
     def generates(self, raw: object) -> bool:
         """Tell whether one model can generate."""

@@ -20,18 +20,22 @@ from reference.conformance.errors import (
     UnknownClauseError,
     WaiverError,
 )
+from reference.conformance.guard import message_of
 from reference.conformance.strategies import LONGEST, Cases, cases_of
 from reference.conformance.subjects import BLACK_BOX
+from reference.conformance.switches import CASE, PLACES, process, restored
 from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.cases import Case, from_json, to_json
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import BIGRAM, Clause, Level
-from reference.spec.expect import Broken
+from reference.spec.expect import Broken, Cause, clipped
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Part, Subject, SubjectError
 
 EXAMPLES = 20
 """Cases that Hypothesis draws for a clause, beside its corners."""
+UNKNOWN = "no cause was found"
+FLAKY = " (not every time: tried again, it passes)"
 
 STOPPED = frozenset(Verdict) - {Verdict.PASS, Verdict.SKIP, Verdict.XPASS}
 """Verdicts of a needed clause that block."""
@@ -58,7 +62,7 @@ class Failure:
 
     expected: str
     seen: str
-    cause: str
+    cause: Cause
 
 
 def planned(
@@ -124,8 +128,12 @@ def run(
     *,
     done: Mapping[str, Result] | None = None,
     started: Callable[[Clause], None] | None = None,
+    found: Callable[[Result], None] | None = None,
 ) -> Iterator[Result]:
-    """Judge the planned clauses in order, after those that are done already."""
+    """Judge the planned clauses in order, after those that are done already.
+
+    `found` is called with a failure before its cause is looked for: that calls the subject again.
+    """
     results = dict(done or {})
     for clause in plan.clauses:
         if clause.id in results:
@@ -133,7 +141,7 @@ def run(
         if started is not None:
             started(clause)
         begin = time.perf_counter()
-        result = waived(_judge(clause, subject, plan, results), plan.waive or {})
+        result = waived(_judge(clause, subject, plan, results, found), plan.waive or {})
         result = replace(result, seconds=time.perf_counter() - begin)
         results[clause.id] = result
         yield result
@@ -179,7 +187,12 @@ def waived(result: Result, waive: Mapping[str, str]) -> Result:
     return result
 
 
-def _judge(clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, Result]) -> Result:
+Found = Callable[[Result], None] | None
+
+
+def _judge(
+    clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, Result], found: Found
+) -> Result:
     stopped = blocked(clause, results)
     if stopped is not None:
         return stopped
@@ -188,7 +201,7 @@ def _judge(clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, R
             missing = [part for part in clause.parts if part not in subject.parts]
             if missing:
                 return blank(clause, Verdict.SKIP, cause=f"the subject has no {missing[0]}")
-            return _search(clause, subject, plan)
+            return _search(clause, subject, plan, found)
         except SubjectCrash as crash:
             return blank(clause, crash.verdict, cause=str(crash))
         except Exception as error:  # noqa: BLE001  whatever it is, the other clauses go on
@@ -196,11 +209,11 @@ def _judge(clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, R
             while at is not None and at.tb_next is not None:
                 at = at.tb_next
             place = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
-            said = f"{type(error).__name__}: {error} ({place})"
+            said = f"{message_of(error)} ({place})"
             return blank(clause, Verdict.KIT_ERROR, cause=f"the kit failed: {said}")
 
 
-def _search(clause: Clause, subject: Subject, plan: Plan) -> Result:
+def _search(clause: Clause, subject: Subject, plan: Plan, tell: Found) -> Result:
     seen: list[str] = []
 
     def attempt(case: Case) -> Failure | None:
@@ -217,17 +230,37 @@ def _search(clause: Clause, subject: Subject, plan: Plan) -> Result:
     if clause.level is Level.CHOICE:
         if found is not None:
             seen.append(found[1].seen)
-        return blank(clause, Verdict.PASS, seen="; ".join(dict.fromkeys(filter(None, seen))))
+        return blank(
+            clause, Verdict.PASS, seen=clipped("; ".join(dict.fromkeys(filter(None, seen))))
+        )
     if found is None:
         return blank(clause, Verdict.PASS)
     case, failure = found
     always = isinstance(try_case(clause, subject, case, plan.seed), Failure)
-    return replace(
+    result = replace(
         blank(clause, Verdict.FAIL, expected=failure.expected, seen=failure.seen),
-        cause=failure.cause + ("" if always else " (not every time: tried again, it passes)"),
+        cause=UNKNOWN,
         case=to_json(case),
         code=case.code(),
     )
+    if tell is not None:
+        tell(result)
+    cause = clipped(_likely(failure.cause, plan.seed))
+    return replace(result, cause=cause + ("" if always else FLAKY))
+
+
+def _likely(cause: Cause, seed: int) -> str:
+    """Look for the cause of a finding, which stands whatever happens here."""
+    if isinstance(cause, str):
+        return cause
+    seed_all(seed)
+    try:
+        with ordinary():
+            return cause()
+    except (Broken, SubjectError, SubjectCrash) as error:
+        return f"{UNKNOWN}: asked once more to find it, the subject failed ({error})"
+    except Exception as error:  # noqa: BLE001  a diagnosis decides nothing
+        return f"{UNKNOWN}: the kit failed while looking for it ({message_of(error)})"
 
 
 def _smallest(
@@ -252,8 +285,7 @@ def try_case(clause: Clause, subject: Subject, case: Case, seed: int) -> Failure
     """Check one case; give how it fails, or what was recorded."""
     seed_all(seed)
     try:
-        with ordinary_torch(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the subject's code warns of is no verdict
+        with ordinary():
             return clause.check(subject, case) or ""
     except Broken as broken:
         return Failure(expected=broken.expected, seen=broken.seen, cause=broken.cause)
@@ -304,33 +336,26 @@ def _size(case: Case) -> int:
 
 
 @contextmanager
-def ordinary_torch() -> Iterator[None]:
-    """Undo what a subject may do to torch as a whole."""
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
+def ordinary() -> Iterator[None]:
+    """Undo what one case does to torch as a whole, and let the subject warn of what it likes."""
+    with restored(CASE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        # Setting it loads torch's compiler, a second and more, so only where it has changed.
-        if torch.are_deterministic_algorithms_enabled() != deterministic:
-            torch.use_deterministic_algorithms(deterministic)
 
 
 @contextmanager
 def isolated_streams() -> Iterator[None]:
-    """Leave the random streams of whoever runs the kit as they were, and work on one thread.
+    """Leave the caller's random streams and all that a process shares as they were.
 
-    These tensors are too small for two threads, which on busy cores only wait for each other.
+    Inside, torch works on one thread: these tensors are too small for two, which on busy cores only
+    wait for each other.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002  the shared one
-    with torch.random.fork_rng(devices=[]):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with restored(CASE, PLACES, process()), torch.random.fork_rng(devices=devices):
+        torch.set_num_threads(1)
         try:
             yield
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002  the shared one
             random.setstate(python_state)
-            torch.set_num_threads(threads)

@@ -5,15 +5,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from reference.conformance.errors import AdapterError
+from reference.conformance.answers import (
+    all_tensors,
+    ids_of,
+    output_of,
+    pair_of,
+    plain_answer,
+    size_of,
+    square_of,
+    tensor_of,
+    text_of,
+)
+from reference.conformance.errors import AdapterError, SubjectCrash
 from reference.conformance.guard import guarded
 from reference.conformance.weights import write_weights
 from reference.shapes import Ids
+from reference.spec.expect import kind_of
 from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
 
 PROBE = 7
@@ -57,9 +69,9 @@ whose logits are those of the last position where there are no targets; what `hu
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Access:
-    """How the table of a model is read and set; `leaf` gives the parameter that holds it."""
+    """How the table of a model is read, if it is a tensor at all, and set."""
 
-    get: Callable[[object], Tensor]
+    get: Callable[[object], object]
     set: Callable[[object, Tensor], object]
     transposed: bool = False
     how: str = ""
@@ -79,115 +91,126 @@ class TorchModel:
         self.can_be_set = subject.access is not None
 
     def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
-        """Give what the call gives, after the adapter."""
-        model = cast("Callable[..., object]", self.raw)
-        return self._adapted("forward", model, idx, targets)
+        """Return what the call returns, after the adapter, as plain values."""
+        return self._adapted(lambda: self.raw, idx, targets)
 
     def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
-        """Give logits and loss."""
-        return self._output(self.answer(idx, targets))
+        """Return logits and loss."""
+        return output_of(self.answer(idx, targets))
 
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> Output:
         """Call forward by its name."""
-        model = cast("Callable[..., object]", self.raw)
-        forward: Callable[..., object] = getattr(model, "forward", model)
-        return self._output(self._adapted("forward", forward, idx, targets))
+        found = lambda: getattr(self.raw, "forward", self.raw)  # noqa: E731  looked up when guarded
+        return output_of(self._adapted(found, idx, targets))
 
     def _adapted(
-        self, operation: str, function: Callable[..., object], idx: Tensor, targets: Tensor | None
+        self, function: Callable[[], object], idx: Tensor, targets: Tensor | None
     ) -> object:
-        given = (idx,) if targets is None else (idx, targets)
-        answer = self.subject.adapter(guarded(operation, lambda: function(*given)))
-        return (
-            self._with_all_positions(answer, function, idx, targets)
-            if (self.subject.last_only)
-            else answer
-        )
+        answer = self._asked(function, idx, targets)
+        if self.subject.last_only:
+            return self._with_all_positions(answer, function, idx, targets)
+        return answer
+
+    def _asked(
+        self, function: Callable[[], object], *given: Tensor | None, **named: Tensor
+    ) -> object:
+        """Call a function of the model's, and return its answer after the adapter."""
+        some = [one for one in given if one is not None]
+
+        def ask() -> object:
+            call = cast("Callable[..., object]", function())
+            return plain_answer(self.subject.adapter(call(*some, **named)))
+
+        return guarded("forward", ask)
 
     def _with_all_positions(
         self,
         answer: object,
-        function: Callable[..., object],
+        function: Callable[[], object],
         idx: Tensor,
         targets: Tensor | None,
     ) -> object:
-        """Ask for the logits of every position, where they come with targets only, as (B, T, C).
+        """Ask for the logits of every position, which come with targets only, as (B, T, C).
 
-        Raises: SubjectError where those of the last position are others then.
+        Raises: SubjectError if those of the last position are different then.
         """
-        logits, loss = self._output(answer)
+        logits, loss = output_of(answer)
         if targets is not None:
             return logits.flatten(0, 1) if logits.ndim == 3 else logits, loss  # noqa: PLR2004  B, T, C
-        whole, _loss = self._output(
-            self.subject.adapter(guarded("forward", lambda: function(idx, idx)))
-        )
-        if whole.ndim != 3 or not torch.allclose(  # noqa: PLR2004  B, T, C
-            logits.reshape(whole[:, -1].shape), whole[:, -1], rtol=1e-4, atol=1e-4
+        whole, _loss = output_of(self._asked(function, idx, idx))
+        same = whole.ndim == 3 and logits.numel() == whole[:, -1].numel()  # noqa: PLR2004  B, T, C
+        if not same or not torch.allclose(
+            logits.reshape(whole[:, -1].shape).double(), whole[:, -1].double(), rtol=1e-4, atol=1e-4
         ):
             said = "gives other logits for the last position without targets than with them"
             raise SubjectError("forward", said)
         return whole, loss
-
-    @staticmethod
-    def _output(answer: object) -> Output:
-        if (
-            isinstance(answer, tuple)
-            and len(answer) == len(Output._fields)
-            and isinstance(answer[0], Tensor)
-            and (answer[1] is None or isinstance(answer[1], Tensor))
-        ):
-            return Output(*answer)
-        raise SubjectError("forward", f"gave {_kind(answer)}, and not a pair (logits, loss)")
 
     def generate(
         self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Continue idx."""
         extra = {} if generator is None else {"generator": generator}
-        return self._generated(self.subject.generate_of(self.raw), idx, max_new_tokens, **extra)
+        return self._generated(self.subject.generate_of, idx, max_new_tokens, lambda _: extra)
 
     def widen(self, seed: int, width: float) -> None:
         """Write numbers into the weights of a module of torch's, and leave any other as it is."""
-        if isinstance(self.raw, nn.Module):
-            write_weights(self.raw, seed, width)
+        raw = self.raw
+        if isinstance(raw, nn.Module):
+            guarded("writing its weights", lambda: write_weights(raw, seed, width))
 
     def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
         """Continue idx by the plain generate or by the fast one."""
-        function = self.subject.plain_of(self.raw) if plain else self.subject.generate_of(self.raw)
-        extra: dict[str, object] = {RANDOM: False} if greedy else {}
-        if _takes(function, CACHE):
-            extra[CACHE] = not plain
-        return self._generated(function, idx, max_new_tokens, **extra)
 
-    @staticmethod
+        def extra(function: Callable[..., object]) -> dict[str, object]:
+            named: dict[str, object] = {RANDOM: False} if greedy else {}
+            return named | ({CACHE: not plain} if _takes(function, CACHE) else {})
+
+        which = self.subject.plain_of if plain else self.subject.generate_of
+        return self._generated(which, idx, max_new_tokens, extra)
+
     def _generated(
-        function: Callable[..., object], idx: Tensor, max_new_tokens: int, **extra: object
+        self,
+        which: Callable[[object], Callable[..., object]],
+        idx: Tensor,
+        max_new_tokens: int,
+        extra: Callable[[Callable[..., object]], Mapping[str, object]],
     ) -> Tensor:
-        out = guarded("generate", lambda: function(idx, max_new_tokens, **extra))
-        if not isinstance(out, Tensor):
-            hint = ", which yields: collect it" if inspect.isgenerator(out) else ""
-            raise SubjectError("generate", f"gave {_kind(out)}{hint}, and not a tensor of tokens")
-        if out.is_inference():  # which could not be looked at further
-            out = out.clone()
-        return out
+        def ask() -> Tensor:
+            function = which(self.raw)
+            out = function(idx, max_new_tokens, **extra(function))
+            hint = " (it yields: collect it)" if inspect.isgenerator(out) else ""
+            return tensor_of("generate", out, what=f"a tensor of tokens{hint}")
+
+        out = guarded("generate", ask)
+        return out.clone() if out.is_inference() else out  # which could not be looked at further
 
     def padded(self, idx: Tensor, mask: Tensor) -> Tensor:
-        """Give the logits of idx under a mask."""
-        model = cast("Callable[..., object]", self.raw)
+        """Return the logits of idx under a mask."""
         named = {MASK: mask}
-        if _takes(getattr(model, "forward", model), PLACES):
+        if _takes(self._forward(), PLACES):
             named[PLACES] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        answer = guarded("forward", lambda: model(idx, **named))
-        return self._output(self.subject.adapter(answer)).logits
+        return output_of(self._asked(lambda: self.raw, idx, **named)).logits
+
+    def _forward(self) -> Callable[..., object]:
+        """Return forward, or the model if it is a function itself."""
+        raw = cast("Callable[..., object]", self.raw)
+        return guarded("forward", lambda: getattr(raw, "forward", raw))
 
     def table(self) -> Tensor:
         """Copy the table, or ask for each row."""
         access = self.subject.access
         if access is None:
             rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
-            return self(rows).logits.detach().reshape(self.C, self.C).clone()
-        stored = guarded("get_table", lambda: access.get(self.raw))
-        return access.oriented(stored).detach().clone()
+            logits = self(rows).logits.detach()
+            if logits.numel() != self.C * self.C:
+                said = f"gave {kind_of(logits)} for idx of shape {(self.C, 1)}"
+                raise SubjectError("forward", f"{said}; it must be {(self.C, 1, self.C)}")
+            return logits.reshape(self.C, self.C).clone()
+        return access.oriented(self._stored(access)).detach().clone()
+
+    def _stored(self, access: Access) -> Tensor:
+        return guarded("get_table", lambda: square_of("get_table", access.get(self.raw), self.C))
 
     def set_table(self, table: Tensor) -> None:
         """Write the table."""
@@ -197,37 +220,61 @@ class TorchModel:
         with torch.no_grad():
             guarded("set_table", lambda: access.set(self.raw, access.oriented(table)))
 
+    def backward(self, number: Tensor) -> None:
+        """Call backward, in which hooks and functions of the subject's may run."""
+        guarded("backward()", number.backward)
+
     def gradient(self) -> Tensor | None:
-        """Give the gradient of what get_table gives."""
+        """Return the gradient of what get_table returns."""
         access = self.subject.access
         if access is None:
             return None
-        stored = guarded("get_table", lambda: access.get(self.raw))
-        if stored.grad is None:
-            return None
-        return access.oriented(stored.grad.to_dense()).detach()
+
+        def ask() -> Tensor | None:
+            stored = access.get(self.raw)
+            gradient = stored.grad if isinstance(stored, Tensor) else None
+            if gradient is None:
+                return None
+            return square_of("the gradient of the table", gradient.to_dense(), self.C)
+
+        found = guarded("get_table", ask)
+        return None if found is None else access.oriented(found).detach()
 
     def parameters(self) -> dict[str, Tensor]:
-        """Give every parameter by name."""
-        return dict(self.raw.named_parameters()) if isinstance(self.raw, nn.Module) else {}
+        """Return every parameter by name."""
+        raw = self.raw
+        if not isinstance(raw, nn.Module):
+            return {}
+        return guarded("parameters()", lambda: all_tensors(raw.named_parameters()))
 
     def state(self) -> dict[str, Tensor]:
         """Copy every parameter and buffer."""
-        if not isinstance(self.raw, nn.Module):
+        raw = self.raw
+        if not isinstance(raw, nn.Module):
             return {}
-        return {name: value.detach().clone() for name, value in self.raw.state_dict().items()}
+        state = guarded("state_dict()", lambda: all_tensors(raw.state_dict()))
+        return {name: value.detach().clone() for name, value in state.items()}
 
     def train(self, *, mode: bool) -> None:
-        """Switch the mode, where the model has train and eval."""
-        switch = getattr(self.raw, "train" if mode else "eval", None)
-        if switch is not None:
-            guarded("train()" if mode else "eval()", switch)
+        """Switch the mode, if the model has train and eval."""
+        name = "train" if mode else "eval"
+
+        def switch() -> None:
+            change = getattr(self.raw, name, None)
+            if change is not None:
+                change()
+
+        guarded(f"{name}()", switch)
 
     def modes(self) -> dict[str, bool]:
-        """Tell for each sub-module whether it is in training mode."""
-        if not isinstance(self.raw, nn.Module):
+        """Return for each sub-module whether it is in training mode."""
+        raw = self.raw
+        if not isinstance(raw, nn.Module):
             return {}
-        return {name: module.training for name, module in self.raw.named_modules()}
+        return guarded(
+            "named_modules()",
+            lambda: {str(name): bool(part.training) for name, part in raw.named_modules()},
+        )
 
     def watch(self, seen: Callable[[], None]) -> None:
         """Call `seen` before each forward."""
@@ -240,31 +287,27 @@ class TorchModel:
 class Words:
     """A subject's vocabulary."""
 
-    def __init__(self, raw: object) -> None:
+    def __init__(self, raw: Any) -> None:  # noqa: ANN401  a stranger's object
         self.raw = raw
 
     def __len__(self) -> int:
-        """Give its len(), or else its vocab_size."""
+        """Return its len(), or else its vocab_size."""
         raw = self.raw
-        if hasattr(raw, "__len__"):
-            return guarded("len(vocabulary)", lambda: len(raw))
-        return guarded("vocab_size", lambda: int(raw.vocab_size))  # type: ignore[attr-defined]  # theirs
+
+        def ask() -> int:
+            if hasattr(raw, "__len__"):
+                return size_of("len(vocabulary)", len(raw))
+            return size_of("vocab_size", raw.vocab_size)
+
+        return guarded("len(vocabulary)", ask)
 
     def encode(self, text: str) -> list[int]:
-        """Give the ids, from a list or a tensor."""
-        raw = self.raw
-        return guarded(
-            "encode",
-            lambda: [int(number) for number in raw.encode(text)],  # type: ignore[attr-defined]  # theirs
-        )
+        """Return the ids, from a list or a tensor."""
+        return guarded("encode", lambda: ids_of("encode", self.raw.encode(text)))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Give the text."""
-        raw = self.raw
-        text = guarded("decode", lambda: raw.decode(list(ids)))  # type: ignore[attr-defined]  # theirs
-        if not isinstance(text, str):
-            raise SubjectError("decode", f"gave {_kind(text)}, and not text")
-        return text
+        """Return the text."""
+        return guarded("decode", lambda: text_of("decode", self.raw.decode(list(ids))))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -318,18 +361,28 @@ class TorchSubject:
         return frozenset(parts | self._parts_of_the_model())
 
     def _parts_of_the_model(self) -> set[Part]:
-        probe = self._probe
         parts: set[Part] = set()
+        # What fails here, the clauses that use it will tell.
+        with suppress(SubjectError, SubjectCrash):
+            guarded("looking at the model", lambda: self._look_at(self._probe, parts))
+        return parts
+
+    def _look_at(self, probe: object, parts: set[Part]) -> None:
+        """Add what a model has, as far as looking does not fail."""
         if probe is None:  # forward.returns will tell
-            return parts
+            return
         if isinstance(probe, nn.Module):
             parts.add(Part.PARAMETERS)
         access = self.access
         if access is not None:
             parts.add(Part.TABLE)
-            with suppress(SubjectError):  # the clauses that read it will tell
-                if guarded("get_table", lambda: access.get(probe)).is_leaf:
+            with suppress(SubjectError, SubjectCrash):
+                table = guarded("get_table", lambda: access.get(probe))
+                if isinstance(table, Tensor) and table.is_leaf:
                     parts.add(Part.GRADIENT)
+        forward = cast("Callable[..., object]", getattr(probe, "forward", probe))
+        if not self.last_only and _takes(forward, MASK):
+            parts.add(Part.PADDING)
         if self.generates(probe):
             parts |= {Part.GENERATE, Part.GENERATE_NONE}
             function = self.generate_of(probe)
@@ -339,39 +392,15 @@ class TorchSubject:
                 parts.add(Part.PLAIN_GENERATE)
                 if all(_takes(one, RANDOM) for one in (function, self.plain or function)):
                     parts.add(Part.GREEDY)
-        if not self.last_only and _takes(
-            cast("Callable[..., object]", getattr(probe, "forward", probe)), MASK
-        ):
-            parts.add(Part.PADDING)
-        return parts
 
     @cached_property
     def access(self) -> Access | None:
         """How the table is reached: as the user says, or as the model's only parameter."""
         if self.get_table is not None and self.set_table is not None:
             return Access(get=self.get_table, set=self.set_table, how="get_table and set_table")
-        if not isinstance(self._probe, nn.Module):
-            return None
-        parameters = dict(self._probe.named_parameters())
-        if any(isinstance(value, nn.UninitializedParameter) for value in parameters.values()):
-            return None
-        if [tuple(value.shape) for value in parameters.values()] != [(PROBE, PROBE)]:
-            return None
-        (name,) = parameters
-        owner, _, attribute = name.rpartition(".")
-        linear = isinstance(dict(self._probe.named_modules())[owner], nn.Linear)
-
-        def get(model: object) -> Tensor:
-            modules = dict(cast("nn.Module", model).named_modules())  # scripted ones too
-            return cast("Tensor", getattr(modules[owner], attribute))
-
-        def put(model: object, table: Tensor) -> None:
-            get(model).copy_(table)
-
-        how = f"the parameter {name}"
-        if linear:  # which multiplies with its transpose
-            how += ", the transposed weight of an nn.Linear"
-        return Access(get=get, set=put, transposed=linear, how=how)
+        with suppress(SubjectError, SubjectCrash):
+            return guarded("parameters()", lambda: _only_parameter(self._probe))
+        return None
 
     @property
     def notes(self) -> list[str]:
@@ -391,7 +420,7 @@ class TorchSubject:
     def _probe(self) -> object | None:
         try:
             return guarded(f"factory({PROBE})", lambda: self.factory(PROBE))
-        except SubjectError:
+        except (SubjectError, SubjectCrash):
             return None
 
     def generates(self, raw: object) -> bool:
@@ -424,7 +453,10 @@ class TorchSubject:
         batch = self.batch
         assert batch is not None  # noqa: S101  parts tells
         extra = {} if generator is None else {"generator": generator}
-        return _two(guarded("get_batch", lambda: batch(data, block_size, batch_size, **extra)))
+        return guarded(
+            "get_batch",
+            lambda: pair_of("get_batch", batch(data, block_size, batch_size, **extra)),
+        )
 
     def get_split_batch(
         self,
@@ -437,8 +469,11 @@ class TorchSubject:
         """Draw a batch of a split."""
         batch = self.split_batch
         assert batch is not None  # noqa: S101  parts tells
-        return _two(
-            guarded("get_batch", lambda: batch(train_data, val_data, split, block_size, batch_size))
+        return guarded(
+            "get_batch",
+            lambda: pair_of(
+                "get_batch", batch(train_data, val_data, split, block_size, batch_size)
+            ),
         )
 
     def vocabulary(self, text: str) -> VocabularyLike:
@@ -451,10 +486,7 @@ class TorchSubject:
         """Take the softmax."""
         probabilities = self.probabilities
         assert probabilities is not None  # noqa: S101  parts tells
-        probs = guarded("softmax", lambda: probabilities(logits))
-        if not isinstance(probs, Tensor):
-            raise SubjectError("softmax", f"gave {_kind(probs)}, and not a tensor")
-        return probs
+        return guarded("softmax", lambda: tensor_of("softmax", probabilities(logits)))
 
     def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
         """Make a function that takes one step."""
@@ -469,35 +501,47 @@ class TorchSubject:
         return take
 
 
-def adapter_named(name: str) -> Callable[[object], object]:
-    """Give an adapter.
+def adapter_of(adapter: str | Callable[[object], object]) -> Callable[[object], object]:
+    """Return an adapter by its name, or the user's own, whose errors are the user's.
 
-    Raises: AdapterError where there is none of that name.
+    Raises: AdapterError if there is none of that name.
     """
-    if name not in ADAPTERS:
+    if not isinstance(adapter, str):
+        return lambda answer: guarded("the adapter", lambda: adapter(answer))
+    if adapter not in ADAPTERS:
         names = ", ".join([*ADAPTERS, ARRAYS])
-        raise AdapterError(f"adapter is {name!r}; it must be one of {names}")
-    return ADAPTERS[name]
+        raise AdapterError(f"adapter is {adapter!r}; it must be one of {names}")
+    return ADAPTERS[adapter]
 
 
-def _two(answer: object) -> tuple[Tensor, Tensor]:
-    if (
-        isinstance(answer, (tuple, list))
-        and len(answer) == 2  # noqa: PLR2004  x and y
-        and all(isinstance(part, Tensor) for part in answer)
-    ):
-        return answer[0], answer[1]
-    raise SubjectError("get_batch", f"gave {_kind(answer)}, and not a pair of tensors")
+def _only_parameter(probe: object) -> Access | None:
+    """Reach the table of a model whose only parameter is (C, C)."""
+    if not isinstance(probe, nn.Module):
+        return None
+    parameters = dict(probe.named_parameters())
+    if any(isinstance(value, nn.UninitializedParameter) for value in parameters.values()):
+        return None
+    if [tuple(value.shape) for value in parameters.values()] != [(PROBE, PROBE)]:
+        return None
+    (name,) = parameters
+    owner, _, attribute = name.rpartition(".")
+    linear = isinstance(dict(probe.named_modules())[owner], nn.Linear)
 
+    def get(model: object) -> Tensor:
+        modules = dict(cast("nn.Module", model).named_modules())  # scripted ones too
+        return cast("Tensor", getattr(modules[owner], attribute))
 
-def _kind(value: object) -> str:
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {', '.join(type(one).__name__ for one in value[:5])}"
-    return f"a {type(value).__name__}"
+    def put(model: object, table: Tensor) -> None:
+        get(model).copy_(table)
+
+    how = f"the parameter {name}"
+    if linear:  # which multiplies with its transpose
+        how += ", the transposed weight of an nn.Linear"
+    return Access(get=get, set=put, transposed=linear, how=how)
 
 
 def _takes(function: Callable[..., object], name: str) -> bool:
     try:
         return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
         return False

@@ -22,7 +22,7 @@ import torch
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.guard import ESCAPED, guarded
 from reference.conformance.pipe.piped import PipeSubject
-from reference.conformance.runner import Plan, blank, notes_of, ordinary_torch, run
+from reference.conformance.runner import Plan, blank, isolated_streams, notes_of, run
 from reference.conformance.targets import Opened, Target, open_target
 from reference.conformance.verdicts import CUT_SHORT, RAN, Result, Verdict
 from reference.errors import BigramError
@@ -57,7 +57,7 @@ class Teller:
 
 def warm() -> None:
     """Have torch import what it imports late, once and not in each copy."""
-    with ordinary_torch():
+    with isolated_streams():
         pass
 
 

@@ -17,7 +17,8 @@ from reference.spec.expect import (
     expect_refused,
     observe,
 )
-from reference.spec.randomness import streams
+from reference.spec.measures import UNLIKE
+from reference.spec.randomness import seed_torch, streams
 from reference.spec.subject import Part, Subject, SubjectError
 
 GET_BATCH = (Part.GET_BATCH,)
@@ -81,6 +82,43 @@ def draw(subject: Subject, case: BatchCase) -> tuple[Tensor, Tensor]:
     return subject.get_batch(case.data(), case.block_size, case.batch_size)
 
 
+def drawn(
+    subject: Subject, case: BatchCase, *, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw the case's batch, and make sure of its shape and type.
+
+    Shape: -> (B, T), (B, T), int64.
+    Raises: Broken if it has another shape or type than batch.shape and batch.dtype have seen.
+    """
+    given = case.data(), case.block_size, case.batch_size
+    batch = subject.get_batch(*given, generator=generator)
+    return expect_batch(batch, case.batch_size, case.block_size)
+
+
+def expect_batch(batch: tuple[Tensor, Tensor], B: int, T: int) -> tuple[Tensor, Tensor]:
+    """Return a batch, both halves of which must be int64 of shape (B, T).
+
+    Raises: Broken.
+    """
+    for name, part in zip("xy", batch, strict=True):
+        expect_tokens(part, B, T, name=name)
+    return batch
+
+
+def expect_tokens(part: Tensor, B: int, T: int, *, name: str) -> Tensor:
+    """Return one half of a batch, which must be int64 of shape (B, T).
+
+    Raises: Broken.
+    """
+    if tuple(part.shape) != (B, T) or part.dtype != torch.int64:
+        raise Broken(
+            expected=f"{name}: int64 of shape {(B, T)}",
+            seen=f"{part.dtype} of shape {tuple(part.shape)}".replace("torch.", ""),
+            cause=UNLIKE,
+        )
+    return part
+
+
 @clause(
     "batch.dtype",
     profiles=PROFILES,
@@ -111,7 +149,7 @@ def window(subject: Subject, case: BatchCase) -> None:
 
     Formula: x[b, t] = data[i_b + t].
     """
-    x, _y = draw(subject, case)
+    x = expect_tokens(draw(subject, case)[0], case.batch_size, case.block_size, name="x")
     start = offsets(case, x)
     # batch.offset-range tells of windows that reach past the end.
     inside = (start + case.block_size <= case.N) | (start >= case.N)
@@ -136,7 +174,7 @@ def shift(subject: Subject, case: BatchCase) -> None:
 
     Formula: y[b, t] = data[i_b + t + 1].
     """
-    x, y = draw(subject, case)
+    x, y = drawn(subject, case)
     start = offsets(case, x)
     inside = start + case.block_size < case.N  # batch.offset-range tells of the others
     want = pieces(case, start[inside] + 1, case.block_size)
@@ -144,13 +182,13 @@ def shift(subject: Subject, case: BatchCase) -> None:
         y[inside],
         want,
         what="y against the token after each of x",
-        cause="" if torch.equal(y[inside], want) else _moved(subject),
+        cause=lambda: _moved(subject),
     )
 
 
 def _moved(subject: Subject) -> str:
     """Look at a batch with room for a mistake to show."""
-    x, y = draw(subject, BatchCase(N=10_000, block_size=5, batch_size=3))
+    x, y = drawn(subject, BatchCase(N=10_000, block_size=5, batch_size=3))
     by = ((x - y) // 3).unique().tolist()  # how many places y is ahead of x
     if by == [0]:
         return "the targets are the inputs themselves, and not moved by one token"
@@ -200,6 +238,7 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
             if len(x) < case.batch_size
             else "some draws reach past the end of the text, and are cut off there",
         )
+        expect_batch((x, y), case.batch_size, case.block_size)
         whole = torch.cat([x, y[:, -1:]], dim=1)
         expect_equal(
             whole,
@@ -256,7 +295,7 @@ def last_window(subject: Subject, case: OffsetCase) -> str:
     """
     seen: set[int] = set()
     for _ in range(64):
-        x, _y = draw(subject, case)
+        x, _y = drawn(subject, case)
         seen |= set(offsets(case, x).tolist())
     return "drawn" if case.N - case.block_size - 1 in seen else "never drawn"
 
@@ -272,8 +311,8 @@ def reproducible(subject: Subject, case: BatchCase) -> None:
     """The same seed draws the same batch."""
     batches = []
     for _ in range(2):
-        torch.manual_seed(1337)
-        batches.append(draw(subject, case))
+        seed_torch(1337)
+        batches.append(drawn(subject, case))
     for name, first, second in zip("xy", *batches, strict=True):
         expect_equal(
             second,
@@ -297,8 +336,8 @@ def advances(subject: Subject, case: Nothing) -> None:
     Alarm: two batches of 8 windows of a text with 10,000 places are equal once in 1e32.
     """
     long = BatchCase(N=10_000, block_size=2, batch_size=8)
-    first = draw(subject, long)[0].clone()
-    second, _y = draw(subject, long)
+    first = drawn(subject, long)[0].clone()
+    second, _y = drawn(subject, long)
     expect(
         not torch.equal(first, second),
         what="two batches, one after the other",
@@ -313,17 +352,16 @@ def _offsets_drawn(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
 
     Shape: -> (batches, B).
     """
-    drawn = [offsets(case, draw(subject, case)[0]) for _ in range(batches)]
-    for some in drawn:
+    starts = [offsets(case, drawn(subject, case)[0]) for _ in range(batches)]
+    for some in starts:
         expect(
-            some.shape == (case.batch_size,)
-            and bool(((some >= 0) & (some < case.N - case.block_size)).all()),
+            bool(((some >= 0) & (some < case.N - case.block_size)).all()),
             what="offsets",
             expected=f"{case.batch_size} of 0 to {case.N - case.block_size - 1}",
             seen=some,
             cause="a great batch, or one of many, has other windows than the text has",
         )
-    return torch.stack(drawn)
+    return torch.stack(starts)
 
 
 @clause(
@@ -344,8 +382,8 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
     Power: two rows that never coincide, or always do, are noticed.
     """
     few = OffsetCase(N=7, block_size=2, batch_size=4)
-    drawn = _offsets_drawn(subject, few, 600).t()  # (B, 600)
-    for what, coins in (("even", drawn % 2 == 0), ("in the second half", drawn > 1)):
+    start = _offsets_drawn(subject, few, 600).t()  # (B, 600)
+    for what, coins in (("even", start % 2 == 0), ("in the second half", start > 1)):
         for a in range(4):
             for b in range(a):
                 expect_independent(
@@ -413,12 +451,10 @@ def generator(subject: Subject, case: BatchCase) -> None:
     """
     batches = []
     for seed in (1, 2):  # of the streams that should not matter
-        torch.manual_seed(seed)
+        seed_torch(seed)
         own = torch.Generator().manual_seed(1337)
         before = streams()
-        batches.append(
-            subject.get_batch(case.data(), case.block_size, case.batch_size, generator=own)
-        )
+        batches.append(drawn(subject, case, generator=own))
         expect(
             streams() == before,
             what="torch's and NumPy's own streams",
@@ -434,9 +470,7 @@ def generator(subject: Subject, case: BatchCase) -> None:
     )
     long = BatchCase(N=10_000, block_size=2, batch_size=8)
     own = torch.Generator().manual_seed(1337)
-    first, second = (
-        subject.get_batch(long.data(), 2, 8, generator=own)[0].clone() for _ in range(2)
-    )
+    first, second = (drawn(subject, long, generator=own)[0].clone() for _ in range(2))
     expect(
         not torch.equal(first, second),
         what="two batches from one generator",
@@ -506,7 +540,8 @@ def split(subject: Subject, case: BatchCase) -> None:
     """The split "train" draws from train_data, and "val" from val_data."""
     ours, theirs = case.data(), -case.data()
     for name, sign in (("train", 1), ("val", -1)):
-        for part in subject.get_split_batch(ours, theirs, name, case.block_size, case.batch_size):
+        batch = subject.get_split_batch(ours, theirs, name, case.block_size, case.batch_size)
+        for part in expect_batch(batch, case.batch_size, case.block_size):
             expect(
                 bool((part * sign > 0).all()),
                 what=f"tokens of get_batch({name!r})",
@@ -549,6 +584,6 @@ def split_unknown(subject: Subject, case: Nothing) -> str:
 def documented(subject: Subject, case: Nothing) -> str:
     """Seeded with 1337, four windows of eight tokens of the notes' text are the notes' batch."""
     figures = Figures()
-    torch.manual_seed(figures.seed)
+    seed_torch(figures.seed)
     x, _y = subject.get_batch(notes_corpus().train, figures.block_size, len(figures.batch))
     return "as documented" if x.tolist() == [list(row) for row in figures.batch] else "another one"

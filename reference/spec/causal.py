@@ -29,7 +29,8 @@ from reference.spec.clause import CAUSAL, Level, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_law, observe
 from reference.spec.forward import rounding_of_sums
 from reference.spec.generate import ALARM, GENERATE, continued
-from reference.spec.loss import exactly, loss_of
+from reference.spec.loss import exactly
+from reference.spec.measures import alike, logits_of, loss_of
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject, SubjectError
 from reference.spec.tracing import leak, places
@@ -71,7 +72,7 @@ def _fits(subject: Subject, width: float) -> bool:
     idx = tokens(((0, 1, 2, 3, 4, 3, 2, 0), (4, 1, 3, 0, 0, 2, 1, 3)))
     spreads = []
     for seed in range(3):
-        answer = observe(lambda seed=seed: _widened(subject, 5, seed, width)(idx).logits)  # type: ignore[misc]  # bound now
+        answer = observe(lambda seed=seed: logits_of(_widened(subject, 5, seed, width), idx))  # type: ignore[misc]  # bound now
         if isinstance(answer, SubjectError):  # which the clauses will tell
             return True
         assert isinstance(answer, Tensor)  # noqa: S101  logits
@@ -83,8 +84,8 @@ def maker(subject: Subject, case: IndexCase) -> Callable[[], Model]:
     """Give what makes the same model again and again; or one, where each is another."""
     first, second = wide(subject, case), wide(subject, case)
     idx = case.tensor()[:, :1]
-    scores = first(idx).logits
-    if torch.allclose(second(idx).logits, scores, rtol=0, atol=rounding_of_sums(first, scores)):
+    scores = logits_of(first, idx)
+    if alike(logits_of(second, idx), scores, within=rounding_of_sums(first, scores)):
         return lambda: wide(subject, case)
     return lambda: first
 
@@ -109,7 +110,7 @@ def no_future(subject: Subject, case: ContextCase) -> None:
     """
     model = wide(subject, case)
     idx = case.tensor()
-    answer = observe(lambda: model(idx).logits)
+    answer = observe(lambda: logits_of(model, idx))
     if isinstance(answer, SubjectError):
         model(idx[:, :1])  # which is told as it is, where it fails too
         raise Broken(
@@ -123,14 +124,12 @@ def no_future(subject: Subject, case: ContextCase) -> None:
     near = rounding_of_sums(model, whole)
     for t in range(idx.shape[1] - 1):
         other = torch.cat([idx[:, : t + 1], (idx[:, t + 1 :] + 1) % case.C], dim=1)
-        seen = model(other).logits[:, : t + 1]
-        same = torch.allclose(seen, whole[:, : t + 1], rtol=0, atol=near)
         expect_close(
-            seen,
+            logits_of(model, other)[:, : t + 1],
             whole[:, : t + 1],
             tolerance=near,
             what=f"logits up to position {t}, when the tokens after it are others",
-            cause="" if same else _leaking(subject),
+            cause=lambda: _leaking(subject),
         )
 
 
@@ -157,13 +156,13 @@ def prefix(subject: Subject, case: ContextCase) -> None:
     model = make()
     idx = case.tensor()
     T = idx.shape[1]
-    whole = model(idx).logits
+    whole = logits_of(model, idx)
     for t in dict.fromkeys((1, 2, T // 2, T - 1)):
         if not 0 < t < T:
             continue
         # A model of its own for each length: causal.lengths tells of what one call leaves behind.
         expect_close(
-            make()(idx[:, :t]).logits,
+            logits_of(make(), idx[:, :t]),
             whole[:, :t],
             tolerance=rounding_of_sums(model, whole),
             what=f"logits of the first {t} of {T} tokens, by themselves",
@@ -187,7 +186,7 @@ def lengths(subject: Subject, case: ContextCase) -> None:
     idx = case.tensor()
     T = idx.shape[1]
     make = maker(subject, case)
-    whole = make()(idx).logits
+    whole = logits_of(make(), idx)
     for first, then, what in (
         (1, T, f"logits of {T} tokens, after a call with 1"),
         (T, max(T // 2, 1), f"logits of {max(T // 2, 1)} tokens, after a call with {T}"),
@@ -195,7 +194,7 @@ def lengths(subject: Subject, case: ContextCase) -> None:
     ):
         model = make()
         model(idx[:, :first])
-        answer = observe(lambda model=model, then=then: model(idx[:, :then]).logits)  # type: ignore[misc]  # bound now
+        answer = observe(lambda model=model, then=then: logits_of(model, idx[:, :then]))  # type: ignore[misc]  # bound now
         cause = (
             "forward keeps something from the length of an earlier call, such as a mask that is "
             "made only once"
@@ -226,11 +225,9 @@ def context(subject: Subject, case: ContextCase) -> str:
     T = idx.shape[1]
     if T == 1 or case.C == 1:
         return ""
-    whole = model(idx).logits[:, -1]
+    whole = logits_of(model, idx)[:, -1]
     other = torch.cat([(idx[:, :-1] + 1) % case.C, idx[:, -1:]], dim=1)
-    near = torch.allclose(
-        model(other).logits[:, -1], whole, rtol=0, atol=rounding_of_sums(model, whole)
-    )
+    near = alike(logits_of(model, other)[:, -1], whole, within=rounding_of_sums(model, whole))
     return "its own token alone" if near else "the tokens before it"
 
 
@@ -250,15 +247,14 @@ def loss(subject: Subject, case: ContextLossCase) -> None:
     """
     model = wide(subject, case)
     idx, targets = case.tensor(), case.target_tensor()
-    logits = model(idx).logits
+    logits = logits_of(model, idx)
     seen, want = loss_of(model, idx, targets), _mean(logits, targets)
     m = float(logits.detach().abs().max())
     eps = torch.finfo(logits.dtype).eps
     near = 2 * rounding_of_sums(model, logits) + eps * (case.C + idx.numel() + 4) * (
         2 * m + float(np.log(case.C))
     )
-    cause = "" if abs(float(seen) - float(want)) <= near else _likely(subject)
-    expect_close(seen, want, tolerance=near, what="loss", cause=cause)
+    expect_close(seen, want, tolerance=near, what="loss", cause=lambda: _likely(subject))
 
 
 def _mean(logits: Tensor, targets: Tensor) -> Tensor:
@@ -276,7 +272,7 @@ def _likely(subject: Subject) -> str:
     model = wide_model(subject, 5, 0)
     idx = tokens(((0, 1, 1, 4, 2), (2, 4, 3, 0, 1)))
     targets = tokens(((3, 2, 2, 0, 4), (0, 1, 3, 4, 2)))
-    logits = model(idx).logits.detach()
+    logits = logits_of(model, idx).detach()
     seen = float(loss_of(model, idx, targets))
     copied = "the model learns to copy what it is given"
     suspects: dict[str, Callable[[], Tensor]] = {
@@ -299,7 +295,7 @@ def _likely(subject: Subject) -> str:
             return cause
     # Where labels go in as idx does, with one token more, and the model forgets to shift them.
     unshifted = torch.cat([idx, idx[:, -1:]], dim=1)
-    if np.isclose(seen, float(_mean(model(unshifted).logits[:, 1:], targets)), rtol=1e-4):
+    if np.isclose(seen, float(_mean(logits_of(model, unshifted)[:, 1:], targets)), rtol=1e-4):
         return f"labels are not shifted: position t is scored against token t, and {copied}"
     return "the loss is not the mean cross-entropy of the model's own logits"
 
@@ -331,7 +327,7 @@ def padding(subject: Subject, case: PaddedCase) -> None:
         logits = model.padded(given, mask)
         for b in range(B):
             n = T - b % T
-            alone = model(idx[b : b + 1, :n]).logits[0]
+            alone = logits_of(model, idx[b : b + 1, :n])[0]
             expect_close(
                 logits[b, T + 1 - n :],
                 alone,
@@ -374,7 +370,7 @@ def cached(subject: Subject, case: CachedCase) -> None:
             what=f"{what} of the fast generate, against the plain one's",
             expected=str(plain.tolist()),
             seen=str(fast.tolist()),
-            cause=_uncached(subject, case, prompt, greedy=greedy),
+            cause=partial(_uncached, subject, case, prompt, greedy=greedy),
         )
 
 
@@ -426,7 +422,7 @@ def _agree(model: Model, fast: Tensor, plain: Tensor, *, greedy: bool) -> bool:
         if not len(apart):
             continue
         t = int(apart[0])
-        scores = model(one[None, :t]).logits[0, -1]
+        scores = logits_of(model, one[None, :t])[0, -1]
         if abs(float(scores[one[t]] - scores[other[t]])) > rounding_of_sums(model, scores):
             return False
     return True
@@ -469,7 +465,7 @@ def _law(model: Model, idx: Tensor) -> np.ndarray:
 
     Shape: (B, T) -> (B, C).
     """
-    return softmax(model(idx).logits[:, -1].detach().double().numpy())
+    return softmax(logits_of(model, idx)[:, -1].detach().double().numpy())
 
 
 @clause(
@@ -494,14 +490,14 @@ def law(subject: Subject, case: ContextLawCase) -> None:
     idx = prompts.repeat_interleave(case.draws // len(prompts), dim=0)
     drawn = _in_parts(idx, lambda part: continued(model, part, 1))[:, -1].reshape(len(prompts), -1)
     counts = torch.stack([torch.bincount(row, minlength=case.C) for row in drawn]).numpy()
-    cause = _unlike(model, prompts, counts / counts.sum(axis=1, keepdims=True), P)
+    frequencies = counts / counts.sum(axis=1, keepdims=True)
     for prompt, observed, expected in zip(prompts.tolist(), counts, P, strict=True):
         expect_law(
             observed,
             expected,
             alarm=ALARM / len(prompts),
             what=f"tokens drawn after {prompt}",
-            cause=cause,
+            cause=lambda: _unlike(model, prompts, frequencies, P),
         )
 
 
@@ -549,7 +545,7 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
     model = wide_model(subject, C, case.table)
     idx = torch.arange(case.draws)[:, None] * torch.arange(1, case.T + 1) // 3 % C  # (B, T)
     out = _in_parts(idx, lambda part: continued(model, part, n))
-    logits = _in_parts(out[:, :-1], lambda part: model(part).logits[:, case.T - 1 :])
+    logits = _in_parts(out[:, :-1], lambda part: logits_of(model, part)[:, case.T - 1 :])
     P = softmax(logits.double().numpy())  # (B, n, C)
     order = np.argsort(-P, axis=-1, kind="stable")
     places = np.argsort(order, axis=-1)

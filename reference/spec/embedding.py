@@ -9,8 +9,9 @@ from reference.notes import Figures
 from reference.shapes import Ids
 from reference.spec.cases import IndexCase, Nothing, SizeCase, table_of, tokens
 from reference.spec.clause import Level, clause
-from reference.spec.expect import expect, expect_close, expect_equal
-from reference.spec.subject import Model, Part, Subject, SubjectError
+from reference.spec.expect import Broken, expect, expect_close, expect_equal
+from reference.spec.measures import UNLIKE, logits_of
+from reference.spec.subject import Model, Part, Subject
 
 
 @clause(
@@ -34,6 +35,18 @@ def single_parameter(subject: Subject, case: SizeCase) -> None:
     )
 
 
+def _only_parameter(model: Model) -> tuple[str, Tensor]:
+    """Return the parameter that embedding.single-parameter has seen, by its name.
+
+    Raises: Broken if there is another number of them now.
+    """
+    parameters = model.parameters()
+    if len(parameters) != 1:
+        raise Broken(expected="parameters: one", seen=f"{len(parameters)}", cause=UNLIKE)
+    ((name, table),) = parameters.items()
+    return name, table
+
+
 @clause(
     "embedding.table-shape",
     parts=(Part.PARAMETERS,),
@@ -45,7 +58,7 @@ def table_shape(subject: Subject, case: SizeCase) -> None:
 
     Formula: table is (C, C), with C = vocab_size.
     """
-    ((name, table),) = subject.model(case.C).parameters().items()
+    name, table = _only_parameter(subject.model(case.C))
     expect_equal(
         tuple(table.shape),
         (case.C, case.C),
@@ -65,7 +78,7 @@ def table_shape(subject: Subject, case: SizeCase) -> None:
 )
 def name(subject: Subject, case: Nothing) -> str:
     """The table may be called token_embedding_table, as in the notes, or anything else."""
-    ((called, _table),) = subject.model(3).parameters().items()
+    called, _table = _only_parameter(subject.model(3))
     return called
 
 
@@ -109,14 +122,13 @@ def row_lookup(subject: Subject, case: IndexCase) -> None:
     idx = case.tensor()
     model = case.model(subject)
     table = model.table()
-    logits = model(idx).logits
-    cause = "" if torch.equal(logits, table[idx]) else _instead(subject)
-    expect_equal(logits, table[idx], what="logits", cause=cause)
+    logits = logits_of(model, idx)
+    expect_equal(logits, table[idx], what="logits", cause=lambda: _instead(subject))
     model = subject.model(case.C)
     model.set_table(1024 * table)
     cause = "great scores are cut off, or something of an earlier model is kept"
     expect_equal(
-        model(idx).logits, 1024 * table[idx], what="logits of the table times 1024", cause=cause
+        logits_of(model, idx), 1024 * table[idx], what="logits of the table times 1024", cause=cause
     )
 
 
@@ -127,7 +139,7 @@ def _instead(subject: Subject) -> str:
     made = model.table().double()[idx]
     model.set_table(table_of(C, 0))
     table = model.table().double()
-    logits, rows = model(idx).logits.double(), table[idx]
+    logits, rows = logits_of(model, idx).double(), table[idx]
     if logits.shape != rows.shape:
         return "the logits are not laid out as (B, T, C)"
     right = (logits == rows).all(dim=-1)
@@ -181,7 +193,7 @@ def live(subject: Subject, case: IndexCase) -> None:
     model(idx)
     model.set_table(table_of(case.C, case.table + 1))
     expect_equal(
-        model(idx).logits,
+        logits_of(model, idx),
         model.table()[idx],
         what="logits after the table was changed",
         cause="the model keeps a copy of the table from before: training would not show",
@@ -204,38 +216,26 @@ def one_hot(subject: Subject, case: IndexCase) -> None:
     """
     idx = case.tensor()
     gradient, derivative = _pulled(case.model(subject), idx)
-    if torch.equal(gradient, derivative):
-        cause = ""
-    else:
+
+    def cause() -> str:
         probe = subject.model(5)  # on which one cause does not look like another
         seen, want = _pulled(probe, tokens(((0, 1, 1, 4), (2, 4, 4, 0))))
-        cause = amiss(seen.double(), want.double())
+        return amiss(seen.double(), want.double())
+
     expect_close(gradient, derivative, tolerance=1e-30, what="gradient of the table", cause=cause)
 
 
 def _pulled(model: Model, idx: Ids) -> tuple[Tensor, Tensor]:
     """Give the gradient of sum(R * logits) that the table has, 0 for none, and should have."""
-    logits = model(idx).logits
+    logits = logits_of(model, idx)
     rows = np.random.default_rng(0).integers(-8, 9, tuple(logits.shape)) / 8
     R = torch.tensor(rows, dtype=logits.dtype)  # (B, T, C)
     if logits.requires_grad:
-        go_back((R * logits).sum())
+        model.backward((R * logits).sum())
     selected = F.one_hot(idx, model.C).to(logits.dtype)  # (B, T, C)
     derivative = torch.einsum("bti,btj->ij", selected, R)  # (C, C)
     gradient = model.gradient()
     return torch.zeros_like(derivative) if gradient is None else gradient, derivative
-
-
-def go_back(number: Tensor) -> None:
-    """Call backward, in which the subject's own code may fail.
-
-    Raises: SubjectError where it does.
-    """
-    try:
-        number.backward()
-    except Exception as error:
-        said = f"raised {type(error).__name__}: {str(error).splitlines()[0]}"
-        raise SubjectError("backward()", said, error) from error
 
 
 def amiss(seen: Tensor, want: Tensor) -> str:
@@ -298,7 +298,7 @@ def geometry(subject: Subject, case: Nothing) -> str:
     model = subject.model(C)
     model.set_table(table)
     king, queen, man, woman = (
-        model(torch.tensor([[word]])).logits[0, 0].detach() for word in range(C)
+        logits_of(model, torch.tensor([[word]]))[0, 0].detach() for word in range(C)
     )
     words = torch.stack([king, queen, man, woman])  # (C, C)
     distance = (words - (king - man + woman)).norm(dim=1)  # (C,)

@@ -29,8 +29,9 @@ from reference.spec.expect import (
     expect_law,
     expect_refused,
     observe,
+    shown,
 )
-from reference.spec.randomness import seed_all, streams
+from reference.spec.randomness import seed_all, seed_torch, streams
 from reference.spec.subject import Model, Part, Subject, SubjectError
 
 GENERATE = (Part.GENERATE,)
@@ -58,7 +59,7 @@ def shape(subject: Subject, case: PromptCase) -> None:
         tuple(out.shape),
         (B, T + case.n),
         what=f"shape of idx {(B, T)} continued by {case.n}",
-        cause="" if tuple(out.shape) == (B, T + case.n) else _not_grown(subject, out),
+        cause=lambda: _not_grown(subject, out),
     )
 
 
@@ -116,7 +117,7 @@ def prefix(subject: Subject, case: PromptCase) -> None:
 
     Formula: generate(idx, n)[:, :T] = idx.
     """
-    out = case.model(subject).generate(case.tensor(), case.n)
+    out = grown(case.model(subject), case.tensor(), case.n)
     expect_equal(
         out[:, : case.tensor().shape[1]],
         case.tensor(),
@@ -137,7 +138,7 @@ def in_range(subject: Subject, case: PromptCase) -> None:
 
     Formula: 0 <= token < C.
     """
-    out = case.model(subject).generate(case.tensor(), case.n)
+    out = grown(case.model(subject), case.tensor(), case.n)
     expect(
         bool(((out >= 0) & (out < case.C)).all()),
         what="new tokens",
@@ -203,18 +204,36 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
         expect_independent(*other, alarm=ALARM / 8, what=what, cause=cause)
 
 
-def continued(model: Model, idx: Tensor, n: int) -> Tensor:
-    """Continue a copy of idx, and make sure that tokens come back, as many as asked.
+OTHERWISE = "a great batch, a long prompt or one of many calls is continued otherwise"
 
-    Shape: (B, T) -> (B, T + n).
+
+def grown(model: Model, idx: Tensor, n: int) -> Tensor:
+    """Continue a copy of idx, and make sure that as many numbers come back as asked.
+
+    Shape: (B, T) -> (B, T + n), int64.
     """
     out = model.generate(idx.clone(), n)
     B, T = idx.shape
-    if tuple(out.shape) != (B, T + n) or bool(((out < 0) | (out >= model.C)).any()):
+    if tuple(out.shape) != (B, T + n) or out.dtype != torch.int64:
         raise Broken(
-            expected=f"{(B, T)} continued by {n}: shape {(B, T + n)}, from 0 to {model.C - 1}",
-            seen=f"shape {tuple(out.shape)}, from {int(out.min())} to {int(out.max())}",
-            cause="a great batch, a long prompt or one of many calls is continued otherwise",
+            expected=f"{(B, T)} continued by {n}: int64 of shape {(B, T + n)}",
+            seen=f"{out.dtype} of shape {tuple(out.shape)}".replace("torch.", ""),
+            cause=OTHERWISE,
+        )
+    return out
+
+
+def continued(model: Model, idx: Tensor, n: int) -> Tensor:
+    """Continue a copy of idx, and make sure that tokens come back, as many as asked.
+
+    Shape: (B, T) -> (B, T + n), int64.
+    """
+    out = grown(model, idx, n)
+    if bool(((out < 0) | (out >= model.C)).any()):
+        raise Broken(
+            expected=f"{tuple(idx.shape)} continued by {n}: tokens from 0 to {model.C - 1}",
+            seen=f"from {int(out.min())} to {int(out.max())}",
+            cause=OTHERWISE,
         )
     return out
 
@@ -247,14 +266,14 @@ def law(subject: Subject, case: LawCase) -> None:
             model = _sharp(subject, case)
         drawn.append(continued(model, part[:, None], 1)[:, 1])
     counts = torch.bincount(last * C + torch.cat(drawn), minlength=C * C).reshape(C, C).numpy()
-    cause = _unlike(counts, model.table().double().numpy())
+    table = model.table().double().numpy()
     for i in range(C):
         expect_law(
             counts[i],
             P[i],
             alarm=ALARM / 5 / C,
             what=f"tokens drawn after token {i}",
-            cause=cause,
+            cause=lambda: _unlike(counts, table),
         )
     if model.can_be_set and case.table == 0:
         top = int(sum(counts[i, (i + 1) % C] for i in range(C)))
@@ -372,17 +391,21 @@ def last_position(subject: Subject, case: ChainCase) -> None:
         else f"new token {first + 1} does not follow from the one just before it",
     )
     other = (idx + 1) % case.C
-    again, want = continued(model, other, case.n), _chain(case, other, case.n)
-    cause = ""
-    if not torch.equal(again, want):
+    again = _chain(case, other, case.n)
+
+    def cause() -> str:
         alone = subject.model(case.C)
         alone.set_table(certain_table(case.successors()))
-        cause = (
-            "generate keeps something from one call to the next"
-            if torch.equal(continued(alone, other, case.n), want)
-            else "some new tokens do not follow from the one just before them"
-        )
-    expect_equal(again, want, what=f"tokens after {other.tolist()}, in a second call", cause=cause)
+        if torch.equal(continued(alone, other, case.n), again):
+            return "generate keeps something from one call to the next"
+        return "some new tokens do not follow from the one just before them"
+
+    expect_equal(
+        continued(model, other, case.n),
+        again,
+        what=f"tokens after {shown(other)}, in a second call",
+        cause=cause,
+    )
 
 
 def _chain(case: ChainCase, idx: Tensor, n: int) -> Tensor:
@@ -432,7 +455,7 @@ def reproducible(subject: Subject, case: PromptCase) -> None:
     outs = []
     for other in (1, 2):  # for the streams that the notes do not seed
         seed_all(other)
-        torch.manual_seed(1337)
+        seed_torch(1337)
         outs.append(model.generate(idx.clone(), 20 + case.n))
     expect_equal(
         outs[1],
@@ -744,6 +767,6 @@ def documented(subject: Subject, case: Nothing) -> str:
     characters = notes_corpus().vocabulary.characters
     seed_all(figures.seed)
     model = subject.model(figures.vocab_size)
-    out = model.generate(torch.zeros((1, 1), dtype=torch.int64), 100)
+    out = continued(model, torch.zeros((1, 1), dtype=torch.int64), 100)
     text = "".join(characters[token] for token in out[0].tolist())
     return "as documented" if text == figures.sample else repr(text[:20])

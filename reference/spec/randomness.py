@@ -18,8 +18,19 @@ def streams() -> tuple[object, ...]:
     )
 
 
+def seed_torch(seed: int) -> None:
+    """Seed torch's global streams, as torch.manual_seed does.
+
+    That function also seeds a CUDA that is not in use yet, whose first use would then be no longer
+    the caller's own.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+
+
 def seed_all(seed: int) -> None:
-    """Seed all three."""
-    torch.manual_seed(seed)
+    """Seed torch's, NumPy's and Python's global streams."""
+    seed_torch(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  the shared one is meant
     random.seed(seed)

@@ -9,7 +9,7 @@ from reference.notes import Figures
 from reference.oracle.learning import softmax as exact_softmax
 from reference.spec.cases import LogitsCase, Nothing
 from reference.spec.clause import PROFILES, Level, clause
-from reference.spec.expect import expect, expect_close, expect_equal
+from reference.spec.expect import Broken, expect, expect_close, expect_equal
 from reference.spec.subject import Part, Subject
 
 SOFTMAX = (Part.SOFTMAX,)
@@ -17,8 +17,18 @@ EPS = torch.finfo(torch.float32).eps
 
 
 def probabilities(subject: Subject, logits: Tensor) -> Tensor:
-    """Take the subject's softmax, of a copy: softmax.pure tells where it writes into it."""
-    return subject.softmax(logits.clone())
+    """Take the subject's softmax, of a copy: softmax.pure tells if it writes into it.
+
+    Raises: Broken if there is not one floating-point number for each logit.
+    """
+    probs = subject.softmax(logits.clone())
+    if probs.shape != logits.shape or not probs.is_floating_point():
+        raise Broken(
+            expected=f"softmax: floating-point of shape {tuple(logits.shape)}",
+            seen=f"{probs.dtype} of shape {tuple(probs.shape)}".replace("torch.", ""),
+            cause="softmax does not give one number for each logit",
+        )
+    return probs
 
 
 @clause(
@@ -34,12 +44,6 @@ def in_range(subject: Subject, case: LogitsCase) -> None:
     """
     logits = case.tensor()
     probs = probabilities(subject, logits)
-    expect_equal(
-        tuple(probs.shape),
-        tuple(logits.shape),
-        what="shape",
-        cause="softmax does not give one number for each logit",
-    )
     expect(
         bool(((probs >= 0) & (probs <= 1 + 4 * EPS)).all()),
         what="probabilities",
@@ -95,7 +99,7 @@ def axis(subject: Subject, case: LogitsCase) -> None:
         alone,
         tolerance=4 * EPS,
         what="probabilities of the batch against those of its rows one by one",
-        cause="" if torch.equal(seen.double(), alone) else _along(subject),
+        cause=lambda: _along(subject),
     )
 
 
@@ -235,7 +239,7 @@ def ratio(subject: Subject, case: LogitsCase) -> None:
         exact(logits),
         tolerance=(logits.shape[1] + 8) * EPS,
         what="probabilities",
-        cause="" if torch.allclose(seen.double(), exact(logits), rtol=1e-6) else _scaled(subject),
+        cause=lambda: _scaled(subject),
     )
 
 

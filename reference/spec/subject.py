@@ -5,6 +5,7 @@ types say Tensor and no more.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -58,6 +59,18 @@ class SubjectError(Exception):
         self.original = original
 
 
+@dataclass(frozen=True)
+class Other:
+    """A value of the subject's that is of no kind that a check reads: only how it looks is kept."""
+
+    kind: str
+    """Such as "a dict", or "a sparse tensor"."""
+    looks: str
+
+    def __repr__(self) -> str:
+        return self.looks
+
+
 class Output(NamedTuple):
     """What forward gives."""
 
@@ -82,7 +95,7 @@ class Model(Protocol):
         ...
 
     def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
-        """Give whatever the call gives, of whatever kind."""
+        """Return whatever the call returns: a tensor, None, an Other, or a tuple of these."""
         ...
 
     def generate(
@@ -109,6 +122,10 @@ class Model(Protocol):
 
     def set_table(self, table: Float[Tensor, "C C"]) -> None:
         """Write the table, in whatever type the model has."""
+        ...
+
+    def backward(self, number: Tensor) -> None:
+        """Call backward on a number, in which the model's own code may fail."""
         ...
 
     def gradient(self) -> Tensor | None:

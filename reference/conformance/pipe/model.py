@@ -128,6 +128,10 @@ class PipeModel:
             first=first,
         )
 
+    def backward(self, number: Tensor) -> None:
+        """Call backward, which asks the subject for its gradient."""
+        number.backward()
+
     def gradient(self) -> Tensor | None:
         """Give what backward has left."""
         return self._leaf.grad

@@ -11,7 +11,6 @@ from reference.conformance.pipe.protocol import Can, Randomness, tensor
 from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
 from reference.shapes import Ids
-from reference.spec.embedding import go_back
 from reference.spec.subject import Model, Part, Subject, SubjectError
 
 T = TypeVar("T")
@@ -101,7 +100,7 @@ class SubjectPlayer:
         loss = self.model(ids(idx), ids(targets)).loss
         if loss is None:
             raise SubjectError("forward", "gave no loss for targets")
-        go_back(loss)
+        self.model.backward(loss)
         gradient = self.model.gradient()
         if gradient is None:
             raise SubjectError("loss.backward()", "left no gradient in the table")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.own import reference_subject
 from reference.conformance.pipe.piped import PipeSubject
-from reference.conformance.runner import isolated_streams, ordinary_torch
+from reference.conformance.runner import isolated_streams, ordinary
 from reference.conformance.vectors.errors import WrongVectorError
 from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Machine
@@ -47,7 +47,7 @@ def played(vector: Vector, player: Player) -> Outcome:
     """Play a vector; whatever ends the subject ends the vector."""
     seed_all(0)
     try:
-        with ordinary_torch():
+        with ordinary():
             return play(vector, player)
     except SubjectCrash as crash:
         return crashed(vector.id, str(crash))
