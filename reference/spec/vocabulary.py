@@ -1,5 +1,7 @@
 """The vocabulary: each distinct character of a text has a number, and the text comes back."""
 
+import re
+
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase
 from reference.spec.clause import PROFILES, Level, clause
@@ -130,12 +132,18 @@ def unknown_character(subject: Subject, case: StrangerCase) -> None:
         cause="a character that the vocabulary lacks is dropped or replaced without a word",
     )
     expect(
-        stranger in message,
+        names(message, stranger),
         what=what,
         expected=f"an error that names {stranger!r}",
         seen=message,
         cause="the error for an unknown character does not say which one it is",
     )
+
+
+def names(message: str, character: str) -> bool:
+    """Tell whether an error names a character: as it is, escaped, or by its code point."""
+    escapes = (ascii(character)[1:-1], f"u+{ord(character):04x}", f"0x{ord(character):x}")
+    return character in message or any(form in message.lower() for form in escapes)
 
 
 @clause(
@@ -152,7 +160,8 @@ def unknown_character_place(subject: Subject, case: StrangerCase) -> str:
     message = expect_refused(
         lambda: vocabulary.encode(case.other), what="encode", cause="an unknown character passes"
     )
-    return "says where" if str(case.place) in message else "does not say where"
+    said = re.search(rf"(?<!\w){case.place}(?!\w)", message)
+    return "says where" if said else "does not say where"
 
 
 @clause(
