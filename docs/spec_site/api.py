@@ -121,6 +121,7 @@ INTERNAL: Final = {
     "reference.conformance.deaths": "how the kit runs a subject",
     "reference.conformance.example": "what `bigram spec` shows",
     "reference.conformance.forking": "how the kit runs a subject",
+    "reference.conformance.forks": "how the kit reaches a subject",
     "reference.conformance.forms": "how the kit reaches a subject",
     "reference.conformance.guard": "how the kit reaches a subject",
     "reference.conformance.isolation": "how the kit runs a subject",

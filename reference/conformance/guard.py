@@ -1,33 +1,20 @@
 """A call into the subject's code, from which only an answer or one of two exceptions comes back."""
 
-import os
-import time
 from collections.abc import Callable
-from functools import cache
 from typing import TypeVar
 
 from reference.conformance import switches
 from reference.conformance.errors import SubjectCrash
+from reference.conformance.forks import Forks
 from reference.spec.expect import shown, type_name
 from reference.spec.subject import SubjectError
 
 T = TypeVar("T")
 
-ESCAPED = 97
-"""Exit status of a second process that came back from the subject's code."""
-PATIENCE = 2.0
-"""Seconds for such a process to be noticed."""
 LONGEST = 300
 """Characters of the subject's own error message."""
 NO_MEMORY = "not enough memory"
 """What torch's own allocator says, among others."""
-
-_forks: list[int] = []
-
-
-@cache
-def _watch_forks() -> None:
-    os.register_at_fork(after_in_parent=lambda: _forks.append(1))
 
 
 def guarded(operation: str, action: Callable[[], T]) -> T:
@@ -40,9 +27,7 @@ def guarded(operation: str, action: Callable[[], T]) -> T:
         something that ends programs, or returns in two processes. A KeyboardInterrupt is let
         through: it may be the user's.
     """
-    _watch_forks()
-    _forks.clear()
-    me = os.getpid()
+    forks = Forks()
     before = switches.read(switches.ARITHMETIC)
     try:
         answer = action()
@@ -59,10 +44,9 @@ def guarded(operation: str, action: Callable[[], T]) -> T:
         said = f"{operation} raised {message_of(error)}, which is for ending a program"
         raise SubjectCrash(said) from error
     finally:
-        if os.getpid() != me:  # this is the copy that the subject made of the process
-            os._exit(ESCAPED)
+        forks.end_copy()
         switches.put_back(switches.ARITHMETIC, before)
-    if _forks and _one_escaped():
+    if forks.escaped():
         raise SubjectCrash(f"{operation} forked, and came back in two processes")
     return answer
 
@@ -75,16 +59,3 @@ def message_of(error: BaseException) -> str:
     except Exception:  # noqa: BLE001  its __str__ is the subject's own
         return f"{name}, whose message cannot be read"
     return f"{name}: {lines[0][:LONGEST]}" if lines else name
-
-
-def _one_escaped() -> bool:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return False
-        if pid and os.waitstatus_to_exitcode(status) == ESCAPED:
-            return True
-        time.sleep(0.005)
-    return False

@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 import torch
 
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.guard import ESCAPED, guarded
+from reference.conformance.forks import ESCAPED
+from reference.conformance.guard import guarded
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.runner import Plan, blank, isolated_streams, notes_of, run
 from reference.conformance.targets import Opened, Target, open_target
