@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -242,6 +243,60 @@ def test_an_end_at_any_time_leaves_no_clause_out(server: Server) -> None:
         Verdict.CRASH,
         Verdict.BLOCKED,
     }
+
+
+WHOLE = plan("forward", "generate", "softmax")
+STRANGE = {
+    "AnswersAtLength": ({"PASS", "BLOCKED", "FAIL"}, "FAIL"),
+    "RefusesAtLength": ({"PASS", "BLOCKED", "FAIL"}, "FAIL"),
+    "EndsWhenDeleted": ({"PASS", "BLOCKED", "CRASH"}, "CRASH"),
+    "WritesToAll": ({"PASS", "BLOCKED", "CRASH"}, "CRASH"),
+    "SteersTheTerminal": ({"PASS", "BLOCKED", "FAIL"}, "FAIL"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_every_planned_clause_has_a_verdict_on_the_subject(name: str, server: Server) -> None:
+    results = judge(model(name, softmax=f"{HOSTILE / 'softmaxes.py'}:right"), WHOLE, server)
+    allowed, found = STRANGE[name]
+    assert found in set(verdicts(results).values()) <= allowed | {"SKIP"}
+    meddled = {one.verdict for one in results.values() if MEDDLED in one.cause}
+    assert meddled == ({Verdict.CRASH} if name == "WritesToAll" else set())
+    told = "".join(f"{one.cause}{one.expected}{one.seen}" for one in results.values())
+    assert len(told) < processes.LONGEST_LINE
+
+
+def test_a_message_is_never_longer_than_a_line_may_be() -> None:
+    ours, theirs = socket.socketpair()
+    long = "\U0001f600" * 2**19
+    with ours, theirs:
+        tell = worker.Teller(theirs)
+        for message in (
+            {"notes": ["\U0001f600" * 2**12] * 200},
+            {"result": "x", "cause": long, "seen": long, "expected": long, "code": long},
+            {"result": "x", "cause": "short", "case": {"text": long}},
+        ):
+            ours.setblocking(True)  # noqa: FBT003  the standard library's
+            reader = threading.Thread(target=tell, kwargs=message)
+            reader.start()
+            with ours.makefile("rb") as received:
+                line = received.readline()
+            reader.join()
+            assert len(line) <= processes.LONGEST_LINE
+            told = json.loads(line)
+            assert told.keys() == message.keys()
+        assert told["case"] is None
+        assert told["cause"] == "short"
+
+
+def test_a_fault_that_is_not_of_the_socket_is_told_as_what_it_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "getcwd", lambda: str(tmp_path / "removed"))
+    results = judge(model("Right"), plan("loss.scalar"), server)
+    first = next(iter(results.values()))
+    assert first.verdict is Verdict.KIT_ERROR
+    assert "the kit failed: FileNotFoundError" in first.cause
 
 
 def test_nothing_is_left_running(

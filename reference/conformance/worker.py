@@ -23,6 +23,7 @@ from reference.conformance.errors import SubjectCrash
 from reference.conformance.forks import ESCAPED
 from reference.conformance.guard import guarded
 from reference.conformance.pipe.piped import PipeSubject
+from reference.conformance.processes import LONGEST_LINE
 from reference.conformance.runner import Plan, blank, isolated_streams, notes_of, run
 from reference.conformance.targets import Opened, Target, open_target
 from reference.conformance.verdicts import CUT_SHORT, RAN, Result, Verdict
@@ -32,13 +33,16 @@ from reference.spec.clause import Clause
 from reference.spec.subject import SubjectError
 
 FAULT, CUT_OFF, FULL = 94, 95, 96
-"""Exit statuses: the kit failed; its socket is closed; the memory is used up."""
+"""Exit statuses: the kit failed; its socket failed; the memory is used up."""
 
 LEAST = 2**24
 """Bytes: with less to be had the memory is used up, whatever the kit stumbled over then."""
 
 FIELDS = ("cause", "expected", "seen", "case", "code", "seconds")
-"""What is told of a result beside its clause and its verdict."""
+"""Fields of a result that are sent beside its clause and its verdict."""
+
+LONGEST_TEXT, LONGEST_LIST = 2**12, 50
+"""Characters of a text, and items of a list, in a message that would be too long otherwise."""
 
 
 class Teller:
@@ -50,10 +54,28 @@ class Teller:
         self._written = json.JSONEncoder().encode  # whatever becomes of json.dumps
 
     def __call__(self, **message: object) -> None:
-        """Send one step."""
+        """Send one step; end the process if the kit's own socket fails."""
         if os.getpid() != self._pid:
             os._exit(ESCAPED)
-        self._channel.sendall(self._written(message).encode() + b"\n")
+        line = self._written(message)
+        if len(line) >= LONGEST_LINE:
+            line = self._written({name: shortened(value) for name, value in message.items()})
+        try:
+            self._channel.sendall(line.encode() + b"\n")
+        except OSError:
+            os._exit(CUT_OFF)
+
+
+def shortened(value: object) -> object:
+    """Return what can be sent of a value that is too long: the beginnings of texts and lists.
+
+    A case is sent whole or not at all: its beginning would be a different case.
+    """
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[:LONGEST_TEXT]}... ({len(value) - LONGEST_TEXT:,} more characters)"
+    if isinstance(value, list):
+        return [shortened(one) for one in value[:LONGEST_LIST]]
+    return None if isinstance(value, dict) else value
 
 
 def warm() -> None:
@@ -77,8 +99,6 @@ def work(channel: int) -> NoReturn:
         status = 0
     except MemoryError:
         status = FULL
-    except OSError:
-        status = CUT_OFF
     except BaseException:  # noqa: BLE001  what is printed here is shown as the kit's own fault
         if _is_full():
             status = FULL
@@ -140,11 +160,10 @@ def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> Non
                 ask = False
                 with contextlib.suppress(SubjectError, SubjectCrash):
                     tell(notes=notes_of(subject, subject.notes, plan.profile))
-    except (MemoryError, OSError):
-        raise
-    except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of the subject's, say
-        cause = f"it raised {type(error).__name__}, which is for ending a program"
-        _tell_result(blank(current[0], Verdict.CRASH, cause=cause), tell, job["memory"])
+    except Exception:
+        raise  # the kit's own fault
+    except BaseException as error:  # noqa: BLE001  the subject's KeyboardInterrupt, say
+        _tell_result(ended_program(current[0], error), tell, job["memory"])
     else:
         tell(done=True)
 
@@ -162,11 +181,17 @@ def _open(
             tell(cannot=str(error.original), kind=type(error.original).__name__)
         else:
             tell(unopened=Verdict.FAIL, cause=str(error) + _line_of(error.original))
-    except (MemoryError, OSError):
-        raise
-    except BaseException as error:  # noqa: BLE001  a KeyboardInterrupt of the subject's, say
+    except Exception:
+        raise  # the kit's own fault
+    except BaseException as error:  # noqa: BLE001  the subject's KeyboardInterrupt, say
         tell(unopened=Verdict.CRASH, cause=f"opening it raised {type(error).__name__}")
     return None
+
+
+def ended_program(clause: Clause, error: BaseException) -> Result:
+    """Return the verdict on a clause in which the subject raised what is no Exception."""
+    cause = f"it raised {type(error).__name__}, which is for ending a program"
+    return blank(clause, Verdict.CRASH, cause=cause)
 
 
 def _line_of(error: BaseException | None) -> str:

@@ -2,6 +2,7 @@
 # ruff: noqa: S603  they start nothing but Python
 
 import atexit
+import contextlib
 import ctypes
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -136,3 +138,47 @@ class ExitsWhenRead(Right):
 class HangsWhenRead(Right):
     while True:
         pass
+
+
+class AnswersAtLength(Right):
+    """Gives a text where there is no loss, of 5 MB as JSON has it."""
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, object]:
+        logits, loss = super().forward(idx, targets)
+        return logits, ("\x1b" * 2**20 if targets is None else loss)
+
+
+class RefusesAtLength(Right):
+    """Refuses every batch, in 5 MB."""
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> NoReturn:
+        raise ValueError("\x1b" * 2**20)
+
+
+class EndsWhenDeleted(Right):
+    """Ends the process, as a destructor that crashes does, once a model that was used is freed."""
+
+    used = False
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        self.used = True
+        return super().forward(idx, targets)
+
+    def __del__(self) -> None:
+        if self.__dict__.get("used"):
+            os._exit(3)
+
+
+class WritesToAll(Right):
+    """Writes a line to every descriptor, those included that it has not opened."""
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        for descriptor in range(3, 64):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"a line of its own\n")
+        return super().forward(idx, targets)
+
+
+class SteersTheTerminal(Right):
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> NoReturn:
+        raise ValueError("\x1b[2J\x1b[31mI own your terminal\x1b]0;title\x07")
