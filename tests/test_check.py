@@ -6,12 +6,19 @@ import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from reference import cli
 from reference.conformance.example import answers_of
+from reference.conformance.load_errors import NoFileError
+from reference.conformance.parametrize import tell_pytest
+from reference.conformance.plugin import ClauseCollector
+from reference.conformance.processes import WorkerError
+from reference.conformance.runner import blank
+from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.catalogue import catalogue
 from reference.spec.errata import erratum
 
@@ -322,11 +329,92 @@ class TestPlugin:
         assert ran.returncode == 0, ran.stdout
         assert "PASSED bigram::forward.call" in ran.stdout
 
+    def test_a_subject_that_cannot_be_opened_fails_the_first_test_and_skips_the_others(
+        self, folder: Path
+    ) -> None:
+        ran = own_pytest(folder, "--bigram-subject", "nofile.py:Model", "-k", "softmax")
+        assert ran.returncode == 1
+        assert "the subject could not be opened: there is no file nofile.py" in ran.stdout
+        assert "StopIteration" not in ran.stdout
+        assert "1 failed, 8 skipped" in ran.stdout
+        assert "SKIPPED [8]" in ran.stdout
+        assert "the subject could not be opened: see softmax.range" in ran.stdout
+
     def test_the_clauses_are_those_of_the_profile(self, folder: Path) -> None:
         profile = ("--bigram-profile", "causal-lm")
         ran = own_pytest(folder, "--bigram-subject", "good.py:Model", *profile, "-k", "causal.pre")
         assert ran.returncode == 0, ran.stdout
         assert "PASSED bigram::causal.prefix" in ran.stdout
+
+
+CLAUSES = {clause.id: clause for clause in catalogue()}
+FIRST, SECOND = CLAUSES["softmax.range"], CLAUSES["softmax.sum"]
+ERRORS: list[tuple[BaseException | None, type[BaseException], str]] = [
+    (WorkerError("could not start it"), pytest.fail.Exception, "could not start it"),
+    (NoFileError("no file \x1b[2J"), pytest.fail.Exception, r"no file \\x1b\[2J"),
+    (ZeroDivisionError("a fault of the kit"), ZeroDivisionError, "a fault of the kit"),
+    (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    (None, RuntimeError, "the run ended without a verdict on softmax"),
+]
+
+
+def ending(results: list[Result], error: BaseException | None) -> Generator[Result]:
+    """A run that gives these results, and then raises or ends."""
+    yield from results
+    if error is not None:
+        raise error
+
+
+@pytest.mark.parametrize("judged", [0, 1])
+@pytest.mark.parametrize(("error", "kind", "says"), ERRORS)
+def test_a_run_that_breaks_off_fails_one_test_each_time_and_skips_the_others(
+    judged: int,
+    error: BaseException | None,
+    kind: type[BaseException],
+    says: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    collector: ClauseCollector = ClauseCollector.from_parent(
+        request.session, name="bigram", nodeid="bigram"
+    )
+    kept = blank(FIRST, Verdict.PASS)
+    collector.results = {}
+    collector.running = ending([kept][:judged], error)
+    ids = [FIRST, SECOND, CLAUSES["softmax.axis"]][judged:]
+    if judged:
+        assert collector.result(FIRST) == kept
+    for _ in range(2):  # a plugin may run a test again that has failed
+        with pytest.raises(kind, match=says):
+            collector.result(ids[0])
+        opened = "the run broke off" if judged else "the subject could not be opened"
+        with pytest.raises(pytest.skip.Exception, match=f"{opened}: see {ids[0].id}"):
+            collector.result(ids[1])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "label"),
+    [
+        (Verdict.FAIL, "likely"),
+        (Verdict.CRASH, "cause"),
+        (Verdict.TIMEOUT, "cause"),
+        (Verdict.MALFORMED, "cause"),
+        (Verdict.XPASS, "cause"),
+        (Verdict.KIT_ERROR, "cause"),
+    ],
+)
+def test_pytest_calls_only_the_cause_of_a_failure_likely(verdict: Verdict, label: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match=f"\n{label}: it broke") as failed:
+        tell_pytest(blank(FIRST, verdict, cause="it broke"))
+    assert ("likely" in str(failed.value)) == (label == "likely")
+
+
+@pytest.mark.parametrize("verdict", [*BROKEN, Verdict.XFAIL, Verdict.SKIP, Verdict.KIT_ERROR])
+def test_what_a_subject_says_does_not_steer_the_terminal_of_pytest(verdict: Verdict) -> None:
+    steering = "\x1b[2J\x1b]0;title\x07"
+    result = blank(FIRST, verdict, cause=steering, expected="nothing", seen=steering)
+    with pytest.raises(BaseException, match=r"\\x1b\[2J") as told:
+        tell_pytest(result)
+    assert "\x1b" not in str(told.value)
 
 
 @pytest.mark.parametrize(("engine", "lacks"), [("fast", "softmax"), ("sampler", "training")])

@@ -276,7 +276,7 @@ def test_a_message_is_never_longer_than_a_line_may_be() -> None:
             {"result": "x", "cause": long, "seen": long, "expected": long, "code": long},
             {"result": "x", "cause": "short", "case": {"text": long}},
         ):
-            ours.setblocking(True)  # noqa: FBT003  the standard library's
+            ours.setblocking(True)
             reader = threading.Thread(target=tell, kwargs=message)
             reader.start()
             with ours.makefile("rb") as received:
@@ -351,6 +351,34 @@ def test_who_goes_without_a_word_leaves_nothing_behind(server: Server) -> None:
         wait_for_end(copy.pid)
     with server.copy():  # it is started again
         assert server._process not in {process, None}
+
+
+def test_each_server_has_a_private_folder_and_removes_it(server: Server) -> None:
+    server.start()
+    with Server() as other:
+        other.start()
+        assert server._folder is not None
+        assert other._folder is not None
+        folders = Path(server._folder), Path(other._folder)
+        assert folders[0] != folders[1]
+        for folder in folders:
+            assert folder.stat().st_mode & 0o777 == 0o700
+        with server.copy():
+            assert folders[0].is_dir()
+    assert not folders[1].exists()
+    server.close()
+    assert not folders[0].exists()
+
+
+def test_a_server_that_is_left_alone_removes_its_folder(server: Server) -> None:
+    with server.copy():
+        process, control, folder = server._process, server._control, server._folder
+        assert process is not None
+        assert control is not None
+        assert folder is not None
+        control.shutdown(socket.SHUT_RDWR)  # as when this process is killed
+        assert process.wait(600) == 0
+        assert not Path(folder).exists()
 
 
 def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,20 @@ def test_what_harms_nobody_passes(name: str, server: Server) -> None:
     assert {one.verdict for one in results.values()} == {Verdict.PASS}
 
 
+def test_every_planned_clause_has_a_verdict_on_a_harness_that_cuts_answers_short(
+    server: Server,
+) -> None:
+    what = Plan(clauses=planned(("forward", "softmax"), None), examples=3)
+    results = judge(command("at_most_100", "forward"), server, what)
+    assert list(results) == [clause.id for clause in what.clauses]
+    told = {one.verdict for one in results.values()}
+    assert {Verdict.PASS, Verdict.MALFORMED} <= told
+    assert told <= {Verdict.PASS, Verdict.MALFORMED, Verdict.BLOCKED, Verdict.SKIP}
+    for one in results.values():
+        if one.verdict is Verdict.MALFORMED:
+            assert re.search(r"a shape of \[.*\] does not hold 100 numbers", one.cause)
+
+
 HARNESSES = {
     ("exits", "hello"): "at hello: asked for hello, the process ended with exit status 3; it last",
     ("hangs", "reset"): "at reset: reset was not answered when 3 s were over",

@@ -143,6 +143,7 @@ INTERNAL: Final = {
     "reference.conformance.strategies": "how the kit draws cases",
     "reference.conformance.subjects": "how the kit reaches a subject",
     "reference.conformance.targets": "how the kit loads a person's file",
+    "reference.conformance.unprotected": "how the kit runs a subject",
     "reference.conformance.vectors": "what `bigram vectors` makes and checks",
     "reference.conformance.vectors.building": "what `bigram vectors` makes and checks",
     "reference.conformance.vectors.exact": "what `bigram vectors` makes and checks",

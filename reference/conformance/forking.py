@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -35,8 +36,8 @@ ENOUGH = 2
 """How often none must be seen."""
 
 
-def serve(descriptor: int) -> None:
-    """Make copies until nobody asks for them any more."""
+def serve(descriptor: int, folder: str) -> None:
+    """Make copies until nobody asks for them any more, and remove the folder of what they wrote."""
     control = socket.socket(fileno=descriptor)
     dead, alarm = os.pipe()
     os.set_blocking(alarm, False)
@@ -68,6 +69,7 @@ def serve(descriptor: int) -> None:
         for pid in copies:
             kill_group(pid)
         kill_below(server)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait(control: socket.socket, dead: int, copies: set[int]) -> list[int]:

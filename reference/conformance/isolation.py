@@ -18,9 +18,10 @@ from reference.conformance.deaths import last_line, place, why
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.guard import guarded
 from reference.conformance.load_errors import LoadError
-from reference.conformance.processes import Copy, End, Server
-from reference.conformance.runner import Plan, blank, blocked, run, waived
-from reference.conformance.targets import Target, open_target
+from reference.conformance.processes import Copy, End, Server, can_copy
+from reference.conformance.runner import Plan, blank, blocked, notes_of, run, waived
+from reference.conformance.targets import Opened, Target, open_target
+from reference.conformance.unprotected import surviving
 from reference.conformance.verdicts import CUT_SHORT, Result, Verdict
 from reference.conformance.worker import CUT_OFF, FAULT, FULL, out_of_memory
 from reference.errors import BigramError
@@ -36,6 +37,10 @@ SLACK = 10.0
 START = 300.0
 """Seconds for a copy to be there, where it has to import torch for itself."""
 
+UNPROTECTED = (
+    "this system cannot copy a process: the subject runs in the kit's own, where neither its time "
+    "nor its memory is limited and a crash ends the whole check"
+)
 CLOSED = "it closed, or wrote to, files of the kit's: descriptors that it had not opened"
 
 
@@ -65,7 +70,7 @@ class IsolatedRun:
         Raises: a BigramError where the subject is not to be had, for want of its file, say;
             WorkerError where there can be no process for it.
         """
-        if not hasattr(os, "fork"):
+        if not can_copy():
             yield from self._unprotected()
             return
         with ExitStack() as stack:
@@ -102,20 +107,38 @@ class IsolatedRun:
                 yield self.settle(result)
 
     def _unprotected(self) -> Iterator[Result]:
-        self.note("this system cannot copy a process: the subject runs in the kit's own")
+        self.note(UNPROTECTED)
         try:
-            subject, notes = guarded("opening it", lambda: open_target(self.target))
+            with surviving("opening it"):
+                subject, notes = guarded(
+                    "opening it", lambda: open_target(self.target, self.timeout)
+                )
         except SubjectError as error:
             if isinstance(error.original, BigramError):
                 raise error.original from None
             yield from self.unopened(Verdict.FAIL, str(error))
+            return
         except SubjectCrash as crash:
             yield from self.unopened(Verdict.CRASH, str(crash))
-        else:
-            self.note(*notes)
-            yield from run(subject, self.plan, started=self.started)
-            with suppress(SubjectCrash):
-                self.note(*subject.notes)
+            return
+        self.note(*notes)
+        while (clause := self.next) is not None:
+            self.start(clause)
+            yield self.settle(self._judged_here(clause, subject))
+        with suppress(Exception, SubjectCrash), surviving("it"):
+            self.note(*notes_of(subject, subject.notes, self.plan.profile))
+
+    def _judged_here(self, clause: Clause, subject: Opened) -> Result:
+        """Judge the first clause that has no verdict."""
+        plan = replace(self.plan, waive=None)
+        try:
+            with surviving("it"):
+                return next(run(subject, plan, done=self.results))
+        except SubjectCrash as crash:
+            return blank(clause, crash.verdict, cause=str(crash))
+        except Exception as error:  # noqa: BLE001  in what the subject has left of the process
+            cause = f"the kit failed: {type(error).__name__}: {error}"
+            return blank(clause, Verdict.KIT_ERROR, cause=cause)
 
 
 def run_isolated(  # noqa: PLR0913  most have a default that is right

@@ -10,6 +10,7 @@ from reference.conformance.api import Factory, check_profile, subject_of
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
 from reference.conformance.subjects import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
+from reference.conformance.wording import label, visible
 from reference.spec.clause import BIGRAM, Clause
 
 
@@ -81,9 +82,9 @@ def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
 def tell_pytest(result: Result) -> None:
     """Turn a result into what pytest knows: a failure, a skip, an expected failure, or nothing."""
     if result.verdict in {Verdict.SKIP, Verdict.BLOCKED}:
-        pytest.skip(f"{result.verdict}: {result.cause}")
+        pytest.skip(visible(f"{result.verdict}: {result.cause}", lines=True))
     if result.verdict is Verdict.XFAIL:
-        pytest.xfail(result.cause)
+        pytest.xfail(visible(result.cause, lines=True))
     if result.verdict is not Verdict.PASS:
         _fail(result)
 
@@ -91,7 +92,7 @@ def tell_pytest(result: Result) -> None:
 def _fail(result: Result) -> NoReturn:
     lines = [
         f"{result.verdict} {result.id} ({result.level}): {result.sentence}",
-        f"likely: {result.cause}",
+        f"{label(result)}: {result.cause}",
     ]
     if result.expected:
         lines += [f"expected: {result.expected}", f"saw: {result.seen}"]
@@ -99,4 +100,4 @@ def _fail(result: Result) -> NoReturn:
         lines += ["the smallest case found:", *(f"    {line}" for line in result.code.splitlines())]
     if result.replay:
         lines.append(f"replay: {result.replay}")
-    pytest.fail("\n".join(lines), pytrace=False)
+    pytest.fail(visible("\n".join(lines), lines=True), pytrace=False)

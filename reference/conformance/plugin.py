@@ -70,6 +70,10 @@ class ClauseCollector(pytest.Collector):
 
     results: dict[str, "Result"]
     running: Generator["Result"] | None = None
+    broken_off: BaseException | None = None
+    """What ended the run before every clause had its verdict."""
+    blamed: str = ""
+    """The clause whose test shows that; the others are skipped."""
 
     def collect(self) -> Iterator["ClauseItem"]:
         """Give a test for each clause."""
@@ -110,9 +114,29 @@ class ClauseCollector(pytest.Collector):
             self.running = (result for result in run_isolated(target, self._plan(wanted)))
             self.session.config.add_cleanup(self.running.close)  # ends the subject
         while clause.id not in self.results:
-            result = next(self.running)
+            result = self._next(clause, self.running)
             self.results[result.id] = result
         return self.results[clause.id]
+
+    def _next(self, clause: "Clause", running: Generator["Result"]) -> "Result":
+        """Return the next result; if there is none, fail this test and skip the later ones."""
+        from reference.conformance.wording import visible  # noqa: PLC0415  as above
+        from reference.errors import BigramError  # noqa: PLC0415  as above
+
+        if self.broken_off is None:
+            try:
+                return next(running)
+            except StopIteration:
+                self.broken_off = RuntimeError(f"the run ended without a verdict on {clause.id}")
+            except BaseException as error:  # noqa: BLE001  a Ctrl-C too: it is raised below
+                self.broken_off = error
+            self.blamed = clause.id
+        opened = "the run broke off" if self.results else "the subject could not be opened"
+        if self.blamed != clause.id:
+            pytest.skip(f"{opened}: see {self.blamed}")
+        if isinstance(self.broken_off, BigramError):
+            pytest.fail(visible(f"{opened}: {self.broken_off}", lines=True), pytrace=False)
+        raise self.broken_off
 
 
 class ClauseItem(pytest.Item):

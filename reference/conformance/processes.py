@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from reference.errors import BigramError
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from reference.conformance.forking import serve; serve(int(sys.argv[1]))"
+    "from reference.conformance.forking import serve; serve(int(sys.argv[1]), sys.argv[3])"
 )
 """What is imported is what this process would import, whatever folder it stands in."""
 
@@ -38,6 +39,11 @@ MOST_READS = 256
 
 class WorkerError(BigramError, RuntimeError):
     """The process that subjects are judged in cannot be started."""
+
+
+def can_copy() -> bool:
+    """Return whether this system can copy a process and hand over descriptors; Windows cannot."""
+    return hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
 class End(Enum):
@@ -148,6 +154,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._log: IO[bytes] | None = None
+        self._folder: str | None = None
+        """Where Hypothesis writes, instead of the folder that someone works in."""
         self._heard = b""
         self._served = False
         self._copy: Copy | None = None
@@ -159,16 +167,20 @@ class Server:
         self.close()
 
     def start(self) -> None:
-        """Start the process, and do not wait: while it imports torch, so can this one."""
-        if self._process is not None:
+        """Start the process without waiting for it: while it imports torch, so can this one.
+
+        On a system that cannot copy a process there is nothing to start.
+        """
+        if self._process is not None or not can_copy():
             return
         ours, theirs = socket.socketpair()
         self._control, self._heard, self._served = ours, b"", False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        self._folder = tempfile.mkdtemp(prefix="bigram-check-")
         path = json.dumps([str(entry) for entry in sys.path])
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  this very package
-                [sys.executable, "-P", "-c", START, str(theirs.fileno()), path],
+                [sys.executable, "-P", "-c", START, str(theirs.fileno()), path, self._folder],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
@@ -178,8 +190,7 @@ class Server:
                     **os.environ,
                     "OMP_NUM_THREADS": "1",
                     "OPENBLAS_NUM_THREADS": "1",
-                    # What Hypothesis writes down is not for the folder that someone works in.
-                    "HYPOTHESIS_STORAGE_DIRECTORY": f"{tempfile.gettempdir()}/bigram-hypothesis",
+                    "HYPOTHESIS_STORAGE_DIRECTORY": self._folder,
                 },
             )
 
@@ -227,6 +238,8 @@ class Server:
 
     def _asked_for(self, descriptors: list[int]) -> int:
         """Ask for a copy that has these, and wait for its id."""
+        if not can_copy():
+            raise WorkerError("this system cannot copy a process")
         control, log = self._control, self._log
         assert control is not None  # noqa: S101  it has been started
         assert log is not None  # noqa: S101  likewise
@@ -249,7 +262,7 @@ class Server:
                 log.seek(0)
                 said = log.read()[-KEPT:].decode("utf-8", "backslashreplace").split("\n")
                 last = next((one for one in reversed(said) if one.strip()), "it says nothing")
-                raise WorkerError(f"the process to judge a subject in does not start: {last}")
+                raise WorkerError(f"could not start the worker process: {last}")
             self._heard += came
 
     def listen(self, copy: Copy, seconds: float) -> bytes | End:
@@ -332,8 +345,8 @@ class Server:
 
     def close(self) -> None:
         """End the process, and all below it."""
-        process, control, log = self._process, self._control, self._log
-        self._process = self._control = self._log = None
+        process, control, log, folder = self._process, self._control, self._log, self._folder
+        self._process = self._control = self._log = self._folder = None
         if process is not None:
             kill_below(process.pid)
             kill_group(process.pid)
@@ -342,3 +355,5 @@ class Server:
             control.close()
         if log is not None:
             log.close()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -26,6 +26,7 @@ from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.processes import LONGEST_LINE
 from reference.conformance.runner import Plan, blank, isolated_streams, notes_of, run
 from reference.conformance.targets import Opened, Target, open_target
+from reference.conformance.unprotected import ends_program
 from reference.conformance.verdicts import CUT_SHORT, RAN, Result, Verdict
 from reference.errors import BigramError
 from reference.spec.catalogue import catalogue
@@ -163,7 +164,8 @@ def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> Non
     except Exception:
         raise  # the kit's own fault
     except BaseException as error:  # noqa: BLE001  the subject's KeyboardInterrupt, say
-        _tell_result(ended_program(current[0], error), tell, job["memory"])
+        cause = ends_program("it", error)
+        _tell_result(blank(current[0], Verdict.CRASH, cause=cause), tell, job["memory"])
     else:
         tell(done=True)
 
@@ -184,14 +186,8 @@ def _open(
     except Exception:
         raise  # the kit's own fault
     except BaseException as error:  # noqa: BLE001  the subject's KeyboardInterrupt, say
-        tell(unopened=Verdict.CRASH, cause=f"opening it raised {type(error).__name__}")
+        tell(unopened=Verdict.CRASH, cause=ends_program("opening it", error))
     return None
-
-
-def ended_program(clause: Clause, error: BaseException) -> Result:
-    """Return the verdict on a clause in which the subject raised what is no Exception."""
-    cause = f"it raised {type(error).__name__}, which is for ending a program"
-    return blank(clause, Verdict.CRASH, cause=cause)
 
 
 def _line_of(error: BaseException | None) -> str:

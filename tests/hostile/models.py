@@ -1,5 +1,5 @@
 """Models that are right but for what they do to the process that they are in."""
-# ruff: noqa: S603  they start nothing but Python
+# ruff: noqa: ARG002, S603  they have the arguments of a model, and start nothing but Python
 
 import atexit
 import contextlib
