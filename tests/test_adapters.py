@@ -272,7 +272,10 @@ def verdicts_alone(file: str, factory: str, parts: str, *few: str) -> dict[str, 
         adapter="arrays",
     )
     clauses = tuple(clause for clause in catalogue() if clause.id in few)
-    told = run_isolated(target, Plan(clauses=clauses, examples=1))
+    plan = Plan(clauses=clauses, examples=1)
+    told = run_isolated(
+        target, plan, timeout=3600
+    )  # on a busy machine JAX takes minutes to compile
     return {one.id: f"{one.verdict} {one.cause}".strip() for one in told}
 
 

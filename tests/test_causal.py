@@ -304,7 +304,8 @@ def test_clauses_of_the_profile_are_tests(clause: Any) -> None:
 def of_hub(factory: str, *clauses: str) -> dict[str, Result]:
     target = Target(target=f"{HERE / 'hub_models.py'}:{factory}", adapter="transformers")
     plan = Plan(clauses=planned(list(clauses) or None, None, CAUSAL), profile=CAUSAL, examples=2)
-    return {result.id: result for result in run_isolated(target, plan)}
+    # On a busy machine a clause may take longer than the command would wait.
+    return {result.id: result for result in run_isolated(target, plan, timeout=3600)}
 
 
 @needs_hub

@@ -103,9 +103,9 @@ def call(value: object, *arguments: object) -> object:
 def test_a_file_loads_as_it_stands_and_trains_nothing(
     file: str, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = time.perf_counter()
+    before = time.process_time()  # of this process: a busy machine takes none of it
     loaded = load(f"{LECTURE / file}:{name}")
-    assert time.perf_counter() - before < 2  # it takes 0.02 s; any of the trainings takes longer
+    assert time.process_time() - before < 2  # it takes 0.02 s; any of the trainings takes longer
     assert table(loaded).shape == (5, 5)
     model = factory_of(loaded)(7)
     assert isinstance(model, nn.Module)

@@ -268,13 +268,16 @@ def test_killed_at_a_random_moment_it_goes_on_to_the_same_table(
     killed = 0
     for number in range(runs):
         folder = tmp_path / str(number)
-        for _again in range(chance.randint(1, 3)):
+        for again in range(chance.randint(1, 3)):
             child = start(folder, "--engine", engine, "--resume")
             time.sleep(chance.uniform(0, seconds))
             os.kill(child, signal.SIGKILL)
-            killed += wait(child) == -signal.SIGKILL
+            if wait(child) == -signal.SIGKILL:
+                killed += 1
+            elif not again:  # a whole run was over sooner: the machine is less busy than it was
+                seconds /= 2
         resume_and_compare(folder, engine, expected)
-    assert killed >= runs // 2  # some are over sooner, where the machine is quicker than it was
+    assert killed >= runs // 2
 
 
 WRITERS = {files.__file__, str(Path(files.__file__).with_name("checkpoint.py"))}

@@ -489,7 +489,7 @@ def test_a_subject_is_judged_and_what_ends_it_ends_one_vector(tmp_path: Path) ->
     some = [one for one in shipped().vectors if one.clause.startswith("loss.")]
     for name, ends in (("Model", 0), ("Ends", 5)):
         target = Target(target=f"{tmp_path / 'm.py'}:{name}")
-        outcomes = list(run_vectors(target, files.SHIPPED, some, seconds=30.0))
+        outcomes = list(run_vectors(target, files.SHIPPED, some, seconds=3600.0))
         assert {one.vector for one in outcomes} == {one.id for one in some}
         said = summary(some, outcomes)
         ended = [one for one in outcomes if one.mismatch is not None and one.mismatch.step < 0]

@@ -158,18 +158,37 @@ def kill_below(pid: int) -> None:
         time.sleep(0.005)
 
 
+def is_ending(pid: int) -> bool:
+    """Return whether a process has ended, and its end has not been collected or told yet."""
+    if not Path("/proc/self/stat").exists():
+        return False  # this system cannot tell
+    try:
+        return _state(Path(f"/proc/{pid}/stat"))[0] in {b"Z", b"X"}
+    except (OSError, ValueError):
+        return True
+
+
+def _state(stat: Path) -> tuple[bytes, int]:
+    """Read the state of a process and the id of its parent.
+
+    Raises: OSError, ValueError if it has ended meanwhile.
+    """
+    # 12 (any name) S 1 ...
+    state, parent = stat.read_bytes().rpartition(b")")[2].split()[:2]
+    return state, int(parent)
+
+
 def _below(root: int) -> list[int]:
     """List the living processes below one; none where there is no /proc to list them."""
     children: dict[int, list[int]] = {}
     ended = set()
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # 12 (any name) S 1 ...
-            state, parent = entry.read_bytes().rpartition(b")")[2].split()[:2]
+            state, parent = _state(entry)
         except (OSError, ValueError):  # it has ended meanwhile
             continue
         pid = int(entry.parent.name)
-        children.setdefault(int(parent), []).append(pid)
+        children.setdefault(parent, []).append(pid)
         if state == b"Z":
             ended.add(pid)
     found = [root]

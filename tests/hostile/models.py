@@ -50,7 +50,11 @@ class SegfaultsInGenerate(Right):
 
 
 class HangsInLoss(Right):
+    """Tells by a file that it hangs, as all of these do."""
+
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        if targets is not None:
+            Path("hangs").touch()
         while targets is not None:
             pass
         return super().forward(idx, targets)
@@ -96,10 +100,10 @@ class LeavesRunning(Right):
     def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
         if not LeavesRunning.left:
             LeavesRunning.left = True
-            sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
+            sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1e6)"]
             ids = [subprocess.Popen(sleep, start_new_session=new).pid for new in (False, True)]
             Path("left.txt").write_text(" ".join(map(str, ids)), encoding="utf-8")
-            threading.Thread(target=time.sleep, args=[1000]).start()
+            threading.Thread(target=time.sleep, args=[1e6]).start()
         return super().generate(idx, max_new_tokens)
 
 
@@ -113,7 +117,7 @@ class TakesOver(Right):
         torch.set_num_threads(8)
         sys.setrecursionlimit(5000)
         atexit.register(os._exit, 7)
-        signal.alarm(1000)
+        signal.alarm(10**6)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         json.dumps = None
 
@@ -135,7 +139,13 @@ class ExitsWhenRead(Right):
     os._exit(4)
 
 
+class HangsWhenReadSilently(Right):
+    while True:
+        pass
+
+
 class HangsWhenRead(Right):
+    Path("hangs").touch()
     while True:
         pass
 

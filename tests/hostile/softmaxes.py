@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -66,7 +67,7 @@ def kills_its_group(logits: Tensor) -> Tensor:
 
 def kills_its_parent(logits: Tensor) -> Tensor:
     os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(1000)
+    time.sleep(1e6)
     return right(logits)
 
 
@@ -76,19 +77,22 @@ def interrupts(logits: Tensor) -> NoReturn:
 
 def sets_an_alarm(logits: Tensor) -> Tensor:
     signal.setitimer(signal.ITIMER_REAL, 0.1)
-    time.sleep(1000)
+    time.sleep(1e6)
     return right(logits)
 
 
 def waits_deaf(logits: Tensor) -> Tensor:
     """Hear no signal but SIGKILL, and have a child that has left the process group."""
     signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
-    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
-    subprocess.Popen(sleep, start_new_session=True).wait()
+    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1e6)"]
+    child = subprocess.Popen(sleep, start_new_session=True)
+    Path("hangs").touch()
+    child.wait()
     return right(logits)
 
 
 def stops_all(logits: Tensor) -> Tensor:
+    Path("hangs").touch()
     os.kill(os.getppid(), signal.SIGSTOP)
     os.kill(os.getpid(), signal.SIGSTOP)
     return right(logits)

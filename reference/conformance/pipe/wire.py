@@ -31,7 +31,9 @@ KEPT = 4096
 LONGEST_REFUSAL = 300
 """Characters that are shown of an error of the subject's."""
 GRACE = 2.0
-"""Seconds for a process that closed its descriptor to end."""
+"""Seconds for a process that was told "bye" to end."""
+CLOSING = 10.0
+"""Seconds for a process that closed its descriptor to end: first it may have much to tidy up."""
 LOOK = 0.2
 """Seconds from one look at whether it lives to the next."""
 
@@ -189,7 +191,7 @@ class Wire:
 
     def _lost(self, operation: str, descriptor: int) -> BaseException:
         """Say why nothing more comes."""
-        until = time.monotonic() + GRACE
+        until = time.monotonic() + CLOSING
         while not self._ended():
             if time.monotonic() > until:
                 return MalformedError(
