@@ -131,6 +131,15 @@ class TestCheck:
         words[2] = "good.py:Model"
         assert run(*words[1:]) == 0
 
+    def test_what_a_subject_says_does_not_steer_the_terminal(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        steering = f"{Path(__file__).parent / 'hostile/models.py'}:SteersTheTerminal"
+        assert run("check", steering, "--clause", "forward.returns", "--examples", "2") == 1
+        said = capsys.readouterr()
+        assert "I own your" in said.out
+        assert "\x1b" not in said.out + said.err
+
     def test_the_reports_are_written(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 
 from reference.conformance import isolation, processes, worker
 from reference.conformance.deaths import place, why
+from reference.conformance.forking import is_ending
 from reference.conformance.isolation import run_isolated
 from reference.conformance.load_errors import NoFileError
 from reference.conformance.processes import Copy, End, Server, WorkerError
@@ -418,6 +421,15 @@ def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(processes, "START", "raise SystemExit('there is no torch')")
     with pytest.raises(WorkerError, match="there is no torch"):
         list(run_isolated(model("Right"), plan("loss.scalar")))
+
+
+def test_an_end_that_is_not_collected_yet_is_no_life() -> None:
+    assert not is_ending(os.getpid())
+    child = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_ending(child.pid)
+    child.wait()
+    assert is_ending(child.pid)
 
 
 def test_a_server_has_one_copy_at_a_time(server: Server) -> None:
