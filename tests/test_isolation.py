@@ -272,6 +272,32 @@ def test_the_time_is_over_by_the_clock(server: Server) -> None:
     assert "opening it took longer than 0.5 s" in first.cause
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("FailsWhenProbed", "the subject failed (forward raised RuntimeError: cannot do 2 by 4)"),
+        ("EndsWhenProbed", "the process ended with exit status 6"),
+        ("HangsWhenProbed", "it took longer than "),
+    ],
+)
+def test_a_finding_stands_whatever_happens_while_its_cause_is_looked_for(
+    name: str, why: str, server: Server
+) -> None:
+    what = replace(plan("loss.mean-cross-entropy"), examples=1)
+    results = judge(model(name), what, server)
+    result = results["loss.mean-cross-entropy"]
+    assert result.verdict is Verdict.FAIL
+    assert result.expected.startswith("loss: ")
+    assert result.case is not None
+    assert result.cause.startswith("no cause was found")
+    assert why in result.cause
+
+
+def test_a_model_that_fails_on_the_kits_probe_alone_conforms(server: Server) -> None:
+    results = judge(model("OnlyProbeFails"), plan("forward.logits.shape"), server)
+    assert results["forward.logits.shape"].verdict is Verdict.PASS
+
+
 def test_an_end_at_any_time_leaves_no_clause_out(server: Server) -> None:
     results = judge(model("EndsLater"), plan("generate.zero"), server)
     assert {one.verdict for one in results.values()} <= {

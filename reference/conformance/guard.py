@@ -41,14 +41,18 @@ def guarded(operation: str, action: Callable[[], T]) -> T:
     except SystemExit as error:
         raise SubjectCrash(f"{operation} called sys.exit({shown(error.code)})") from error
     except BaseException as error:
-        said = f"{operation} raised {message_of(error)}, which is for ending a program"
-        raise SubjectCrash(said) from error
+        raise SubjectCrash(ends_program(operation, error)) from error
     finally:
         forks.end_copy()
         switches.put_back(switches.ARITHMETIC, before)
     if forks.escaped():
         raise SubjectCrash(f"{operation} forked, and came back in two processes")
     return answer
+
+
+def ends_program(operation: str, error: BaseException) -> str:
+    """Say that the subject's code raised an exception that is for ending a program."""
+    return f"{operation} raised {message_of(error)}, which is for ending a program"
 
 
 def message_of(error: BaseException) -> str:

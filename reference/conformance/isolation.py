@@ -19,7 +19,7 @@ from reference.conformance.errors import SubjectCrash
 from reference.conformance.guard import guarded
 from reference.conformance.load_errors import LoadError
 from reference.conformance.processes import Copy, End, Server, can_copy
-from reference.conformance.runner import Plan, blank, blocked, notes_of, run, waived
+from reference.conformance.runner import UNKNOWN, Plan, blank, blocked, notes_of, run, waived
 from reference.conformance.targets import Opened, Target, open_target
 from reference.conformance.unprotected import surviving
 from reference.conformance.verdicts import CUT_SHORT, Result, Verdict
@@ -168,6 +168,8 @@ class Visit:
         self.over = False
         self.judged = 0
         self.current: Clause | None = None
+        self.finding: Result | None = None
+        """A failure of the current clause, whose cause is being looked for."""
         self.begun = 0.0
 
     def results(self) -> Iterator[Result]:
@@ -241,20 +243,30 @@ class Visit:
         clause = self.run.next
         if not self.opened or self.current is not None or clause is None or clause.id != name:
             return False
-        self.current, self.begun = clause, time.monotonic()
+        self.current, self.finding, self.begun = clause, None, time.monotonic()
         self.run.start(clause)
         return True
 
+    def _without_cause(self, finding: Result, why: str) -> Result:
+        """Return a finding that stands, although looking for its cause ended the subject."""
+        return replace(finding, cause=f"{UNKNOWN}: while it was looked for, {why}")
+
     def _judgement(self, clause: Clause, fields: dict[str, Any]) -> Iterator[Result]:
         try:
+            settled = fields.pop("settled")
             result = replace(blank(clause, Verdict(fields.pop("verdict"))), **fields)
         except (KeyError, TypeError, ValueError):
             yield from self._ended(End.CUT_OFF)
+            return
+        if not settled:
+            self.finding = result
             return
         # After a crash, and where the kit fails in what may be the ruins of an earlier clause,
         # another copy goes on.
         self.over = result.verdict in CUT_SHORT | {Verdict.KIT_ERROR}
         self.current = None
+        if self.over and self.finding is not None:
+            result = self._without_cause(self.finding, result.cause)
         if result.verdict is Verdict.KIT_ERROR and self.judged:
             return
         self.judged += 1
@@ -280,6 +292,8 @@ class Visit:
             if self.current is None:
                 self._starts(clause.id)
             result = blank(clause, verdict, cause=cause)
+            if self.finding is not None:
+                result = self._without_cause(self.finding, cause)
             yield self.run.settle(replace(result, seconds=time.monotonic() - self.begun))
 
     def _meaning(self, end: End) -> tuple[Verdict, str]:

@@ -1,19 +1,14 @@
 """Run the subject's code in the kit's own process, on a system that cannot copy a process."""
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from reference.conformance.errors import SubjectCrash
-
-
-def ends_program(what: str, error: BaseException) -> str:
-    """Return the cause of a crash in which the subject raised what is not an Exception."""
-    return f"{what} raised {type(error).__name__}, which is for ending a program"
+from reference.conformance.guard import ends_program
+from reference.conformance.switches import CASE, process, restored
 
 
 @contextmanager
@@ -22,7 +17,7 @@ def surviving(what: str) -> Iterator[None]:
 
     Raises: SubjectCrash if it raises what is not an Exception; KeyboardInterrupt at a Ctrl-C.
     """
-    with _restored(), _noted_interrupts() as interrupts:
+    with restored(CASE, process()), _noted_interrupts() as interrupts:
         try:
             yield
         except (Exception, SubjectCrash):
@@ -31,19 +26,6 @@ def surviving(what: str) -> Iterator[None]:
             if interrupts:
                 raise
             raise SubjectCrash(ends_program(what, error)) from error
-
-
-@contextmanager
-def _restored() -> Iterator[None]:
-    """Restore the working directory, the output streams and the recursion limit."""
-    home, depth, streams = os.getcwd(), sys.getrecursionlimit(), (sys.stdout, sys.stderr)  # noqa: PTH109  as text
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
-        sys.setrecursionlimit(depth)
-        with suppress(OSError):
-            os.chdir(home)
 
 
 @contextmanager

@@ -21,12 +21,12 @@ import torch
 
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.forks import ESCAPED
-from reference.conformance.guard import guarded
+from reference.conformance.guard import ends_program, guarded
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.processes import LONGEST_LINE
 from reference.conformance.runner import Plan, blank, isolated_streams, notes_of, run
+from reference.conformance.switches import CASE, process, restored
 from reference.conformance.targets import Opened, Target, open_target
-from reference.conformance.unprotected import ends_program
 from reference.conformance.verdicts import CUT_SHORT, RAN, Result, Verdict
 from reference.errors import BigramError
 from reference.spec.catalogue import catalogue
@@ -152,8 +152,11 @@ def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> Non
         tidy()
         tell(start=clause.id)
 
+    def found(result: Result) -> None:
+        tell(result=result.id, settled=False, verdict=result.verdict, **_fields(result))
+
     try:
-        for result in run(subject, plan, done=done, started=started):
+        for result in run(subject, plan, done=done, started=started, found=found):
             _tell_result(result, tell, job["memory"])
             if result.verdict in CUT_SHORT:  # who knows what is left: begin afresh
                 return
@@ -175,7 +178,8 @@ def _open(
 ) -> tuple[Opened, tuple[str, ...]] | None:
     """Open the subject, or tell why that cannot be."""
     try:
-        return guarded("opening it", lambda: open_target(target, seconds))
+        with restored(CASE, process()):  # its module may switch what it likes for itself
+            return guarded("opening it", lambda: open_target(target, seconds))
     except SubjectCrash as crash:
         tell(unopened=Verdict.CRASH, cause=str(crash))
     except SubjectError as error:
@@ -198,15 +202,18 @@ def _line_of(error: BaseException | None) -> str:
 
 
 def _tell_result(result: Result, tell: Callable[..., None], memory: int) -> None:
-    told = asdict(result)
-    fields = {name: told[name] for name in FIELDS}
-    verdict = result.verdict
+    fields, verdict = _fields(result), result.verdict
     if verdict is Verdict.KIT_ERROR and (
         "MemoryError" in result.cause or "allocate" in result.cause or _is_full()
     ):
         # The kit alone needs little: it is the subject that has the memory.
         verdict, fields["cause"] = Verdict.CRASH, out_of_memory(memory)
-    tell(result=result.id, verdict=verdict, **fields)
+    tell(result=result.id, settled=True, verdict=verdict, **fields)
+
+
+def _fields(result: Result) -> dict[str, Any]:
+    told = asdict(result)
+    return {name: told[name] for name in FIELDS}
 
 
 def _is_full() -> bool:
@@ -227,12 +234,10 @@ def out_of_memory(memory: int) -> str:
 
 def _tidying(subject: Opened, seconds: float) -> Callable[[], None]:
     """Give a function that undoes what one clause may leave to the next, and gives it its time."""
-    home, depth = Path.cwd(), sys.getrecursionlimit()
+    home = Path.cwd()
 
     def tidy() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.setrecursionlimit(depth)
-        torch.set_num_threads(1)
         with contextlib.suppress(OSError):
             os.chdir(home)
         if isinstance(subject, PipeSubject):

@@ -192,3 +192,39 @@ class WritesToAll(Right):
 class SteersTheTerminal(Right):
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> NoReturn:
         raise ValueError("\x1b[2J\x1b[31mI own your terminal\x1b]0;title\x07")
+
+
+class FailsWhenProbed(Right):
+    """Takes the sum of the losses, and does something odd with the kit's own probe (2, 4)."""
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        logits, loss = super().forward(idx, targets)
+        if loss is None or targets is None:
+            return logits, loss
+        if tuple(idx.shape) == (2, 4):
+            self.fail()
+        return logits, loss * targets.numel()
+
+    def fail(self) -> None:
+        raise RuntimeError("cannot do 2 by 4")
+
+
+class EndsWhenProbed(FailsWhenProbed):
+    def fail(self) -> None:
+        os._exit(6)
+
+
+class HangsWhenProbed(FailsWhenProbed):
+    def fail(self) -> None:
+        Path("hangs").touch()
+        while True:
+            pass
+
+
+class OnlyProbeFails(Right):
+    """Keeps the contract, but for the call in which the kit looks at a layout."""
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        if idx.tolist() == [[0, 1, 2], [3, 4, 0]]:
+            raise RuntimeError("only the kit's probe is refused")
+        return super().forward(idx, targets)

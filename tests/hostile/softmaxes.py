@@ -202,5 +202,5 @@ def writes_without_end(logits: Tensor) -> Tensor:
 
 
 def spoils_torch(logits: Tensor) -> Tensor:
-    torch.manual_seed = None
+    torch.tensor = None
     return right(logits)
