@@ -92,6 +92,14 @@ class OutputError(BigramError, OSError):
     """A file or a folder cannot be written."""
 
 
+class FileNameError(BigramError, ValueError):
+    """A name in a file is not a plain file name."""
+
+
+class NotWrittenError(BigramError, OSError):
+    """The work is done, but a file with its result could not be written."""
+
+
 class InUseError(BigramError, OSError):
     """Another process is writing into the same folder."""
 

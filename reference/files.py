@@ -1,40 +1,90 @@
-"""Files that are whole or not there, and folders that one process at a time writes into."""
+"""Files that are complete or not there, and folders that one process at a time writes into."""
 
+import errno
 import os
+import re
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import combinations
 from pathlib import Path
 from typing import BinaryIO
 
-from reference.errors import InUseError, OutputError
+from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
 
 PARTIAL = ".bigram-partial"
-"""How the name of a file ends that is still being written; nobody else's does."""
+"""End of the name of a file that is still being written; no other program uses it."""
 
 _LOCK = ".lock"
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+"""File names that mean the same on every system; this program writes no others."""
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""Names that Windows gives to devices, in every folder."""
+
+_DESCRIPTORS, _NUMBER = Path("/dev/fd"), re.compile(r"[0-9]{1,9}")
+"""Folder in which this process's descriptors are files, and their names there."""
+
+_LINKS = 40
+"""Most links in a chain, as on Linux."""
+
+_SHORT = 50
+"""Characters of a file's name that the name of its partial file repeats: both fit any system."""
+
+
+def inside(folder: Path, name: object) -> Path:
+    """Return the path of a file in a folder, by a name that another file gives.
+
+    Anyone can write such a name, and it may lead out of the folder ("../thesis.txt").
+
+    Raises: FileNameError unless the name is plain.
+    """
+    if not isinstance(name, str) or not _PLAIN.fullmatch(name) or _DEVICE.fullmatch(name):
+        raise FileNameError(
+            f"{name!r:.60} is not a plain file name: up to 100 letters from a to z, digits, "
+            '"-", "_" and ".", with no "." at either end'
+        )
+    return folder / name
+
+
+def read_regular(file: Path) -> bytes:
+    """Return the content of a regular file; do not follow a link or wait for a pipe.
+
+    Raises: OSError.
+    """
+    if not stat.S_ISREG(file.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file (a link is not followed)")
+    return file.read_bytes()
 
 
 @contextmanager
 def replacing(file: Path) -> Iterator[BinaryIO]:
-    """Give something to write a file's new content to, which takes the file's place at the end.
+    """Yield a stream for a file's new content, which replaces the file at the end.
 
     Whatever happens, a kill or a power failure too, the file holds all of the old content or all of
-    the new. Where the writing fails, what was written is removed.
+    the new. If writing fails, what was written is removed. A link is replaced, and not followed.
 
     Raises: OutputError, which names the file.
     """
-    partial = file.with_name(f"{file.name}.{os.getpid()}{PARTIAL}")
+    partial = file.with_name(f"{file.name[:_SHORT]}.{os.getpid()}{PARTIAL}")
     try:
-        with partial.open("wb") as out:
+        partial.unlink(missing_ok=True)  # left by a process that had the same id
+        with partial.open("xb") as out:  # never through a link that someone put there
             yield out
             flush(out)
         put_in_place(partial, file)
     except OSError as error:
-        raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(file, error) from error
     finally:
         with suppress(OSError):  # which would hide what went wrong
             partial.unlink(missing_ok=True)
+
+
+def _unwritable(file: Path, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{file} cannot be written: {reason}")
 
 
 def flush(out: BinaryIO) -> None:
@@ -54,32 +104,184 @@ def put_in_place(partial: Path, file: Path) -> None:
             os.close(folder)
 
 
-def make_writable(directory: Path) -> None:
-    """Make a directory, where it is not there yet, and write into it for a moment.
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files that the user named, each completely or not at all; try all of them.
 
-    Raises: OutputError where that fails.
+    A link stays, and the file that it leads to is written. What is not a regular file, such as
+    /dev/stdout or a named pipe, is written to as it is.
+
+    Raises: NotWrittenError, which tells for each file whether it was written.
     """
+    failed: list[OutputError] = []
+    written: list[Path] = []
+    for file, content in contents.items():
+        try:
+            _write(file, content)
+        except (OSError, RuntimeError, ValueError) as error:
+            failed.append(error if isinstance(error, OutputError) else _unwritable(file, error))
+        else:
+            written.append(file)
+    if failed:
+        lines = [*map(str, failed), *(f"{file} was written" for file in written)]
+        raise NotWrittenError("\n".join(lines)) from failed[0]
+
+
+def _write(file: Path, content: bytes) -> None:
+    place = _end_of(file)
+    if isinstance(place, Path) and _is_regular(place):
+        with replacing(place) as out:
+            out.write(content)
+    else:
+        with open(place, "wb", closefd=isinstance(place, Path)) as out:
+            out.write(content)
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
+    """Raise unless the files that options name can be written, before the work and not after it.
+
+    Raises: OutputError if one cannot be written, if two are the same file, or if one is also an
+        input.
+    """
+    named = [(option, file) for option, file in outputs.items() if file is not None]
+    for _option, file in named:
+        _check_writable(file)
+    for (option, file), (other, second) in combinations(named, 2):
+        if _are_same(file, second):
+            raise OutputError(
+                f"{option} and {other} name the same file, {second}: give each its own"
+            )
+    for option, file in named:
+        if any(_are_same(file, one) for one in inputs):
+            raise OutputError(
+                f"{option} names {file}, which is an input: give a different file name"
+            )
+
+
+def _check_writable(file: Path) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        obstacle = _obstacle(file)
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links, a NUL
+        raise _unwritable(file, error) from error
+    if obstacle:
+        raise OutputError(f"{file} cannot be written: {obstacle}")
+
+
+def _obstacle(file: Path) -> str:
+    """Return why a file cannot be written; the empty string if it can.
+
+    Raises: OSError, RuntimeError or ValueError if the system refuses to look.
+    """
+    place = _end_of(file)
+    if isinstance(place, int):
+        os.write(place, b"")  # which fails if it is only for reading
+        return ""
+    if _is_regular(place):
+        if not place.absolute().parent.is_dir():
+            return f"there is no folder {place.absolute().parent}"
+        with tempfile.TemporaryFile(dir=place.absolute().parent):
+            pass
+        return "standard output goes there; give a different file name" if _is_output(place) else ""
+    mode = place.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return "it is a folder; give the name of a file"
+    if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        return "it is neither a file nor a pipe; give a different file name"
+    return "" if os.access(place, os.W_OK) else os.strerror(errno.EACCES)
+
+
+def _end_of(file: Path) -> Path | int:
+    """Return the end of a chain of links, or the descriptor that the file stands for (/dev/fd/1).
+
+    Raises: OSError, RuntimeError (a loop of links) or ValueError (a NUL in the name).
+    """
+    end = file
+    for _ in range(_LINKS):
+        if _NUMBER.fullmatch(end.name) and _is_folder_of_descriptors(end.parent):
+            return int(end.name)
+        if not end.is_symlink():
+            return end
+        end = end.parent / end.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _is_folder_of_descriptors(folder: Path) -> bool:
+    return _DESCRIPTORS.exists() and folder.exists() and folder.samefile(_DESCRIPTORS)
+
+
+def _is_regular(place: Path) -> bool:
+    """Return whether a file is a regular one, or is missing and can become one."""
+    try:
+        return stat.S_ISREG(place.stat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _is_output(place: Path) -> bool:
+    """Return whether standard output is redirected to a file."""
+    with suppress(OSError):  # it is closed, or the file is missing
+        return os.path.samestat(place.stat(), os.fstat(1))
+    return False
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    """Return whether two names are of one file, on some system at least: a.txt and A.txt are."""
+    try:
+        if one.exists() and other.exists():
+            return one.samefile(other)
+        return str(one.resolve()).casefold() == str(other.resolve()).casefold()
+    except (OSError, RuntimeError, ValueError):  # not an output: those were looked at before
+        return False
+
+
+def make_writable(directory: Path) -> tuple[Path, ...]:
+    """Make a directory unless it exists, and write into it for a moment.
+
+    Return the folders that were made, the innermost first.
+
+    Raises: OutputError if that fails.
+    """
+    made: list[Path] = []
+    try:
+        missing = [one for one in (directory, *directory.parents) if not one.exists()]
+        for one in reversed(missing):
+            with suppress(FileExistsError):  # meanwhile, by another process
+                one.mkdir()
+                made.insert(0, one)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except OSError as error:
-        raise OutputError(f"{directory} cannot be written: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unwritable(directory, error) from error
+    return tuple(made)
+
+
+def remove_made(made: Sequence[Path]) -> None:
+    """Remove folders that `make_writable` made, as far as nothing but our lock file is in them.
+
+    Call it inside of `only_writer`, so that no other process begins to write there meanwhile.
+    """
+    with suppress(OSError):  # the folder holds something; or the system keeps a file that is open
+        for folder in made:
+            if folder == made[0] and [one.name for one in folder.iterdir()] == [_LOCK]:
+                (folder / _LOCK).unlink()
+            folder.rmdir()
 
 
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
-    """Keep every other process that asks for it out of a directory that is there.
+    """Keep every other process that calls this out of an existing directory.
 
-    The system ends it with the process, however that ends. What killed processes left half written
-    there, or in a folder of it, is removed.
+    The system releases it with the process, however that ends. What killed processes left half
+    written there, or in a folder of it that has no lock of its own, is removed.
 
-    Raises: InUseError where another process has it; OutputError where it cannot be had.
+    Raises: InUseError if another process has it; OutputError if it cannot be acquired.
     """
     import filelock  # noqa: PLC0415  only who writes waits for it
 
-    lock = filelock.FileLock(directory / _LOCK)
+    file = directory / _LOCK
+    lock = filelock.FileLock(file)
     try:
+        if file.is_symlink():  # old versions of filelock empty the file that it leads to
+            raise OSError(errno.ELOOP, f"{_LOCK} in it is a link. Remove it")  # noqa: TRY301  below
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise InUseError(
@@ -87,12 +289,17 @@ def only_writer(directory: Path) -> Iterator[None]:
             "give another directory"
         ) from error
     except OSError as error:
-        raise OutputError(f"{directory} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(directory, error) from error
     try:
-        for pattern in (f"*{PARTIAL}", f"*/*{PARTIAL}"):
-            for leftover in directory.glob(pattern):
-                with suppress(OSError):
-                    leftover.unlink()
+        _remove_leftovers(directory)
         yield
     finally:
         lock.release()
+
+
+def _remove_leftovers(directory: Path) -> None:
+    for leftover in [*directory.glob(f"*{PARTIAL}"), *directory.glob(f"*/*{PARTIAL}")]:
+        folder = leftover.parent
+        with suppress(OSError):
+            if folder == directory or not (folder.is_symlink() or (folder / _LOCK).exists()):
+                leftover.unlink()

@@ -425,6 +425,87 @@ def test_a_sound_folder_of_other_vectors_is_refused(
         files.read(folder)
 
 
+def sealed(folder: Path, change: Callable[[Any], object]) -> None:
+    """Change the manifest, and seal it again, as anyone can."""
+    file = folder / files.MANIFEST
+    manifest = unseal(file.read_bytes())
+    change(manifest)
+    file.write_bytes(seal(manifest))
+
+
+OTHER = {"bytes": 4, "sha256": sha256(b"mine").hexdigest(), "ids": []}
+
+
+@pytest.mark.parametrize(
+    "name", ["../thesis.txt", "ABSOLUTE", "sub/thesis.txt", "sub\\thesis.txt", "..", "", "a\0b"]
+)
+def test_a_manifest_that_names_what_is_no_file_of_the_folder_is_rejected(
+    folder: Path, name: str
+) -> None:
+    (folder / "sub").mkdir()
+    theirs = [folder.parent / "thesis.txt", folder / "sub/thesis.txt"]
+    for file in theirs:
+        file.write_text("mine")
+    name = str(theirs[0]) if name == "ABSOLUTE" else name
+    sealed(folder, lambda manifest: manifest["files"].update({name: OTHER}))
+    with pytest.raises(errors.DamagedVectorsError, match="not a plain file name"):
+        files.read(folder)
+    with pytest.raises(OSError, match="is not empty"):
+        files.write(folder, files.shipped(), overwrite=False)
+    files.write(folder, files.shipped(), overwrite=True)
+    assert all(file.read_text() == "mine" for file in theirs)
+    assert files.read(folder).vectors == shipped().vectors
+
+
+def test_a_file_that_an_old_manifest_names_is_not_removed(folder: Path) -> None:
+    (folder / "thesis.txt").write_text("mine")
+    sealed(folder, lambda manifest: manifest["files"].update({"thesis.txt": OTHER}))
+    for overwrite in (False, True):
+        files.write(folder, files.shipped(), overwrite=overwrite)
+        assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_a_link_in_a_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    names = ("loss.floor.json", files.SCHEMA, files.MANIFEST)
+    for name in names:
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+        with pytest.raises(errors.VectorsError, match="not a regular file"):
+            files.read(folder)
+    mine = {name: (tmp_path / name).read_bytes() for name in names}
+    files.write(folder, files.shipped(), overwrite=True)
+    assert files.read(folder).vectors == shipped().vectors
+    (tmp_path / "loss.floor.json").write_text("mine")
+    assert files.read(folder).vectors == shipped().vectors
+    assert not any((folder / name).is_symlink() for name in names)
+    assert all((tmp_path / name).read_bytes() == mine[name] for name in names[1:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest.pop("files"),
+        lambda manifest: manifest.update(files=[]),
+        lambda manifest: manifest["files"].update({"a.json": 1}),
+        lambda manifest: manifest["files"].update({"a.json": {**OTHER, "bytes": "4"}}),
+        lambda manifest: manifest["files"].update({"a.json": {**OTHER, "sha256": None}}),
+        lambda manifest: manifest["files"].update({"a.json": {**OTHER, "ids": "x"}}),
+        lambda manifest: manifest["files"].update({"a.json": {**OTHER, "ids": [1]}}),
+        lambda manifest: manifest.update(contract=1),
+        lambda manifest: manifest.update(left_out=[]),
+        lambda manifest: manifest.update(left_out={"choice": 1}),
+    ],
+)
+def test_a_sealed_manifest_of_a_different_form_is_rejected(
+    folder: Path, change: Callable[[Any], object]
+) -> None:
+    sealed(folder, change)
+    with pytest.raises(errors.DamagedVectorsError, match="not written by `bigram vectors export`"):
+        files.read(folder)
+    files.write(folder, files.shipped(), overwrite=True)
+    assert files.read(folder).vectors == shipped().vectors
+
+
 # Writing
 
 

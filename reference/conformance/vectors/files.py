@@ -19,9 +19,9 @@ from reference.conformance.vectors.errors import (
 )
 from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
-from reference.errors import OutputError
-from reference.files import make_writable, only_writer, replacing
-from reference.manifest import seal, unseal
+from reference.errors import FileNameError, OutputError, printable
+from reference.files import inside, make_writable, only_writer, read_regular, replacing
+from reference.manifest import are, listed, seal, unseal
 from reference.spec.catalogue import VERSION as CONTRACT
 
 SHIPPED = Path(__file__).parents[2] / f"vectors/v{VERSION}"
@@ -112,10 +112,12 @@ def _file(vectors: list[Json]) -> bytes:
 
 
 def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
-    """Write a folder, each file whole or not at all, and the manifest last.
+    """Write a folder, each file completely or not at all, and the manifest last.
 
-    Raises: OutputError where it cannot be written, or holds other things and overwrite is not
-        said; LostVectorsError where it is a folder of this version with ids that would be gone.
+    Nothing is removed: a manifest that is there already may name any file.
+
+    Raises: OutputError if the folder cannot be written, or if it holds other things and `overwrite`
+        is false; LostVectorsError if it is a folder of this version with ids that would be lost.
     """
     make_writable(folder)
     with only_writer(folder):
@@ -134,10 +136,8 @@ def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
                     "an id stands for ever. Bring their steps back, or raise VERSION in "
                     "reference/conformance/vectors/vector.py and export into a new folder"
                 )
-        for name in set(old["files"] if old is not None else ()) - files.keys():
-            (folder / name).unlink(missing_ok=True)
         for name, raw in files.items():
-            with replacing(folder / name) as out:
+            with replacing(inside(folder, name)) as out:
                 out.write(raw)
 
 
@@ -155,6 +155,8 @@ def _manifest_there(folder: Path) -> Json | None:
 def read(folder: Path) -> Folder:
     """Read a folder, every byte of which must be as the manifest says.
 
+    It holds regular files only: links are not followed, as they may lead anywhere.
+
     Raises: a VectorsError of the kind that fits, which names the file and what to do.
     """
     manifest = _manifest(folder)
@@ -163,9 +165,10 @@ def read(folder: Path) -> Folder:
         raise UnknownFileError(f"{folder / min(extra)} is not in {MANIFEST}; remove it, or {AGAIN}")
     vectors: list[Vector] = []
     for name, said in manifest["files"].items():
-        raw = _bytes(folder / name, said)
+        file = inside(folder, name)
+        raw = _bytes(file, said)
         if name != SCHEMA:
-            vectors += _vectors(folder / name, raw, said["ids"])
+            vectors += _vectors(file, raw, said["ids"])
     return Folder(
         path=folder,
         contract=manifest["contract"],
@@ -178,11 +181,11 @@ def read(folder: Path) -> Folder:
 def _manifest(folder: Path) -> Json:
     file = folder / MANIFEST
     try:
-        raw = file.read_bytes()
-    except OSError as error:
+        raw = _content(file)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise NoVectorsError(
-            f"{file} cannot be read: {error.strerror or error}. Give a folder that "
-            "`bigram vectors export` wrote"
+            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}. Give a folder "
+            "that `bigram vectors export` wrote"
         ) from error
     try:
         version = json.loads(raw)["version"]
@@ -196,14 +199,43 @@ def _manifest(folder: Path) -> Json:
             f"one that wrote it, or {AGAIN}"
         )
     try:
-        return unseal(raw)
+        manifest = unseal(raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DamagedVectorsError(f"{file} is damaged: its own digest differs; {AGAIN}") from error
+    try:
+        _check_form(folder, manifest)
+    except (FileNameError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedVectorsError(
+            f"{file} was not written by `bigram vectors export`: {printable(error)}; {AGAIN}"
+        ) from error
+    return manifest
+
+
+def _check_form(folder: Path, manifest: Json) -> None:
+    """Check what a digest does not show, as anyone can compute it.
+
+    Raises: FileNameError, TypeError, KeyError or AttributeError.
+    """
+    left_out = [manifest["left_out"], *manifest["left_out"].values()]
+    if not are(str, [manifest["contract"]]) or not all(isinstance(one, dict) for one in left_out):
+        raise TypeError("contract must be a string, and left_out an object of objects")
+    for name, said in manifest["files"].items():
+        inside(folder, name)
+        if type(said["bytes"]) is not int or not are(str, [said["sha256"], *listed(said["ids"])]):
+            raise TypeError(f"what it says of {name} has a field of a wrong type")
+
+
+def _content(file: Path) -> bytes:
+    """Read a file; the package's own may be links, which some installers make.
+
+    Raises: OSError, ValueError.
+    """
+    return file.read_bytes() if file.parent == SHIPPED else read_regular(file)
 
 
 def _bytes(file: Path, said: Json) -> bytes:
     try:
-        raw = file.read_bytes()
+        raw = _content(file)
     except FileNotFoundError as error:
         raise MissingVectorsError(f"{file} is missing, which {MANIFEST} names; {AGAIN}") from error
     except OSError as error:
