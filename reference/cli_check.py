@@ -1,7 +1,5 @@
 """The commands of the contract: `bigram check` holds a model against it, `bigram spec` shows it."""
 
-import os
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +27,7 @@ from reference.cli_subject import (
 )
 from reference.conformance.processes import Server
 from reference.errors import BigramError
+from reference.files import check_outputs, write_all
 from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
     from reference.spec.clause import Clause, Level
 
 MEBIBYTE = 2**20
-
-
-class OutputFileError(BigramError, OSError):
-    """A report cannot be written where it was asked for."""
 
 
 class WaiveOptionError(BigramError, ValueError):
@@ -154,12 +149,12 @@ def check(
     needs is run.
 
     Exit codes: 0 it conforms; 1 a must or a should is not kept (a choice never counts); 2 wrong
-    usage, or a subject that cannot be loaded; 3 the kit could not finish; 130 interrupted; 141
-    nobody reads the output any more.
+    usage, or a subject that cannot be loaded; 3 the kit could not finish, or could not write a
+    report; 130 interrupted; 141 nobody reads the output any more.
     """
-    for file in (junit, html):
-        if file is not None:
-            check_writable(file)
+    parts = (get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward)
+    named = (target, replay, gradient, plain_generate, *parts)
+    check_outputs({"--junit": junit, "--html": html}, [file_of(one) for one in named if one])
     check_one_subject(target, engine, command)
     waivers = dict(parse_waiver(text) for text in waive or ())
     console = OutputConsole(as_json=as_json, stops=True)
@@ -225,10 +220,12 @@ def check(
         ended=ended,
     )
     counting = Level(level.value)
-    write_files(report, counting, junit=junit, html=html)
-    if as_json:
-        print_json(**reports.to_json(report))
-    reports.print_report(console, report, level=counting, verbose=verbose)
+    try:
+        if as_json:
+            print_json(**reports.to_json(report))
+        reports.print_report(console, report, level=counting, verbose=verbose)
+    finally:  # even if nobody reads the output anymore
+        write_files(report, counting, junit=junit, html=html)
     if ended:
         raise typer.Exit(INTERRUPTED)
     if not report.complete:
@@ -282,47 +279,26 @@ def parse_waiver(text: str) -> tuple[str, str]:
     return name.strip(), reason
 
 
-def check_writable(file: Path) -> None:
-    """Refuse a place where no file can be written, before the work and not after it.
-
-    Raises: OutputFileError.
-    """
-    if file.is_dir():
-        raise OutputFileError(f"{file} is a folder; a file name is needed")
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise OutputFileError(f"{folder} is no folder; {file.name} cannot be written there")
-    if not os.access(folder, os.W_OK):
-        raise OutputFileError(f"{folder} is not writable; {file.name} cannot be written there")
+def file_of(place: str) -> Path:
+    """Return the file in path/to/file.py:name; whether it exists is not looked at."""
+    return Path(place.rpartition(":")[0] or place)
 
 
 def write_files(report: "Report", level: "Level", *, junit: Path | None, html: Path | None) -> None:
-    """Write what was asked for, each file whole or not at all."""
+    """Write the files that were asked for, each completely or not at all.
+
+    Raises: NotWrittenError.
+    """
     from reference.conformance.junit import to_junit
     from reference.conformance.page import to_html
     from reference.spec.catalogue import catalogue
 
-    every = catalogue(None)
+    files: dict[Path, bytes] = {}
     if junit is not None:
-        write_whole(junit, to_junit(report, level=level))
+        files[junit] = to_junit(report, level=level).encode()
     if html is not None:
-        write_whole(html, to_html(report, every, level=level))
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write beside the file, then put it in its place.
-
-    Raises: OutputFileError.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=file.absolute().parent, prefix=f".{file.name}.", delete=False
-        ) as beside:
-            beside.write(text)
-        Path(beside.name).chmod(0o644)
-        Path(beside.name).replace(file)
-    except OSError as error:
-        raise OutputFileError(f"{file} cannot be written: {error}") from error
+        files[html] = to_html(report, catalogue(None), level=level).encode()
+    write_all(files)
 
 
 def spec(

@@ -1,12 +1,11 @@
 """The command that puts reports of several subjects side by side: `bigram compare`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reference.cli_check import OutputFileError, check_writable, write_whole
+from reference.files import check_outputs, write_all
 from reference.terminal import OutputConsole, print_json
 
 
@@ -36,12 +35,10 @@ def compare(
     Clauses that nobody breaks are counted, by concept. Reports of other versions of the contract,
     of other profiles and of runs that ended early are compared as well, and a line says so.
 
-    Exit codes: 0 the comparison was made, whatever it says; 2 wrong usage, or a file that is no
-    report; 130 interrupted; 141 nobody reads the output any more.
+    Exit codes: 0 the comparison was made, whatever it says; 2 wrong usage, or a file that is not a
+    report; 3 the page could not be written; 130 interrupted; 141 broken pipe.
     """
-    if html is not None:
-        check_writable(html)
-        check_is_none_of(html, reports)
+    check_outputs({"--html": html}, reports)
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch"):
         from reference.conformance import comparison as comparisons
@@ -55,21 +52,14 @@ def compare(
         [read_report(file) for file in reports], sources=[str(file) for file in reports]
     )
     clauses = catalogue(None)
-    if html is not None:
-        write_whole(html, to_html(comparison, clauses))
-    if as_json:
-        print_json(**to_json(comparison))
     sentences = {clause.id: clause.sentence for clause in clauses}
-    print_comparison(console, comparison, sentences=sentences, verbose=verbose)
-
-
-def check_is_none_of(file: Path, reports: Sequence[Path]) -> None:
-    """Refuse to write over what is to be read.
-
-    Raises: OutputFileError.
-    """
-    if file.exists() and any(report.exists() and report.samefile(file) for report in reports):
-        raise OutputFileError(f"{file} is one of the reports; the page needs another name")
+    try:
+        if as_json:
+            print_json(**to_json(comparison))
+        print_comparison(console, comparison, sentences=sentences, verbose=verbose)
+    finally:  # even if nobody reads the output anymore
+        if html is not None:
+            write_all({html: to_html(comparison, clauses).encode()})
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -19,6 +19,7 @@ from reference.errors import (
     DownloadError,
     LostRankError,
     NonFiniteLossError,
+    NotWrittenError,
     OutputError,
     TwinError,
 )
@@ -62,7 +63,8 @@ def _is_unfinished(error: BigramError) -> bool:
     """Tell a right command that could not be done from a wrong one."""
     if isinstance(error, OutputError):
         return getattr(error.__cause__, "errno", None) in FULL
-    return isinstance(error, (DownloadError, LostRankError, NonFiniteLossError, TwinError))
+    unfinished = (DownloadError, LostRankError, NonFiniteLossError, NotWrittenError, TwinError)
+    return isinstance(error, unfinished)
 
 
 def _stop(error: Exception, code: int) -> NoReturn:

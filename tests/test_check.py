@@ -167,6 +167,46 @@ class TestCheck:
         (folder / "case.json").write_text(json.dumps(failed["loss.mean-cross-entropy"]))
         assert run("check", "summed.py:Model", "--replay", "case.json") == 1
 
+    def test_the_report_is_printed_before_files_that_cannot_be_written_make_it_3(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "full.html").symlink_to("/dev/full")
+        files = ("--json", "--html", "full.html", "--junit", "r.xml")
+        assert run("check", "good.py:Model", "--clause", "loss.scalar", *files) == 3
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["complete"]
+        assert shown.err.splitlines()[-2:] == [
+            "error: full.html cannot be written: No space left on device",
+            "r.xml was written",
+        ]
+        ET.parse(folder / "r.xml")  # noqa: S314  our own
+        assert (folder / "full.html").is_symlink()
+
+    def test_a_report_goes_to_standard_output_after_what_is_printed(self, folder: Path) -> None:
+        clause = ("--engine", "sampler", "--clause", "generate.shape")
+        for out in ("/dev/fd/1", "link.xml"):
+            (folder / "link.xml").unlink(missing_ok=True)
+            (folder / "link.xml").symlink_to("/dev/stdout")
+            with (folder / "out").open("wb") as opened:
+                done = subprocess.run(  # noqa: S603  our own
+                    [sys.executable, "-m", "reference", "check", *clause, "--junit", out],
+                    stdout=opened,
+                    stderr=subprocess.PIPE,
+                    check=False,
+                )
+            assert done.returncode == 0, done.stderr
+            printed, start, xml = (folder / "out").read_text().partition("<?xml ")
+            assert "planned" in printed
+            ET.fromstring(start + xml)  # noqa: S314  our own
+            assert (folder / "link.xml").is_symlink()
+
+    def test_a_reader_that_goes_does_not_lose_the_files(self, folder: Path) -> None:
+        command = f"{shlex.quote(sys.executable)} -m reference check --engine sampler"
+        command += " --clause generate.shape --html r.html | true; exit ${PIPESTATUS[0]}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)  # noqa: S603, S607  any bash
+        assert done.returncode == 141, done.stderr
+        assert "generate.shape" in (folder / "r.html").read_text()
+
     def test_a_waiver_lets_it_conform_until_it_is_not_needed(self) -> None:
         waive = ("--waive", "loss.mean-cross-entropy=we sum", "--clause", "loss.mean-cross-entropy")
         assert run("check", "summed.py:Model", *waive, "--examples", "3") == 0
@@ -189,6 +229,15 @@ class TestCheck:
             (["good.py:Model", "--replay", "{}"], "case"),
             (["good.py:Model", "--html", "no/such/r.html"], "no folder"),
             (["good.py:Model", "--junit", "."], "a folder"),
+            (["good.py:Model", "--html", "a" * 300], "File name too long"),
+            (["good.py:Model", "--html", "r.html", "--junit", "./r.html"], "name the same file"),
+            (["good.py:Model", "--html", "R.html", "--junit", "r.html"], "name the same file"),
+            (["good.py:Model", "--html", "good.py"], "which is an input"),
+            (["--forward", "good.py:Model", "--junit", "./good.py"], "which is an input"),
+            (["good.py:Model", "--replay", "summed.py", "--html", "summed.py"], "is an input"),
+            (["a" * 300 + ".py:Model"], "File name too long"),
+            (["b/" * 3000 + "b.py:Model"], "File name too long"),
+            (["good.py:Model", "--get-batch", "a" * 300 + ".py:get_batch"], "File name too long"),
             (["good.py:Model", "--examples", "0"], "--examples"),
         ],
     )

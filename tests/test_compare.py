@@ -1043,10 +1043,10 @@ def test_what_is_no_report_is_2_and_said_in_one_line(
         (["right.json", "no.json"], "no.json cannot be read: No such file or directory"),
         (["right.json", "a\n\x1b[1mb"], r"a\n\x1b[1mb cannot be read: No such file"),
         (["right.json", "."], ". cannot be read: Is a directory"),
-        (["right.json", "summed.json", "--html", "no/out.html"], "is no folder"),
-        (["right.json", "summed.json", "--html", "."], ". is a folder"),
-        (["right.json", "summed.json", "--html", "./summed.json"], "is one of the reports"),
-        (["right.json", "no.json", "--html", "no/out.html"], "is no folder"),
+        (["right.json", "summed.json", "--html", "no/out.html"], "there is no folder"),
+        (["right.json", "summed.json", "--html", "."], "it is a folder"),
+        (["right.json", "summed.json", "--html", "./summed.json"], "which is an input"),
+        (["right.json", "no.json", "--html", "no/out.html"], "there is no folder"),
     ],
 )
 def test_wrong_usage_is_2_and_says_what_is_right(
@@ -1065,3 +1065,21 @@ def test_a_file_that_is_not_there_has_an_error_of_its_own(tmp_path: Path) -> Non
         read_report(tmp_path / "no.json")
     with pytest.raises(ReportFileError, match=r"^a\\x00b cannot be read: embedded null"):
         read_report(Path("a\0b"))
+
+
+def test_a_page_that_cannot_be_written_is_3_and_the_comparison_is_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "full.html").symlink_to("/dev/full")
+    for option in ((), ("--json",)):
+        assert run("compare", *THE_THREE, "--html", "full.html", *option) == 3
+        shown = capsys.readouterr()
+        assert "loss.uniform" in shown.out
+        assert shown.err.endswith("error: full.html cannot be written: No space left on device\n")
+
+
+def test_a_link_to_a_page_stays(folder: Path) -> None:
+    (folder / "link.html").symlink_to("out.html")
+    assert run("compare", *THE_THREE, "--html", "link.html") == 0
+    assert (folder / "link.html").is_symlink()
+    assert "<html" in (folder / "out.html").read_text()
