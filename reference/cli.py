@@ -120,9 +120,6 @@ def walkthrough(
     seconds = time.perf_counter() - started
     console.print(Text(f"{seconds:.0f} s", "dim"))
 
-    if plot is not None:
-        jobs.draw(plot, model, curve, setting.corpus, console)
-        plots.save(plots.words_figure(setting.figures), plot / "words.png")
     ok = all(row.mark is not Mark.DIFFERS for row in rows)
     if as_json:
         print_json(
@@ -134,6 +131,9 @@ def walkthrough(
             seconds=seconds,
             figures=[vars(row) for row in rows],
         )
+    if plot is not None:  # last, as a full disk must not lose what was found out
+        jobs.draw(plot, model, curve, setting.corpus, console)
+        plots.save(plots.words_figure(setting.figures), plot / "words.png")
     if not ok:
         console.print(
             Text(

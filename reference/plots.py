@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reference.curve import LossCurve
 from reference.errors import MissingExtraError
-from reference.files import make_writable
+from reference.files import make_writable, replacing
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
@@ -132,10 +132,13 @@ def words_figure(figures: Figures) -> "Figure":
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG."""
-    with warnings.catch_warnings():
+    """Write a figure as PNG, completely or not at all.
+
+    Raises: OutputError.
+    """
+    with warnings.catch_warnings(), replacing(path) as out:
         warnings.filterwarnings("ignore", message="Glyph")  # the font may lack a character: a box
-        figure.savefig(path, dpi=DPI)
+        figure.savefig(out, format="png", dpi=DPI)
 
 
 def _figure(width: float, height: float) -> "Figure":

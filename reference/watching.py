@@ -43,12 +43,14 @@ class Outputs:
         Raises: OutputError; MissingExtraError where TensorBoard is not installed.
         """
         if self.log is not None:
-            make_writable(self.log.parent)
             try:
-                with self.log.open("ab"):
-                    pass
-            except OSError as error:
-                raise OutputError(f"{self.log} cannot be written: {error.strerror}") from error
+                if not self.log.exists():
+                    make_writable(self.log.parent)
+                if not self.log.is_fifo():  # whose reader would take the end of this for the end
+                    self.log.open("ab").close()
+            except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+                reason = getattr(error, "strerror", None) or error
+                raise OutputError(f"{self.log} cannot be written: {reason}") from error
         if self.tensorboard is not None:
             if find_spec("tensorboard") is None:
                 raise MissingExtraError(
@@ -86,7 +88,7 @@ class Watcher:
         self.log = None
         if outputs.log is not None:
             self.log = self._opened.enter_context(outputs.log.open("a", encoding="utf-8"))
-            if self.log.tell():
+            if self.log.seekable() and self.log.tell():  # not so /dev/stdout and a pipe
                 self.log.write("\n" if _ends_amidst(outputs.log) else "")
         self.board = None
         if outputs.tensorboard is not None:
