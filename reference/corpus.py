@@ -237,7 +237,11 @@ def load_corpus(
     if not isinstance(source, (str, Path)):
         raise NotTextError(f"source is {source!r:.60}; it must be a name or a path")
     path = Path(source)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError:  # the name is too long, say: reading it will tell
+        is_folder = False
+    if is_folder:
         files = open_token_files(path, verify=verify, share=share, progress=progress)
         return Corpus(
             name=path.resolve().name,

@@ -79,18 +79,21 @@ def open_token_files(
 
     Raises: TokenFileError where a file is missing, damaged, or of another kind.
     """
-    if (folder / MANIFEST).exists():
+    try:
+        found = {one for one in (MANIFEST, STATE, TRAIN, VAL) if (folder / one).exists()}
+    except OSError as error:  # the folder may not be looked into, say
+        raise unreadable(folder, error) from error
+    if MANIFEST in found:
         return _open_prepared(folder, verify=verify, share=share, progress=progress)
-    if (folder / STATE).exists():
+    if STATE in found:
         raise TokenFileError(
             f"{folder} is an unfinished `bigram prepare`: run the same command again, and it goes "
             "on where it stopped"
         )
-    there = [name for name in (TRAIN, VAL) if (folder / name).exists()]
-    if len(there) == 1:
-        lacking = VAL if there == [TRAIN] else TRAIN
-        raise TokenFileError(f"{folder} has {there[0]}, and no {lacking}; nanoGPT writes both")
-    if not there:
+    if len(found) == 1:
+        lacking = VAL if found == {TRAIN} else TRAIN
+        raise TokenFileError(f"{folder} has {found.pop()}, and no {lacking}; nanoGPT writes both")
+    if not found:
         raise TokenFileError(
             f"{folder} holds no tokens: it has neither {MANIFEST} nor {TRAIN} and {VAL}. "
             f"`bigram prepare TEXT... --out {folder}` makes such a directory of text files"

@@ -634,6 +634,11 @@ def test_an_unknown_name_is_held_against_those_there(write: Write) -> None:
         ("gone.py", None, NoFileError, r"there is no file .*gone\.py"),
         ("gone/deep:Model", None, NoFileError, "there is no file"),
         (".", None, NoFileError, "is a folder"),
+        ("a" * 300 + ".py:Model", None, NoFileError, "cannot be read: File name too long"),
+        ("a/" * 3000 + "a:Model", None, NoFileError, "cannot be read: File name too long"),
+        ("a\0b.py:Model", None, NoFileError, "cannot be read: embedded null byte"),
+        ("/dev/null/a.py:Model", None, NoFileError, "cannot be read: Not a directory"),
+        ("/dev/null:Model", None, NoFileError, "is not a regular file"),
         ("latin.py", "naïve = 1".encode("latin-1"), NotUtf8Error, "byte 2 is 0xef"),
         ("two.py", b"x = 1\nprint 'hello'\n", SourceSyntaxError, "line 2: Missing parentheses"),
         ("top.py", b"x = 1\n\nreturn x\n", SourceSyntaxError, "line 3: 'return' outside function"),
@@ -662,6 +667,11 @@ def test_a_file_that_cannot_be_read_says_why(write: Write, monkeypatch: pytest.M
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(NoFileError, match=r"script\.py cannot be read: Permission denied"):
         load(f"{path}:x")
+
+
+def test_the_name_of_a_module_that_is_too_long_is_none() -> None:
+    with pytest.raises(ModuleLoadError, match="cannot be imported"):
+        load("a" * 300 + ":Model")
 
 
 def test_statements_are_shown_by_their_first_line_and_shortened(write: Write) -> None:

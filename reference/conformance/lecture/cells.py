@@ -8,6 +8,7 @@ a string or of a longer expression that merely looks like one is left alone.
 import ast
 import json
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,18 +70,22 @@ def read(path: Path) -> Script:
 
 
 def _read_text(path: Path) -> str:
-    if path.is_dir():
-        raise NoFileError(f"{path} is a folder; name a .py or .ipynb file in it")
-    if not path.exists():
-        raise NoFileError(f"there is no file {path}")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise NoFileError(f"{path} is a folder; name a .py or .ipynb file in it")
+        if not stat.S_ISREG(mode):  # a pipe would be waited for
+            raise NoFileError(f"{path} is not a regular file; name a .py or .ipynb file")
         return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise NoFileError(f"there is no file {path}") from error
     except UnicodeDecodeError as error:
         raise NotUtf8Error(
             f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
         ) from error
-    except OSError as error:
-        raise NoFileError(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise NoFileError(f"{path} cannot be read: {reason}") from error
 
 
 def _script(path: Path, text: str) -> Script:

@@ -39,7 +39,7 @@ def load(
     """
     place, name = _split(target)
     path = Path(place)
-    if not (path.suffix in {".py", ".ipynb"} or path.is_file() or path.name != place):
+    if not (path.suffix in {".py", ".ipynb"} or path.name != place or _is_file(path)):
         return _load_module(place, name, define, also)
     script = cells.read(path)
     models = models_in(script)
@@ -77,6 +77,14 @@ def parse_definition(text: str) -> tuple[str, object]:
         return name, ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return name, value
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path leads to a file; one that the system refuses does not."""
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long, say
+        return False
 
 
 def _split(target: str) -> tuple[str, str]:
