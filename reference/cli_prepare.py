@@ -1,5 +1,6 @@
 """The command that makes token files of text files: `bigram prepare`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -45,9 +46,11 @@ def prepare(
 
     The text is read in little memory, twice where a character comes late. Whatever ends the
     command, a kill or a full disk too, the same command goes on where it stopped; text that is
-    refused leaves nothing behind.
+    rejected leaves nothing behind, and no folder that the command made.
     """
     from reference import prepare as preparing
+    from reference.manifest import VOCABULARY
+    from reference.text_input import carriage_returns
 
     console = OutputConsole(as_json=as_json, stops=False)
     with _bar(console) as bar:
@@ -63,6 +66,9 @@ def prepare(
             line = "interrupted; the same command goes on from what is on disk"
             console.print(Text(line), soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
+    if "\r" in json.loads((out / VOCABULARY).read_bytes()):
+        note = f"note: {carriage_returns(f'the text in {out}')}"
+        Console(stderr=True, soft_wrap=True).print(Text(note))
     if as_json:
         print_json(
             directory=str(out),

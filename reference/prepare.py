@@ -20,8 +20,16 @@ from typing import TypeAlias
 
 from reference import __version__
 from reference.encoding import Characters, Encoder
-from reference.errors import EmptyError, NotTextError, OutputError, TextFileError, TooShortError
-from reference.files import make_writable, only_writer, put_in_place, replacing
+from reference.errors import (
+    BigramError,
+    EmptyError,
+    MissingExtraError,
+    NotTextError,
+    OutputError,
+    TextFileError,
+    TooShortError,
+)
+from reference.files import make_writable, only_writer, put_in_place, remove_made, replacing
 from reference.manifest import (
     MANIFEST,
     STATE,
@@ -67,8 +75,8 @@ def prepare(
     `progress` is told "encoding", to how many bytes of the files, and their sum; where a character
     comes that the first megabytes have not, then "reading" the rest, and "encoding" all. A call
     that is interrupted, killed, or finds the disk full can be repeated with the same arguments: it
-    goes on where the first one stopped, of which `say` is told. One that refuses its text leaves
-    nothing behind.
+    goes on where the first one stopped, of which `say` is told. One that rejects its text leaves
+    nothing behind, and removes the folders that it made.
 
     Raises: TextFileError where an input cannot be read, is no UTF-8 text, damaged, or changes
         meanwhile; EmptyError where all are empty; TooShortError where there is no pair to train on;
@@ -79,10 +87,14 @@ def prepare(
     names = _checked(inputs)
     found = [None if name == STDIN else find_input(Path(name)) for name in names]
     folder = Path(out)
-    make_writable(folder)
+    made = make_writable(folder)
     with only_writer(folder):
-        state = _begin(folder, found, say or (lambda _: None))
         tell = progress or (lambda *_: None)
+        try:
+            state = _begin(folder, found, say or (lambda _: None))
+        except BigramError:
+            remove_made(made)
+            raise
         try:
             written = state.tokens == state.total and (folder / TOKENS).exists()
             if state.doing == TRYING:
@@ -94,6 +106,7 @@ def prepare(
                 state = _encode(folder, state, tell)
         except (TextFileError, EmptyError, TooShortError):
             _remove(folder, STATE, UNFINISHED, SPOOL)
+            remove_made(made)
             raise
         return _finish(folder, state)
 
@@ -126,7 +139,12 @@ def _begin(folder: Path, found: Sequence[TextInput | None], say: Callable[[str],
             say(f"copying standard input to {spool}")
             with replacing(spool) as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy, CHUNK)
-    inputs = tuple(one or find_input(spool, name="standard input") for one in found)
+    try:
+        inputs = tuple(one or find_input(spool, name="standard input") for one in found)
+    except MissingExtraError:
+        if not resumed:
+            _remove(folder, SPOOL)
+        raise
     if not resumed:
         state = State(inputs=inputs)
         state.save(folder)

@@ -37,7 +37,8 @@ def read_text(path: Path) -> str:
 
     A NUL is no text, but what UTF-16 looks like.
 
-    Raises: TextFileError, which names the file and, in text that is not UTF-8, the first bad byte.
+    Raises: TextFileError, which names the file, and says that it is compressed or where its first
+        wrong byte is.
     """
     try:
         raw = path.read_bytes()
@@ -47,12 +48,25 @@ def read_text(path: Path) -> str:
             f"{path} cannot be read: {reason}. Give the path of a UTF-8 text file or of what "
             '`bigram prepare` wrote, "twin" (embedded) or "tinyshakespeare" (a download)'
         ) from error
+    if raw.startswith((GZIP, ZSTD)):
+        raise TextFileError(
+            f"{path} is compressed with {'gzip' if raw.startswith(GZIP) else 'Zstandard'}: "
+            f"`bigram prepare {path} --out DIR` reads it. Then give DIR in its place"
+        )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _not_utf8(str(path), 0, error) from error
     _refuse_nul(str(path), 0, raw)
     return text.removeprefix("\ufeff")
+
+
+def carriage_returns(name: str) -> str:
+    """Return what there is to say of a text in which a carriage return was found."""
+    return (
+        f"{name} has carriage returns (\\r), as in the line ends of Windows (CRLF). They are kept, "
+        "as one more character; if you do not want it, remove them first: tr -d '\\r'"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

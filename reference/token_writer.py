@@ -1,5 +1,6 @@
 """The file that the tokens of a text are written to, and what is claimed of it."""
 
+import errno
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -32,6 +33,8 @@ class TokenWriter:
         self._save_every = save_every
         itemsize = DTYPES[smallest_dtype(len(state.characters))].itemsize
         size = state.tokens * itemsize
+        if self._file.is_symlink():  # which someone else put there: it may lead anywhere
+            raise self._refusal(OSError(errno.ELOOP, "it is a link, and must be a regular file"))
         try:
             self._out = self._file.open("ab")
             self._digests = self._found(state, size)

@@ -1,10 +1,15 @@
 import functools
+import gzip
 import json
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import zstandard
 from rich.console import Console
 
 from reference import __version__, cli, download, jobs, notes, runs
@@ -389,3 +394,94 @@ def test_ctrl_c_anywhere_else_is_130_too(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(download, "fetch_tinyshakespeare", interrupt)
     assert run("walkthrough", "--data", "tinyshakespeare") == 130
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000 + "b", "loop"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["walkthrough", "--data", "PATH"],
+        ["walkthrough", "--plot", "PATH"],
+        ["train", "--out", "NEW", "--data", "PATH"],
+        ["train", "--out", "PATH", "--data", "TEXT"],
+        ["train", "--out", "NEW", "--data", "TEXT", "--log", "PATH"],
+        ["train", "--out", "NEW", "--data", "TEXT", "--tensorboard", "PATH"],
+        ["train", "--out", "NEW", "--data", "TEXT", "--plot", "PATH"],
+        ["fit", "--out", "PATH", "--data", "TEXT"],
+        ["generate", "--model", "PATH"],
+        ["prepare", "PATH", "--out", "NEW"],
+        ["prepare", "TEXT", "--out", "PATH"],
+        ["check", "PATH/m.py:Model"],
+        ["check", "m.py:Model", "--get-batch", "PATH/m.py:get_batch"],
+        ["check", "--replay", "PATH"],
+        ["check", "--junit", "PATH"],
+        ["check", "--html", "PATH"],
+        ["compare", "PATH", "TEXT"],
+        ["compare", "TEXT", "TEXT", "--html", "PATH"],
+        ["vectors", "export", "PATH"],
+        ["vectors", "verify", "PATH"],
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_the_system_rejects_is_2_with_one_line(
+    text: Path,
+    arguments: list[str],
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(text.parent)
+    Path("loop").symlink_to("loop")
+    Path("m.py").write_text("class Model: pass\n")
+    words = [one.replace("PATH", path) for one in arguments]
+    words = [{"TEXT": str(text), "NEW": "new"}.get(one, one) for one in words]
+    assert run(*words) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("options", [["fit"], ["fit", "--json"], ["train", "--steps", "5"]])
+def test_carriage_returns_are_kept_and_said_once(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending, count in (("\r\n", 1), ("\n", 0)):
+        (tmp_path / "text.txt").write_bytes(TEXT.replace(". ", f".{ending}").encode())
+        out = tmp_path / f"model{count}"
+        assert run(*options, "--data", str(tmp_path / "text.txt"), "--out", str(out)) == 0
+        shown = capsys.readouterr()
+        note = f"note: {tmp_path / 'text.txt'} has carriage returns (\\r)"
+        assert shown.err.count(note) == shown.err.count("\n") == count
+        assert ("\r" in load_model(out).vocabulary.characters) == bool(count)
+
+
+@pytest.mark.parametrize(
+    ("kind", "compress"), [("gzip", gzip.compress), ("Zstandard", zstandard.compress)]
+)
+def test_compressed_data_is_named_with_what_reads_it(
+    tmp_path: Path,
+    kind: str,
+    compress: Callable[[bytes], bytes],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(compress(TEXT.encode()))
+    for command in (["fit", "--out", "new"], ["train", "--out", "new"], ["walkthrough"]):
+        assert run(*command, "--data", str(file)) == 2
+        said = capsys.readouterr().err
+        assert f"{file} is compressed with {kind}: `bigram prepare {file} --out DIR`" in said
+        assert "convert" not in said.lower()
+    assert run("prepare", str(file), "--out", str(tmp_path / "tokens")) == 0
+    assert run("fit", "--data", str(tmp_path / "tokens"), "--out", str(tmp_path / "m")) == 0
+
+
+def test_a_log_may_be_what_is_no_regular_file(tmp_path: Path, text: Path) -> None:
+    log = tmp_path / "log"
+    log.symlink_to("/dev/fd/1")
+    options = ("--data", str(text), "--steps", "5", "--log", str(log), "--json")
+    command = [sys.executable, "-m", "reference", "train", "--out", str(tmp_path / "m"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  ours
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('{"event": "started"')
+    assert log.is_symlink()

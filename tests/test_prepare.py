@@ -185,7 +185,7 @@ def load_fails_not(out: Path) -> bool:
     """Whether a folder could be taken for a corpus."""
     try:
         load_corpus(out)
-    except TokenFileError:
+    except (TextFileError, TokenFileError):  # TextFileError: it does not exist
         return False
     return True
 
@@ -253,9 +253,46 @@ def test_text_that_is_refused_is_named_and_leaves_nothing_behind(
     for chunk in (5, 64, 2**20):
         with in_small_steps(chunk), pytest.raises(error, match=r"text\.txt.*" + words):
             prepare([tmp_path / "text.txt"], tmp_path / "out")
-        assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
+        assert [file.name for file in tmp_path.iterdir()] == ["text.txt"]
     (tmp_path / "text.txt").write_text(TEXT)  # so it can be mended, and the command run again
     prepare([tmp_path / "text.txt"], tmp_path / "out")
+
+
+def test_rejected_text_leaves_no_folder_that_was_made_and_every_other_one(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "there").mkdir()
+    for out in ("new", "new/deep/er", "there/new", "there"):
+        with pytest.raises(EmptyError):
+            prepare([tmp_path / "empty"], tmp_path / out)
+        found = sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*"))
+        assert found == ["empty", "there", *(["there/.lock"] if out == "there" else [])]
+
+
+def test_a_link_in_place_of_the_tokens_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(TEXT)
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/tokens.unfinished").symlink_to("../mine")
+    with pytest.raises(OutputError, match=r"tokens\.unfinished cannot be written: it is a link"):
+        prepare([tmp_path / "text"], tmp_path / "out")
+    assert (tmp_path / "mine").read_text() == "mine"
+    (tmp_path / "out/tokens.unfinished").unlink()
+    prepare([tmp_path / "text"], tmp_path / "out")
+
+
+def test_rejected_standard_input_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content, error in ((frames(b"abc" * 500), MissingExtraError), (b"\xff", TextFileError)):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        monkeypatch.setattr(text_input, "find_spec", lambda _name: None)
+        with pytest.raises(error):
+            prepare(["-"], tmp_path / "new/out")
+        assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(TextFileError, match="standard input is closed"):
+        prepare(["-"], tmp_path / "new/out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_three_characters_are_enough(tmp_path: Path) -> None:
@@ -771,3 +808,18 @@ def test_the_commands_exit_codes(
     assert run("prepare", str(tmp_path / "text"), "--out", str(out)) == 0
     assert "going on in" in capsys.readouterr().out
     assert holds(out, TEXT)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_command_says_once_that_carriage_returns_are_kept(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").write_bytes(b"the cat\r\n" * 9)
+    (tmp_path / "b").write_bytes(b"the \\r cat\n" * 9)  # a backslash and an r
+    for names, notes in ((("a", "b", "a"), 1), (("b",), 0)):
+        out = tmp_path / f"out{notes}"
+        texts = [str(tmp_path / name) for name in names]
+        assert run("prepare", *texts, "--out", str(out), *options) == 0
+        note = f"note: the text in {out} has carriage returns (\\r)"
+        assert capsys.readouterr().err.count(note) == notes
+        assert ("\r" in load_corpus(out).vocabulary.characters) == bool(notes)
