@@ -69,12 +69,14 @@ def plain_answer(answer: object) -> object:
 def output_of(answer: object) -> Output:
     """Return the pair that forward should return, from its plain answer.
 
-    Raises: SubjectError if it is no such pair.
+    Whatever else stands in the place of the loss is left to the clauses about the loss.
+
+    Raises: SubjectError if it is no pair, or the first of it no tensor.
     """
     if isinstance(answer, tuple) and len(answer) == len(Output._fields):
         logits, loss = answer
-        if isinstance(logits, Tensor) and (loss is None or isinstance(loss, Tensor)):
-            return Output(logits, loss)
+        if isinstance(logits, Tensor):
+            return Output(logits, loss if isinstance(loss, Tensor) else None)
     raise SubjectError("forward", f"gave {kind_of(answer)}, and not a pair (logits, loss)")
 
 
@@ -99,6 +101,17 @@ def square_of(operation: str, value: object, C: int) -> Tensor:
     if tuple(table.shape) != (C, C):
         raise SubjectError(operation, f"gave {kind_of(table)}, and not {(C, C)}")
     return table
+
+
+def rows_of(logits: Tensor, C: int) -> Tensor:
+    """Return the logits of idx of shape (C, 1), every token by itself, as a (C, C) table.
+
+    Raises: SubjectError if there are more or fewer of them.
+    """
+    if logits.numel() != C * C:
+        said = f"gave {kind_of(logits)} for idx of shape {(C, 1)}; it must be {(C, 1, C)}"
+        raise SubjectError("forward", said)
+    return logits.detach().reshape(C, C).clone()
 
 
 def pair_of(operation: str, answer: object) -> tuple[Tensor, Tensor]:

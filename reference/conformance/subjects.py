@@ -16,6 +16,7 @@ from reference.conformance.answers import (
     output_of,
     pair_of,
     plain_answer,
+    rows_of,
     size_of,
     square_of,
     tensor_of,
@@ -25,7 +26,6 @@ from reference.conformance.errors import AdapterError, SubjectCrash
 from reference.conformance.guard import guarded
 from reference.conformance.weights import write_weights
 from reference.shapes import Ids
-from reference.spec.expect import kind_of
 from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
 
 PROBE = 7
@@ -202,11 +202,7 @@ class TorchModel:
         access = self.subject.access
         if access is None:
             rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
-            logits = self(rows).logits.detach()
-            if logits.numel() != self.C * self.C:
-                said = f"gave {kind_of(logits)} for idx of shape {(self.C, 1)}"
-                raise SubjectError("forward", f"{said}; it must be {(self.C, 1, self.C)}")
-            return logits.reshape(self.C, self.C).clone()
+            return rows_of(self(rows).logits, self.C)
         return access.oriented(self._stored(access)).detach().clone()
 
     def _stored(self, access: Access) -> Tensor:

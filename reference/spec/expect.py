@@ -103,8 +103,9 @@ def kind_of(value: object) -> str:
             return value.kind
         if isinstance(value, Tensor):
             return f"a tensor of shape {tuple(value.shape)}"
-        if isinstance(value, tuple):
-            return f"a tuple of {len(value)}: {', '.join(map(type_name, value[:MOST_SHOWN]))}"
+        if isinstance(value, (tuple, list)):
+            parts = ", ".join(map(type_name, value[:MOST_SHOWN]))
+            return f"a {type_name(value)} of {len(value)}: {parts}"
     except Exception:  # noqa: BLE001  of a stranger's class, which may do what it likes
         return f"a {type_name(value)}"
     return f"a {type_name(value)}"

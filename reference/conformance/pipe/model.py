@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from reference.conformance.answers import rows_of
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, Can, tensor
 from reference.spec.subject import Output, SubjectError
@@ -65,15 +66,19 @@ class PipeModel:
 
         Shape: (B, T), (B, T) -> (C, C).
         """
-        dtype = self.pool.hello.dtype
+        read = self._square("gradient")
+        return self._ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
+
+    def _square(self, name: str) -> Callable[[Answer], Tensor]:
+        """Return what reads a (C, C) field of an answer."""
 
         def read(answer: Answer) -> Tensor:
-            gradient = answer.floats("gradient", dtype)
-            if gradient.shape != (self.C, self.C):
-                raise answer.wrong("gradient", f"it must be of shape ({self.C}, {self.C})")
-            return gradient
+            square = answer.floats(name, self.pool.hello.dtype)
+            if square.shape != (self.C, self.C):
+                raise answer.wrong(name, f"it must be of shape ({self.C}, {self.C})")
+            return square
 
-        return self._ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
+        return read
 
     def generate(
         self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
@@ -108,11 +113,10 @@ class PipeModel:
 
     def table(self) -> Tensor:
         """Copy the table, or ask for each row."""
-        dtype = self.pool.hello.dtype
         if self.can_be_set:
-            return self._ask("get_table", lambda answer: answer.floats("table", dtype))
+            return self._ask("get_table", self._square("table"))
         rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
-        return self(rows).logits.reshape(self.C, self.C)
+        return rows_of(self(rows).logits, self.C)
 
     def set_table(self, table: Tensor) -> None:
         """Write the table."""
