@@ -471,7 +471,9 @@ def test_pytest_calls_only_the_cause_of_a_failure_likely(verdict: Verdict, label
     assert ("likely" in str(failed.value)) == (label == "likely")
 
 
-@pytest.mark.parametrize("verdict", [*BROKEN, Verdict.XFAIL, Verdict.SKIP, Verdict.KIT_ERROR])
+@pytest.mark.parametrize(
+    "verdict", [*sorted(BROKEN), Verdict.XFAIL, Verdict.SKIP, Verdict.KIT_ERROR]
+)
 def test_what_a_subject_says_does_not_steer_the_terminal_of_pytest(verdict: Verdict) -> None:
     steering = "\x1b[2J\x1b]0;title\x07"
     result = blank(FIRST, verdict, cause=steering, expected="nothing", seen=steering)

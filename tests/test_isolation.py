@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -447,6 +448,51 @@ def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(processes, "START", "raise SystemExit('there is no torch')")
     with pytest.raises(WorkerError, match="there is no torch"):
         list(run_isolated(model("Right"), plan("loss.scalar")))
+
+
+@pytest.fixture
+def waiting() -> Iterator[tuple[Copy, socket.socket]]:
+    """A copy, which is a process of no kind, and the socket that it tells by."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    output, printing = os.pipe()
+    os.set_blocking(output, False)
+    copy = Copy(ours, output, tempfile.TemporaryFile())  # noqa: SIM115  closed with the copy
+    wait = "import time; time.sleep(1e6)"
+    child = subprocess.Popen(  # noqa: S603  our own
+        [sys.executable, "-S", "-c", wait], start_new_session=True
+    )
+    copy.pid = child.pid
+    yield copy, theirs
+    child.kill()
+    child.wait()
+    copy.close()
+    os.close(printing)
+    theirs.close()
+
+
+def test_what_was_told_before_the_process_was_ended_is_heard_first(
+    waiting: tuple[Copy, socket.socket],
+) -> None:
+    copy, theirs = waiting
+    with Server() as server:
+        server._control, gone = socket.socketpair()
+        theirs.sendall(b"one\ntwo\n")
+        gone.close()
+        heard = [server.listen(copy, LONG) for _ in range(3)]
+    assert heard == [b"one", b"two", End.ORPHANED]
+
+
+def test_what_was_told_in_time_is_heard_however_late_it_is_looked_at(
+    waiting: tuple[Copy, socket.socket],
+) -> None:
+    copy, theirs = waiting
+    with Server() as server:
+        server._control, others = socket.socketpair()
+        theirs.sendall(b"one\n")
+        heard = [server.listen(copy, -1) for _ in range(2)]
+        others.close()
+    assert heard == [b"one", End.SILENT]
 
 
 def test_an_end_that_is_not_collected_yet_is_no_life() -> None:

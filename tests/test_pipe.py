@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import sys
@@ -11,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -224,6 +226,25 @@ def test_nothing_is_left_running_or_open() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_an_answer_that_came_in_time_is_read_however_late_it_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    clock.give(LONG)
+    asked = wire.Wire(split(command("nothing", "nowhere")), clock)
+
+    def awake() -> float:
+        """As after a long sleep of this process."""
+        select.select([asked._from], [], [], LONG)
+        return clock.until + 1
+
+    monkeypatch.setattr(wire, "time", SimpleNamespace(monotonic=awake))
+    answer = asked.ask("hello", protocol=1)
+    monkeypatch.undo()
+    asked.close()
+    assert answer.integer("protocol") == 1
 
 
 def test_models_that_are_in_use_at_once_do_not_share_a_table() -> None:

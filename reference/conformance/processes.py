@@ -69,6 +69,8 @@ class Copy:
         self.output = output
         self.closed: float | None = None
         """When its socket was found closed."""
+        self.orphaned = False
+        """Whether the process that it is a copy of has ended."""
         self.mute = False
         """Whether nobody can print any more."""
         self._trace = trace
@@ -267,13 +269,15 @@ class Server:
 
     def listen(self, copy: Copy, seconds: float) -> bytes | End:
         """Give the next line that a copy tells, or why there is none, after so long at most."""
-        until = time.monotonic() + seconds
+        until, late = time.monotonic() + seconds, False
         while True:
             line = copy.line()
             if line is not None:
                 return line
             if copy.status is not None:
                 return End.DIED
+            if copy.orphaned:
+                return End.ORPHANED
             if copy.flooded:
                 return End.CUT_OFF
             now = time.monotonic()
@@ -281,17 +285,18 @@ class Server:
                 if not is_ending(copy.pid):
                     return End.CUT_OFF
                 copy.closed = now  # it is the server that takes its time to tell
-            if now >= until:
+            if late:
                 return End.SILENT
+            late = now >= until  # then a last look: it may be this process that was not awake
             soonest = until if copy.closed is None else min(until, copy.closed + GRACE)
-            if not self._hear(copy, soonest - now):
-                return End.ORPHANED
+            self._hear(copy, soonest - now)
 
-    def _hear(self, copy: Copy, seconds: float) -> bool:
-        """Take in what comes; give whether the server is there."""
+    def _hear(self, copy: Copy, seconds: float) -> None:
+        """Take in what comes within so many seconds."""
         control = self._control
         if control is None:
-            return False
+            copy.orphaned = True
+            return
         with selectors.DefaultSelector() as selector:
             selector.register(control, selectors.EVENT_READ)
             if not copy.mute:
@@ -303,23 +308,25 @@ class Server:
             copy.read_channel()
         if copy.output in ready:
             copy.read_output()
-        return control not in ready or self._hear_of_deaths(control, copy)
+        if control in ready:
+            self._hear_of_deaths(control, copy)
 
-    def _hear_of_deaths(self, control: socket.socket, copy: Copy) -> bool:
+    def _hear_of_deaths(self, control: socket.socket, copy: Copy) -> None:
         try:
             came = control.recv(READ)
         except OSError:
             came = b""
         if not came:  # the server has been ended, and its copy ends with it
             kill_group(copy.pid)
+            copy.read_rest()
+            copy.orphaned = True
             self.close()
-            return False
+            return
         *lines, self._heard = (self._heard + came).split(b"\n")
         for pid, status in (json.loads(line).get("died", (0, 0)) for line in lines):
             if pid == copy.pid:
                 copy.read_rest()
                 copy.status = status
-        return True
 
     def where(self, copy: Copy) -> str:
         """Have a copy traced, which ends it; give the trace."""
@@ -331,9 +338,8 @@ class Server:
 
     def _wait(self, copy: Copy) -> None:
         until = time.monotonic() + GRACE
-        while copy.status is None and time.monotonic() < until:
-            if not self._hear(copy, until - time.monotonic()):
-                return
+        while copy.status is None and not copy.orphaned and time.monotonic() < until:
+            self._hear(copy, until - time.monotonic())
 
     def _end(self, copy: Copy) -> None:
         if copy.status is None or sys.platform != "linux":

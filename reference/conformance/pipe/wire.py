@@ -149,16 +149,10 @@ class Wire:
 
     def _hear(self, operation: str, *, writing: bool) -> None:
         """Wait until something comes or can be written, and take it in."""
-        now = time.monotonic()
-        if now >= self.clock.until:
-            said = f"{operation} was not answered when {self.clock.seconds:g} s were over"
-            raise SubjectTimeout(
-                f"{said}{self._begun()}: an endless loop, or an answer that was not flushed? "
-                "--timeout gives more"
-            )
+        left = self.clock.until - time.monotonic()
         if writing:
             self._poll.register(self._to, select.POLLOUT)
-        ready = dict(self._poll.poll(1000 * min(LOOK, self.clock.until - now)))
+        ready = dict(self._poll.poll(1000 * max(min(LOOK, left), 0)))
         if writing:
             self._poll.unregister(self._to)
         if self._printing in ready:
@@ -172,6 +166,16 @@ class Wire:
                 raise self._lost(operation, ANSWERS)
         elif not ready and self._ended():  # and something that it started holds the descriptors
             raise self._lost(operation, ANSWERS)
+        # Looked at last, so that an answer counts that came while this process was not awake.
+        if left <= 0 and b"\n" not in self._heard:
+            raise self._late(operation)
+
+    def _late(self, operation: str) -> SubjectTimeout:
+        said = f"{operation} was not answered when {self.clock.seconds:g} s were over"
+        return SubjectTimeout(
+            f"{said}{self._begun()}: an endless loop, or an answer that was not flushed? "
+            "--timeout gives more"
+        )
 
     def _read_printed(self) -> None:
         came = os.read(self._printing, READ)
