@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from reference import (
@@ -33,7 +32,16 @@ from reference.cli_options import (
     Voice,
 )
 from reference.errors import EmptyError
-from reference.terminal import FAILED, OutputConsole, exit_code, print_json, run, write
+from reference.terminal import (
+    FAILED,
+    UNFINISHED,
+    OutputConsole,
+    SafeConsole,
+    exit_code,
+    print_json,
+    run,
+    write,
+)
 
 app = typer.Typer(
     name="bigram",
@@ -59,7 +67,7 @@ def bigram(
 ) -> None:
     """Handle what stands before a command."""
     if version:
-        typer.echo(__version__)
+        write(f"{__version__}\n")
         raise typer.Exit
 
 
@@ -226,7 +234,7 @@ def generate(
         )
     else:
         write("\n")
-        Console(stderr=True).print(
+        SafeConsole(stderr=True).print(
             Text(f"seed {seed}, {voice} engine, {rate:,.0f} tokens per second", "dim")
         )
 
@@ -241,4 +249,13 @@ cli_vectors.add_commands(app)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with these arguments, or with the shell's."""
-    run(app, arguments)
+    run(_called, arguments)
+
+
+def _called(arguments: Sequence[str] | None) -> None:
+    """Call the app, which hands wrong usage to `run` and does not print it itself."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except typer.Abort:
+        raise SystemExit(UNFINISHED) from None
+    raise SystemExit(code or 0)

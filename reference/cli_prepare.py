@@ -11,13 +11,12 @@ from rich.progress import (
     DownloadColumn,
     Progress,
     TaskID,
-    TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.text import Text
 
-from reference.terminal import INTERRUPTED, OutputConsole, print_json
+from reference.terminal import INTERRUPTED, OutputConsole, Words, bar, print_json
 
 LOG_LINES = 10
 """Of what is done, where there is no terminal to show a bar."""
@@ -53,8 +52,8 @@ def prepare(
     from reference.text_input import carriage_returns
 
     console = OutputConsole(as_json=as_json, stops=False)
-    with _bar(console) as bar:
-        shown = _Shown(bar, console)
+    with _bar(console) as progress:
+        shown = _Shown(progress, console)
         try:
             manifest = preparing.prepare(
                 inputs,
@@ -109,15 +108,13 @@ class _Shown:
 
 
 def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
+    return bar(
+        console,
+        Words("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
     )
 
 

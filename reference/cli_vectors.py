@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from reference.cli_subject import (
     OURS,
@@ -196,7 +197,7 @@ def as_fields(said: "Summary", subject: str) -> dict[str, object]:
     }
 
 
-def print_summary(console: OutputConsole, said: "Summary", every: "tuple[Vector, ...]") -> None:
+def print_summary(console: Console, said: "Summary", every: "tuple[Vector, ...]") -> None:
     """Show what failed, clause by clause, then the count."""
     from collections import Counter
 

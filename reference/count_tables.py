@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from reference.corpus import Corpus, load_corpus
-from reference.errors import BigramError
+from reference.errors import BigramError, printable
 from reference.notes import Figures
 from reference.oracle.counts import bigram_counts
+from reference.terminal import write
 from reference.twin import Tables, build_twin
 
 
@@ -57,8 +58,8 @@ def main(arguments: list[str]) -> None:
         if chosen.tables is not None:
             tables.save(chosen.tables)
     except (BigramError, OSError) as error:
-        parser.error(str(error))
-    print(digest)  # noqa: T201  the script's result
+        parser.error(printable(error))
+    write(f"{digest}\n")
 
 
 if __name__ == "__main__":

@@ -128,9 +128,16 @@ class MissingExtraError(BigramError, ImportError):
     """An optional dependency is not installed."""
 
 
-def printable(reason: object) -> str:
-    """Give what another package says, in which what a file holds may stand, as one printable line.
+def printable(value: object, *, lines: bool = False) -> str:
+    """Return text in which everything that cannot be printed is escaped, as in a Python string.
 
-    A line end or a terminal's command in a file is escaped there, and so no part of the message.
+    Names, messages and answers that are not the package's own go through this before they are
+    shown: they must not steer a terminal, end a line early or break a document. `lines` keeps
+    line ends.
     """
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(reason))
+    text = str(value)
+    if text.isprintable():  # the usual case
+        return text
+    return "".join(
+        one if one.isprintable() or (lines and one == "\n") else ascii(one)[1:-1] for one in text
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress
+from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
 from reference import fast
@@ -24,6 +24,7 @@ from reference.model_file import check_can_save
 from reference.oracle.counts import Counts
 from reference.plots import loss_figure, save, tables_figure
 from reference.shapes import Ids
+from reference.terminal import Words, bar
 from reference.text_input import carriage_returns
 from reference.training import TrainConfig
 
@@ -101,18 +102,13 @@ def load(
         before the work and not in the midst of it; MismatchError where the ranks' corpora differ,
         LostRankError where one could not load it; what `load_corpus` raises.
     """
-    with Progress(
-        *Progress.get_default_columns(),
-        DownloadColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
+    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with bar(console, *columns, DownloadColumn()) as progress:
         doing = "downloading" if source == TINYSHAKESPEARE else "verifying"
-        task = bar.add_task(doing, total=None, visible=False)
+        task = progress.add_task(doing, total=None, visible=False)
 
         def show(arrived: int, total: int) -> None:
-            bar.update(task, completed=arrived, total=total, visible=True)
+            progress.update(task, completed=arrived, total=total, visible=True)
 
         corpus = load_corpus(source, share=ranks.local, progress=show)
     ranks.check_same("the corpus", corpus.fingerprint)
@@ -189,9 +185,10 @@ def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
 
     What takes no longer than a blink is not shown.
     """
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with bar(console, *columns) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def compile_engine(model: BigramLanguageModel, corpus: Corpus, config: TrainConfig) -> None:

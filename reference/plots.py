@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reference.curve import LossCurve
-from reference.errors import MissingExtraError
+from reference.errors import MissingExtraError, printable
 from reference.files import make_writable, replacing
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
@@ -77,10 +77,7 @@ def tables_figure(model: BigramLanguageModel, curve: LossCurve, vocabulary: Voca
     counted = transition_probabilities(curve.counts)
     figure = _figure(15.0, 7.2)
     axes = figure.subplots(1, 2, sharey=True)
-    labels = [
-        character if character.isprintable() else repr(character)[1:-1]
-        for character in vocabulary.characters.replace(" ", "\u2423")
-    ]
+    labels = [printable(one) for one in vocabulary.characters.replace(" ", "\u2423")]
     norm = LogNorm(LEAST, 1)
     pairs = zip(axes, (learned, counted), ("learned", "counted in the text"), strict=True)
     for axis, probabilities, title in pairs:

@@ -1,17 +1,29 @@
-"""How a command meets the terminal: exit codes, errors in one line, readers that go away."""
+"""How a command meets the terminal: exit codes, errors in one line, readers that go away.
+
+Everything that a command shows goes through `SafeConsole`, `write` or `print_json`, so that no
+text can style, break or steer the terminal, whoever wrote it.
+"""
 
 import errno
 import io
 import json
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from rich.console import Console
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import Progress, ProgressColumn, Task
+from rich.protocol import rich_cast
+from rich.segment import Segment
+from rich.status import Status
+from rich.table import Column
 from rich.text import Text
 
 from reference.errors import (
@@ -22,6 +34,7 @@ from reference.errors import (
     NotWrittenError,
     OutputError,
     TwinError,
+    printable,
 )
 
 FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
@@ -30,6 +43,12 @@ CLOSED, TERMINATED = 141, 143
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a disk says that is full, or broken."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters other than tab and line end."""
+
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Base class of the errors that typer raises on wrong usage: click's, or typer's copy of it."""
 
 
 def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[str] | None) -> None:
@@ -43,6 +62,8 @@ def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[s
             stream.reconfigure(errors="backslashreplace")  # where ASCII is all there is
     try:
         command(arguments)
+    except USAGE_ERROR as error:
+        _stop_usage(error)
     except BigramError as error:
         _stop(error, UNFINISHED if _is_unfinished(error) else BAD_INPUT)
     except OSError as error:  # a disk that is full, say
@@ -68,12 +89,23 @@ def _is_unfinished(error: BigramError) -> bool:
 
 
 def _stop(error: Exception, code: int) -> NoReturn:
-    message = Text.assemble(("error: ", "bold red"), str(error))
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        message = Text(f"rank {os.environ.get('RANK')}: ") + message
+    message = Text.assemble(("error: ", "bold red"), printable(error))
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        message = Text(f"rank {printable(os.environ.get('RANK'))}: ") + message
         _tell_torchrun(str(error))
-    Console(stderr=True, soft_wrap=True).print(message)
+    SafeConsole(stderr=True, soft_wrap=True).print(message)
     raise SystemExit(code)
+
+
+def _stop_usage(error: Any) -> NoReturn:  # noqa: ANN401  its class has another name in each typer
+    """Show how the command is used and what was wrong, and end with the exit code for that."""
+    if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+        console = SafeConsole(stderr=True, soft_wrap=True)
+        if error.ctx is not None:
+            console.print(error.ctx.get_usage())
+            console.print(Text(f"Try '{error.ctx.command_path} --help' for help.", "dim"))
+        _stop(ValueError(error.format_message()), BAD_INPUT)
+    raise SystemExit(BAD_INPUT)
 
 
 def _tell_torchrun(reason: str) -> None:
@@ -83,13 +115,90 @@ def _tell_torchrun(reason: str) -> None:
         Path(file).write_text(json.dumps({"message": {"message": reason, **told}}), "utf-8")
 
 
-class OutputConsole(Console):
+def escaped(text: Text) -> Text:
+    """Return the text with everything escaped that cannot be printed, and its styles in place."""
+    pieces = [printable(one, lines=True) for one in text.plain]
+    places = [0, *accumulate(map(len, pieces))]
+    if places[-1] == len(pieces):
+        return text
+    made = text.blank_copy("".join(pieces))
+    for span in text.spans:
+        start, end = (places[max(0, min(at, len(pieces)))] for at in (span.start, span.end))
+        made.stylize(span.style, start, end)
+    return made
+
+
+class SafeConsole(Console):
+    """A console that shows text as text.
+
+    A string is never markup. What cannot be printed is escaped before lines are broken, and
+    whatever is shown in whatever way, no control character but the line end gets through.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  rich's own
+        super().__init__(**settings, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **look: Any) -> Text:  # noqa: ANN401  rich's own
+        """Return a string, which rich takes for markup, as text."""
+        plain = {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
+        return super().render_str(printable(text, lines=True), **{**look, **plain})
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render an object, and text in it escaped."""
+        shown = rich_cast(renderable)
+        return super().render(escaped(shown) if isinstance(shown, Text) else shown, options)
+
+    def status(self, status: RenderableType, **look: Any) -> Status:  # noqa: ANN401  rich's own
+        """Return a line that says what is being done; rich would take a string for markup."""
+        return _SafeStatus(_one_line(status), console=self, **look)
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """Return what is written to the terminal: the last place that everything passes."""
+        return super()._render_buffer(map(_harmless, buffer))
+
+
+class _SafeStatus(Status):
+    def update(self, status: RenderableType | None = None, **look: Any) -> None:  # noqa: ANN401  as above
+        super().update(None if status is None else _one_line(status), **look)
+
+
+def _one_line(status: RenderableType) -> RenderableType:
+    return Text(printable(status)) if isinstance(status, str) else status
+
+
+def _harmless(segment: Segment) -> Segment:
+    """Return the segment without control characters; rich's own commands are left alone."""
+    if segment.control or segment.text.isprintable():
+        return segment
+    return Segment(printable(segment.text, lines=True), segment.style)
+
+
+class Words(ProgressColumn):
+    """Words about a task beside its bar: a format, into which text is put as text."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(Column(no_wrap=True))
+        self.words = words
+
+    def render(self, task: Task) -> Text:
+        """Return the words, in one line."""
+        return Text(printable(self.words.format(task=task)))
+
+
+def bar(console: Console, *columns: ProgressColumn, transient: bool = True) -> Progress:
+    """Return a progress bar of these columns, which shows only where there is a terminal."""
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=transient)
+
+
+class OutputConsole(SafeConsole):
     """A console whose reader may go, as `head` does, without the work being lost."""
 
     def __init__(self, *, as_json: bool, stops: bool) -> None:
         # With --json, standard output is for the object alone.
         quiet = as_json and not sys.stderr.isatty()
-        super().__init__(stderr=as_json, quiet=quiet, highlight=False)
+        super().__init__(stderr=as_json, quiet=quiet)
         self.stops = stops
 
     def on_broken_pipe(self) -> None:
@@ -107,11 +216,18 @@ def _drop_output() -> None:
 
 def print_json(**fields: object) -> None:
     """Print one object."""
-    write(json.dumps(fields, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(fields, indent=2, allow_nan=False)
+    write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that JSON leaves
 
 
 def write(text: str) -> None:
-    """Write to standard output now; where its reader has gone, end the command."""
+    """Write to standard output now; if its reader has gone, end the command.
+
+    On a terminal, control characters other than tab and line end are escaped. A file or a pipe
+    gets them as they are.
+    """
+    if sys.stdout.isatty():
+        text = CONTROL.sub(lambda found: printable(found[0]), text)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
 from reference.curve import Point
 from reference.errors import MissingExtraError, OutputError
 from reference.files import make_writable
+from reference.terminal import Words, bar
 from reference.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -192,14 +193,14 @@ class Watcher:
 
 def _training_progress(console: Console) -> Progress:
     """Make the bar, with the loss, how far above its floor it is, the tokens per second."""
-    return Progress(
+    return bar(
+        console,
         BarColumn(bar_width=10),  # all of it fits into 80 columns
         MofNCompleteColumn(),
-        TextColumn("loss [bold]{task.fields[loss]}[/], floor {task.fields[above]}"),
-        TextColumn("{task.fields[rate]} tok/s"),
+        Words("loss {task.fields[loss]}, floor {task.fields[above]}"),
+        Words("{task.fields[rate]} tok/s"),
         TimeRemainingColumn(compact=True),
-        console=console,
-        disable=not console.is_terminal,
+        transient=False,
     )
 
 

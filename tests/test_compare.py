@@ -32,7 +32,8 @@ from reference.conformance.errors import ReportFileError, TooFewReportsError
 from reference.conformance.report import ReportError, to_json as report_to_json
 from reference.conformance.report_file import read_report
 from reference.conformance.verdicts import Report, Result, Verdict
-from reference.conformance.wording import LISTED, is_choice, mark_of, visible
+from reference.conformance.wording import LISTED, is_choice, mark_of
+from reference.errors import printable
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
 
@@ -613,11 +614,11 @@ def test_no_text_of_a_subject_steers_the_terminal(
     assert shown.replace("\n", "").isprintable()
     together = "".join(shown.split())
     for place, column in enumerate(made.columns):
-        assert "".join(visible(column.report.subject).split()) in together
-        assert "".join(visible(NASTY[place]).split()) in together
+        assert "".join(printable(column.report.subject).split()) in together
+        assert "".join(printable(NASTY[place]).split()) in together
         for one in column.report.clauses:
             if one.verdict in LISTED:
-                assert "".join(visible(one.cause, lines=True).split()) in together
+                assert "".join(printable(one.cause, lines=True).split()) in together
 
 
 # The page
@@ -686,7 +687,7 @@ def in_page(one: Result | None) -> str:
         return f"{ABSENT.sign} {ABSENT.word}"
     mark = mark_of(one)
     word = (one.seen or "nothing was recorded") if is_choice(one) else mark.word
-    return flat(f"{mark.sign} {visible(word)}")
+    return flat(f"{mark.sign} {printable(word)}")
 
 
 @given(drafts())
@@ -697,7 +698,7 @@ def test_every_cell_of_the_page_shows_the_reports_verdict(drafts: list[dict[str,
     if made.rows:
         heads = [cell for _attrs, cell in shown.rows[0][1:]]
         assert [flat(head) for head in heads] == [
-            flat(f"{column.number} {visible(column.report.subject)}") for column in made.columns
+            flat(f"{column.number} {printable(column.report.subject)}") for column in made.columns
         ]
 
 
@@ -869,13 +870,13 @@ def test_no_text_of_a_subject_becomes_markup(drafts: list[dict[str, Any]]) -> No
     assert "onload" not in {name for _tag, attrs in shown.tags for name in attrs}
     assert shown.text.replace("\n", "").isprintable()
     for place, column in enumerate(made.columns):
-        assert visible(NASTY[place]) in shown.text
-        assert visible(column.report.subject) in shown.text
+        assert printable(NASTY[place]) in shown.text
+        assert printable(column.report.subject) in shown.text
         for one in column.report.clauses:
             if one.verdict in LISTED:
                 for said in (one.cause, one.expected, one.seen):
-                    assert visible(said, lines=True) in shown.text
-                assert visible(one.replay) in shown.text
+                    assert printable(said, lines=True) in shown.text
+                assert printable(one.replay) in shown.text
 
 
 def test_names_of_any_direction_leave_their_surroundings_in_place() -> None:

@@ -20,7 +20,8 @@ from reference.conformance.junit import to_junit
 from reference.conformance.page import TONES, fragment, to_html
 from reference.conformance.report import ReportError, from_json, print_report, to_json
 from reference.conformance.verdicts import Report, Result, Verdict
-from reference.conformance.wording import MARKS, summary, visible
+from reference.conformance.wording import MARKS, summary
+from reference.errors import printable
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
 
@@ -233,12 +234,12 @@ def test_the_outcome_is_the_verdicts_own(draft: dict[str, Any], level: Level) ->
 
 
 @given(texts)
-def test_visible_text_prints_and_loses_nothing(text: str) -> None:
-    assert visible(text).isprintable()
-    assert visible(text, lines=True).replace("\n", "").isprintable()
+def test_escaped_text_prints_and_loses_nothing(text: str) -> None:
+    assert printable(text).isprintable()
+    assert printable(text, lines=True).replace("\n", "").isprintable()
     if "\\" not in text:
         escapes = re.compile(r"\\(x..|u.{4}|U.{8}|[nrt])")
-        back = escapes.sub(lambda one: one[0].encode().decode("unicode_escape"), visible(text))
+        back = escapes.sub(lambda one: one[0].encode().decode("unicode_escape"), printable(text))
         assert back == text
 
 
@@ -484,10 +485,10 @@ def test_no_text_of_a_subject_steers_the_terminal(
     coloured = printed(made, width=width, colour=True, verbose=verbose)
     shown = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
     assert shown.replace("\n", "").isprintable()
-    assert "".join(visible(made.subject).split()) in "".join(shown.split())
+    assert "".join(printable(made.subject).split()) in "".join(shown.split())
     for one in made.clauses:
         if one.verdict in {Verdict.FAIL, Verdict.CRASH} and one.replay:
-            assert f"\nreplay: {visible(one.replay)}\n" in shown
+            assert f"\nreplay: {printable(one.replay)}\n" in shown
 
 
 # JSON
@@ -752,7 +753,7 @@ def test_junit_parses_adds_up_and_is_green_where_the_subject_conforms(
     assert is_red is not summary(made, level=level).conforms
     for one, test in zip(made.clauses, tests, strict=False):
         if one.verdict is Verdict.FAIL:
-            assert visible(one.expected, lines=True) in (test[0].text or "")
+            assert printable(one.expected, lines=True) in (test[0].text or "")
 
 
 # HTML
@@ -901,11 +902,11 @@ def test_no_text_of_a_subject_becomes_markup(draft: dict[str, Any]) -> None:
     for one in made.clauses:
         if one.verdict in {Verdict.FAIL, Verdict.CRASH}:
             for said in (one.cause, one.expected, one.seen):
-                assert visible(said, lines=True) in shown.text
-            assert visible(one.replay) in shown.text
+                assert printable(said, lines=True) in shown.text
+            assert printable(one.replay) in shown.text
     assert shown.text.replace("\n", "").isprintable()
     inline = Page(fragment(made))
-    assert visible(made.subject) in inline.text
+    assert printable(made.subject) in inline.text
     assert not {"script", "style"} & set(inline.names())
 
 
@@ -982,12 +983,12 @@ def test_no_face_believes_a_hostile_text(text: str) -> None:
     made = report(*results, subject=text, contract=text, profile=text, notes=(text,), ended=text)
     for shown in (to_html(made, ()), fragment(made)):
         assert "<script" not in shown
-        assert visible(text) in Page(shown).text
+        assert printable(text) in Page(shown).text
         assert "onload" not in {name for _tag, attrs in Page(shown).tags for name in attrs}
-    assert visible(text) in suite(made).attrib["name"]
+    assert printable(text) in suite(made).attrib["name"]
     terminal = printed(made, width=200)
     assert terminal.replace("\n", "").isprintable()
-    assert terminal.startswith(f"{visible(text)}\ncontract {visible(text)}, profile")
+    assert terminal.startswith(f"{printable(text)}\ncontract {printable(text)}, profile")
     sent = json.dumps(to_json(made), ensure_ascii=False).encode("utf-8")
     assert json.loads(sent)["subject"] == text.encode("utf-8", "backslashreplace").decode("utf-8")
 

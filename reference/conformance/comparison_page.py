@@ -24,8 +24,8 @@ from reference.conformance.wording import (
     is_choice,
     label,
     mark_of,
-    visible,
 )
+from reference.errors import printable
 from reference.spec.clause import Clause
 
 
@@ -195,8 +195,8 @@ def _finding(comparison: Comparison, row: Row, sentence: str) -> str:
 
 def _one(column: Column, result: Result) -> str:
     mark = mark_of(result)
-    case = block("the smallest case", visible(example(result), lines=True), kind="code")
-    replay = block("replay", visible(result.replay), kind="command")
+    case = block("the smallest case", printable(example(result), lines=True), kind="code")
+    replay = block("replay", printable(result.replay), kind="command")
     more = f"<details>\n<summary>the case, to be tried again</summary>\n{case}\n{replay}</details>"
     return (
         f'<p class="who">{_who(column)}: <strong class="{mark.tone}">{mark.sign} {mark.word}'

@@ -23,8 +23,8 @@ from reference.conformance.wording import (
     counted,
     label,
     mark_of,
-    visible,
 )
+from reference.errors import printable
 
 GAP = 2
 """Columns between two cells of the table."""
@@ -65,16 +65,16 @@ def print_comparison(
 
 def _print_subjects(console: Console, comparison: Comparison) -> None:
     for column in comparison.columns:
-        source = f"  {visible(column.source)}" if column.source else ""
-        said = Text.assemble((visible(column.report.subject), "bold"), (source, "dim"))
+        source = f"  {printable(column.source)}" if column.source else ""
+        said = Text.assemble((printable(column.report.subject), "bold"), (source, "dim"))
         print_hanging(console, _number(comparison, column), said)
     reports = [column.report for column in comparison.columns]
     same = [name for name in ALIKE if len({getattr(report, name) for report in reports}) == 1]
     about = ", ".join(f"{name} {getattr(reports[0], name)}" for name in same)
     if about:
-        print_hanging(console, Text(), Text(visible(about), "dim"))
+        print_hanging(console, Text(), Text(printable(about), "dim"))
     for warning in comparison.warnings:
-        print_hanging(console, Text("! ", "yellow"), Text(visible(warning), "yellow"))
+        print_hanging(console, Text("! ", "yellow"), Text(printable(warning), "yellow"))
 
 
 def _number(comparison: Comparison, column: Column) -> Text:
@@ -84,7 +84,7 @@ def _number(comparison: Comparison, column: Column) -> Text:
 
 def _lines(comparison: Comparison, *, verbose: bool) -> Iterator[_Line]:
     for name, rows in by_concept(comparison.rows).items():
-        yield _Line(Text(visible(name), "bold"), ())
+        yield _Line(Text(printable(name), "bold"), ())
         for alike in ([row] for row in rows) if verbose else _folded(rows):
             yield _Line(Text(f"  {_name(alike, rows, verbose=verbose)}"), alike[0].marks)
 
@@ -101,7 +101,7 @@ def _folded(rows: Sequence[Row]) -> list[list[Row]]:
 def _name(alike: Sequence[Row], rows: Sequence[Row], *, verbose: bool) -> str:
     first = alike[0]
     if verbose or first.found or (len(alike) == 1 and not first.passed):
-        return visible(first.id)
+        return printable(first.id)
     if len(alike) == len(rows):
         return f"all {len(rows)}"
     what = "choice" if CHOICE in first.marks else "clause"
@@ -172,9 +172,9 @@ def _print_finding(console: Console, comparison: Comparison, row: Row, sentence:
     console.print()
     console.rule(style="dim")
     levels = " or ".join(row.levels)
-    print_hanging(console, Text(), Text.assemble((visible(row.id), "bold"), f"  {levels}"))
+    print_hanging(console, Text(), Text.assemble((printable(row.id), "bold"), f"  {levels}"))
     if sentence:
-        print_hanging(console, Text(), Text(visible(sentence), "italic"))
+        print_hanging(console, Text(), Text(printable(sentence), "italic"))
     alike: dict[tuple[Mark, str, str], list[Column]] = {}
     for column, result in comparison.pairs(row):
         if result.verdict in LISTED:
@@ -183,7 +183,7 @@ def _print_finding(console: Console, comparison: Comparison, row: Row, sentence:
     for (mark, name, cause), columns in alike.items():
         _print_of(console, columns, Text(f"{mark.sign} {mark.word}", STYLES[mark.tone]))
         if cause:
-            said = Text.assemble((f"{name}: ", "dim"), visible(cause, lines=True))
+            said = Text.assemble((f"{name}: ", "dim"), printable(cause, lines=True))
             print_hanging(console, Text("     "), said)
 
 
@@ -201,7 +201,7 @@ def _print_untried(console: Console, comparison: Comparison) -> None:
     if untried:
         print_section(console, "not tried")
     for (because, names), columns in untried.items():
-        said = Text.assemble((f"{visible(because)}: ", "bold"), visible(names))
+        said = Text.assemble((f"{printable(because)}: ", "bold"), printable(names))
         _print_of(console, columns, said)
 
 
@@ -213,9 +213,9 @@ def _print_choices(console: Console, comparison: Comparison, *, verbose: bool) -
     print_section(console, "choices")
     print_hanging(console, Text(), Text("the notes leave these open: no answer is wrong"))
     for row in shown:
-        print_hanging(console, Text(), Text(visible(row.id), "bold"))
+        print_hanging(console, Text(), Text(printable(row.id), "bold"))
         for answer, columns in comparison.answers(row).items():
-            _print_of(console, columns, Text(visible(answer), "cyan"))
+            _print_of(console, columns, Text(printable(answer), "cyan"))
     alike = len(rows) - len(shown)
     if alike:
         count = counted(alike, CHOICE)
@@ -227,7 +227,7 @@ def _print_summary(console: Console, comparison: Comparison) -> None:
     for column in comparison.columns:
         said = column.summary
         style = "bold green" if said.conforms else "bold red"
-        unfinished = (f"{visible(said.unfinished)}. ", style) if said.unfinished else ""
-        name, counts = visible(column.report.subject), f"{said.counts}: "
+        unfinished = (f"{printable(said.unfinished)}. ", style) if said.unfinished else ""
+        name, counts = printable(column.report.subject), f"{said.counts}: "
         line = Text.assemble(f"{name}: ", unfinished, counts, (said.outcome, style))
         print_hanging(console, _number(comparison, column), line)

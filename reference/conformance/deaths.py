@@ -6,7 +6,7 @@ import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
-from reference.conformance.wording import visible
+from reference.errors import printable
 
 FAULTS = {
     "SIGSEGV": "the process died of a segmentation fault (SIGSEGV)",
@@ -68,7 +68,7 @@ def _last(printed: str) -> str:
 def last_line(printed: str) -> str:
     """Give the last line that is not blank, as far as it can be shown."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return visible(lines[-1][-LONGEST:]) if lines else ""
+    return printable(lines[-1][-LONGEST:]) if lines else ""
 
 
 def place(trace: str) -> str:
@@ -87,7 +87,7 @@ def place(trace: str) -> str:
     own = [frame for frame in inner if not frame.is_library] or (inner if guards else [])
     if not own:
         return ""
-    return f"{visible(Path(own[0].path).name)}:{own[0].line} in {visible(own[0].function)}"
+    return f"{printable(Path(own[0].path).name)}:{own[0].line} in {printable(own[0].function)}"
 
 
 def _frame(path: str, line: str, function: str) -> Frame:

@@ -11,8 +11,8 @@ from reference.conformance.wording import (
     reason,
     summary,
     uncounted,
-    visible,
 )
+from reference.errors import printable
 from reference.spec.clause import Level
 
 ELEMENTS = {
@@ -34,17 +34,17 @@ def to_junit(report: Report, *, level: Level = Level.SHOULD) -> str:
     A run that is not whole has one more test, an error, so that no service takes it for a pass.
     """
     text = summary(report, level=level)
-    suite = Element("testsuite", name=f"conformance of {visible(report.subject)}")
+    suite = Element("testsuite", name=f"conformance of {printable(report.subject)}")
     properties = SubElement(suite, "properties")
     for name in ("subject", "contract", "profile", "seed"):
-        value = visible(str(getattr(report, name)))
+        value = printable(str(getattr(report, name)))
         SubElement(properties, "property", name=name, value=value)
     ignored = uncounted(report, level=level)
     for result in report.clauses:
         _add_test(suite, report, result, ignored=result.id in ignored)
     if report.ended or len(report.clauses) != report.planned or not report.ran:
         test = SubElement(suite, "testcase", classname="run", name="whole", time="0.000")
-        SubElement(test, "error", message=visible(text.unfinished or text.meaning))
+        SubElement(test, "error", message=printable(text.unfinished or text.meaning))
     suite.set("tests", str(len(suite.findall("testcase"))))
     for name in ("failure", "error", "skipped"):
         plural = name if name == "skipped" else f"{name}s"
@@ -58,8 +58,8 @@ def _add_test(suite: Element, report: Report, result: Result, *, ignored: bool) 
     test = SubElement(
         suite,
         "testcase",
-        classname=visible(concept(result)),
-        name=visible(result.id),
+        classname=printable(concept(result)),
+        name=printable(result.id),
         time=f"{result.seconds:.3f}",
     )
     if result.verdict is not Verdict.PASS:
@@ -67,10 +67,10 @@ def _add_test(suite: Element, report: Report, result: Result, *, ignored: bool) 
         if ignored:
             message = f"{result.verdict}, not counted as a {result.level}: {message}"
         kind = "skipped" if ignored else ELEMENTS[result.verdict]
-        finding = SubElement(test, kind, type=result.verdict, message=visible(message))
+        finding = SubElement(test, kind, type=result.verdict, message=printable(message))
         finding.text = _body(result)
     elif is_choice(result):
-        SubElement(test, "system-out").text = visible(f"choice: {result.seen}", lines=True)
+        SubElement(test, "system-out").text = printable(f"choice: {result.seen}", lines=True)
 
 
 def _body(result: Result) -> str:
@@ -80,6 +80,6 @@ def _body(result: Result) -> str:
         ("expected: ", result.expected),
         ("saw: ", result.seen),
         ("the smallest case:\n", example(result)),
-        ("replay: ", visible(result.replay)),
+        ("replay: ", printable(result.replay)),
     )
-    return visible("\n".join(f"{name}{text}" for name, text in facts if text), lines=True)
+    return printable("\n".join(f"{name}{text}" for name, text in facts if text), lines=True)

@@ -6,14 +6,15 @@ from importlib.resources import files
 from string import Template
 
 from reference.conformance.verdicts import Result
-from reference.conformance.wording import counted, tally, visible
+from reference.conformance.wording import counted, tally
+from reference.errors import printable
 
 HERE = files("reference.conformance")
 
 
 def text(raw: str, *, lines: bool = False) -> str:
     """Write text of anybody's so that it is no markup; `lines` keeps line ends."""
-    return escape(visible(raw, lines=lines))
+    return escape(printable(raw, lines=lines))
 
 
 def block(title: str, code: str, *, kind: str) -> str:

@@ -20,8 +20,8 @@ from reference.conformance.wording import (
     summary,
     tally,
     uncounted,
-    visible,
 )
+from reference.errors import printable
 from reference.spec.clause import Clause, Level
 
 TONES = {
@@ -141,8 +141,8 @@ def _finding(result: Result, clause: Clause | None, *, ignored: bool) -> str:
         f'<span class="soft">{result.level}, {result.verdict}: {mark.word}{uncounting}</span>',
         f"<p>{text(_sentence(result, clause))}</p>",
         facts(named),
-        block("the smallest case", visible(example(result), lines=True), kind="code"),
-        block("replay", visible(result.replay), kind="command"),
+        block("the smallest case", printable(example(result), lines=True), kind="code"),
+        block("replay", printable(result.replay), kind="command"),
         "</article>\n",
     ]
     return "\n".join(part for part in parts if part)

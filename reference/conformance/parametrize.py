@@ -10,7 +10,8 @@ from reference.conformance.api import Factory, check_profile, subject_of
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
 from reference.conformance.subjects import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
-from reference.conformance.wording import label, visible
+from reference.conformance.wording import label
+from reference.errors import printable
 from reference.spec.clause import BIGRAM, Clause
 
 
@@ -82,9 +83,9 @@ def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
 def tell_pytest(result: Result) -> None:
     """Turn a result into what pytest knows: a failure, a skip, an expected failure, or nothing."""
     if result.verdict in {Verdict.SKIP, Verdict.BLOCKED}:
-        pytest.skip(visible(f"{result.verdict}: {result.cause}", lines=True))
+        pytest.skip(printable(f"{result.verdict}: {result.cause}", lines=True))
     if result.verdict is Verdict.XFAIL:
-        pytest.xfail(visible(result.cause, lines=True))
+        pytest.xfail(printable(result.cause, lines=True))
     if result.verdict is not Verdict.PASS:
         _fail(result)
 
@@ -100,4 +101,4 @@ def _fail(result: Result) -> NoReturn:
         lines += ["the smallest case found:", *(f"    {line}" for line in result.code.splitlines())]
     if result.replay:
         lines.append(f"replay: {result.replay}")
-    pytest.fail(visible("\n".join(lines), lines=True), pytrace=False)
+    pytest.fail(printable("\n".join(lines), lines=True), pytrace=False)

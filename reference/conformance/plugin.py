@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(
         return
     if subject is not None and command is not None:
         raise pytest.UsageError(
-            f"--bigram-subject {subject} and --bigram-command {command}: leave one out"
+            f"--bigram-subject {subject!r} and --bigram-command {command!r}: leave one out"
         )
     clauses: ClauseCollector = ClauseCollector.from_parent(session, name="bigram", nodeid="bigram")
     items.extend(clauses.collect())
@@ -77,13 +77,13 @@ class ClauseCollector(pytest.Collector):
 
     def collect(self) -> Iterator["ClauseItem"]:
         """Give a test for each clause."""
-        from reference.errors import BigramError  # noqa: PLC0415  torch, only with the option
+        from reference.errors import BigramError, printable  # noqa: PLC0415  only with the option
 
         self.results = {}
         try:
             clauses = self._plan(None).clauses
         except BigramError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(printable(error)) from error
         for clause in clauses:
             yield ClauseItem.from_parent(self, name=clause.id, clause=clause)
 
@@ -120,8 +120,10 @@ class ClauseCollector(pytest.Collector):
 
     def _next(self, clause: "Clause", running: Generator["Result"]) -> "Result":
         """Return the next result; if there is none, fail this test and skip the later ones."""
-        from reference.conformance.wording import visible  # noqa: PLC0415  as above
-        from reference.errors import BigramError  # noqa: PLC0415  as above
+        from reference.errors import (
+            BigramError,
+            printable,
+        )
 
         if self.broken_off is None:
             try:
@@ -135,7 +137,7 @@ class ClauseCollector(pytest.Collector):
         if self.blamed != clause.id:
             pytest.skip(f"{opened}: see {self.blamed}")
         if isinstance(self.broken_off, BigramError):
-            pytest.fail(visible(f"{opened}: {self.broken_off}", lines=True), pytrace=False)
+            pytest.fail(printable(f"{opened}: {self.broken_off}", lines=True), pytrace=False)
         raise self.broken_off
 
 

@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.text import Text
 
+from reference.terminal import escaped
+
 STYLES = {"good": "green", "bad": "bold red", "odd": "yellow", "open": "cyan", "quiet": "dim"}
 """How the tone of a mark looks."""
 
@@ -14,7 +16,7 @@ def print_hanging(console: Console, name: Text, text: Text) -> None:
     """Print a name and, to the right of it, a text of as many lines as it takes."""
     width = max(console.width - name.cell_len, MIN_WIDTH)
     first = name
-    for line in text.wrap(console, width, overflow="fold"):
+    for line in escaped(text).wrap(console, width, overflow="fold"):
         line.rstrip()
         console.print(Text.assemble(first, line), soft_wrap=True)
         first = Text(" " * name.cell_len)

@@ -25,9 +25,8 @@ from reference.conformance.wording import (
     summary,
     tally,
     uncounted,
-    visible,
 )
-from reference.errors import BigramError
+from reference.errors import BigramError, printable
 from reference.spec.clause import ID, Level
 
 
@@ -42,9 +41,9 @@ def print_report(
 
     Commands and code are printed at the left edge and never wrapped, so that they can be copied.
     """
-    console.print(Text(visible(report.subject), "bold"))
+    console.print(Text(printable(report.subject), "bold"))
     about = f"contract {report.contract}, profile {report.profile}, seed {report.seed}"
-    console.print(Text(visible(about), "dim"))
+    console.print(Text(printable(about), "dim"))
     console.print()
     _print_concepts(console, report, verbose=verbose)
     ignored = uncounted(report, level=level)
@@ -59,21 +58,21 @@ def print_report(
         names = [f"  {result.id}: " for result in choices]
         width = max(map(len, names))
         for name, result in zip(names, choices, strict=True):
-            seen = Text(visible(result.seen or "nothing was recorded"), "cyan")
-            print_hanging(console, Text(visible(name).ljust(width), "dim"), seen)
+            seen = Text(printable(result.seen or "nothing was recorded"), "cyan")
+            print_hanging(console, Text(printable(name).ljust(width), "dim"), seen)
     if report.notes:
         print_section(console, "notes")
         for note in report.notes:
-            print_hanging(console, Text("  "), Text(visible(note, lines=True), "dim"))
+            print_hanging(console, Text("  "), Text(printable(note, lines=True), "dim"))
     _print_summary(console, report, level)
 
 
 def _print_concepts(console: Console, report: Report, *, verbose: bool) -> None:
     groups = by_concept(report.clauses)
-    width = max((len(visible(name)) for name in groups), default=0)
-    longest = max((len(visible(result.id)) for result in report.clauses), default=0)
+    width = max((len(printable(name)) for name in groups), default=0)
+    longest = max((len(printable(result.id)) for result in report.clauses), default=0)
     for name, results in groups.items():
-        heading = Text(f"{visible(name):<{width}}  ", "bold")
+        heading = Text(f"{printable(name):<{width}}  ", "bold")
         line, used = Text(), heading.cell_len
         for count, mark in tally(results):
             words = f"{mark.sign} {counted(count, mark)}"
@@ -92,7 +91,7 @@ def _print_line(console: Console, result: Result, *, width: int) -> None:
     mark = mark_of(result)
     line = Text.assemble(
         (f"  {mark.sign} {result.verdict:<9} ", STYLES[mark.tone]),
-        f"{visible(result.id):<{width}} ",
+        f"{printable(result.id):<{width}} ",
         (f"{result.level:<6} {result.seconds:6.2f} s", "dim"),
     )
     console.print(line)
@@ -103,23 +102,23 @@ def _print_finding(console: Console, result: Result, *, ignored: bool) -> None:
     counts = ", not counted at this level" if ignored else ""
     console.print()
     console.rule(style="dim")
-    heading = Text(f"{mark.sign} {visible(result.id)}", STYLES[mark.tone])
+    heading = Text(f"{mark.sign} {printable(result.id)}", STYLES[mark.tone])
     said = f"  {result.level}, {result.verdict}: {mark.word}{counts}"
     print_hanging(console, Text(), Text.assemble(heading, said))
     if result.sentence:
-        print_hanging(console, Text(), Text(visible(result.sentence), "italic"))
+        print_hanging(console, Text(), Text(printable(result.sentence), "italic"))
     facts = ((label(result), result.cause), ("expected", result.expected), ("saw", result.seen))
     for name, text in facts:
         if text:
             print_hanging(
-                console, Text(f"{name + ':':<9} ", "dim"), Text(visible(text, lines=True))
+                console, Text(f"{name + ':':<9} ", "dim"), Text(printable(text, lines=True))
             )
     code = example(result)
     if code:
         console.print(Text("the smallest case:", "dim"))
-        console.print(Text(visible(code, lines=True)), soft_wrap=True)
+        console.print(Text(printable(code, lines=True)), soft_wrap=True)
     if result.replay:
-        console.print(Text(f"replay: {visible(result.replay)}"), soft_wrap=True)
+        console.print(Text(f"replay: {printable(result.replay)}"), soft_wrap=True)
 
 
 def _print_reasons(console: Console, report: Report, verdict: Verdict) -> None:
@@ -128,7 +127,7 @@ def _print_reasons(console: Console, report: Report, verdict: Verdict) -> None:
         print_section(console, f"{MARKS[verdict].word}: not tried")
     for because, results in groups.items():
         line = Text.assemble(
-            (f"{visible(because)}: ", "bold"), visible(names_of(report.clauses, results))
+            (f"{printable(because)}: ", "bold"), printable(names_of(report.clauses, results))
         )
         print_hanging(console, Text("  "), line)
 
@@ -138,9 +137,9 @@ def _print_summary(console: Console, report: Report, level: Level) -> None:
     style = "bold green" if text.conforms else "bold red"
     print_section(console, "summary")
     if text.unfinished:
-        print_hanging(console, Text(), Text(f"{visible(text.unfinished)}.", style))
+        print_hanging(console, Text(), Text(f"{printable(text.unfinished)}.", style))
     print_hanging(console, Text(), Text.assemble(f"{text.counts}: ", (text.outcome, style)))
-    print_hanging(console, Text(), Text(visible(text.meaning)))
+    print_hanging(console, Text(), Text(printable(text.meaning)))
 
 
 def to_json(report: Report) -> dict[str, object]:

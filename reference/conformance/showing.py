@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reference.conformance.example import Example
-from reference.conformance.wording import visible
+from reference.errors import printable
 from reference.spec.clause import Clause, Level
 from reference.spec.errata import Erratum, erratum
 
@@ -73,9 +73,9 @@ def _print_example(console: Console, example: Example) -> None:
     for asked in example.asked[:MOST_ASKED]:
         _field(console, "asked", asked.what)
         _field(console, "expected", asked.expected)
-        _field(console, "saw", visible(asked.seen))
+        _field(console, "saw", printable(asked.seen))
     if example.seen:
-        _field(console, "recorded", visible(example.seen))
+        _field(console, "recorded", printable(example.seen))
     console.print()
 
 
@@ -83,7 +83,7 @@ def _print_answers(console: Console, answers: dict[str, list[str]]) -> None:
     console.print(Text("A choice: it records what a subject does, and fails none."))
     console.print(Text("Of implementations of the tests it has recorded", "bold"))
     for answer, names in answers.items():
-        console.print(Padding(Text(f"- {visible(answer)}"), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"- {printable(answer)}"), (0, 0, 0, 2)))
         for name in names:
             console.print(Padding(Text(name, "dim"), (0, 0, 0, 6)))
 

@@ -244,19 +244,6 @@ def example(result: Result) -> str:
     return json.dumps(plain(result.case), allow_nan=False)
 
 
-def visible(text: str, *, lines: bool = False) -> str:
-    """Write what cannot be printed as Python would in a string; `lines` keeps line ends.
-
-    A subject makes such text: it must neither steer a terminal nor end a document early.
-    """
-    return "".join(
-        character
-        if character.isprintable() or (lines and character == "\n")
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
 def plain(value: object) -> object:
     """Make a value one that JSON, and UTF-8, can hold; what they cannot is written as text."""
     if isinstance(value, dict):

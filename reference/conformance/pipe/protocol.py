@@ -15,7 +15,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from reference.conformance.wording import visible
+from reference.errors import printable
 
 VERSION = 1
 """Of the protocol. A subject that is asked for another says so with an error."""
@@ -108,7 +108,7 @@ def seen(text: bytes) -> str:
         return "nothing at all"
     start = text[:SHOWN].decode("utf-8", "backslashreplace")
     rest = f" and {len(text) - SHOWN:,} bytes more" if len(text) > SHOWN else ""
-    return visible(start) + rest
+    return printable(start) + rest
 
 
 class Answer:

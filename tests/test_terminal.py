@@ -1,0 +1,433 @@
+"""Nothing that is shown can style, break or steer the terminal, whoever wrote it."""
+
+import ast
+import contextlib
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from rich.console import Console
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Span, Text
+
+import reference
+from reference import cli, cli_vectors, terminal
+from reference.conformance.comparison import compare
+from reference.conformance.comparison_terminal import print_comparison
+from reference.conformance.report import print_report
+from reference.conformance.vectors.playing import Mismatch, Outcome
+from reference.conformance.vectors.vector import Vector
+from reference.conformance.vectors.verifying import Summary
+from reference.conformance.verdicts import Report, Result, Verdict
+from reference.errors import BigramError
+from reference.model import BigramLanguageModel
+from reference.model_file import save_model
+from reference.spec.clause import Level
+from reference.terminal import OutputConsole, SafeConsole, Words, bar, print_json, write
+from reference.vocabulary import Vocabulary
+
+PACKAGE = Path(reference.__file__).parent
+STEERING = (
+    "\x1b[2J\x1b[31mI own your terminal\x1b]0;title\x07",
+    "[bold red]x[/] [/b] [link=http://x]y[/link] :smile:",
+    "\x9b31m\x00\x7f\b",
+    "a\r\n\tb\x0b\x0c",
+    "\udc80\ud800",
+    "\u202egnorw\u2066",
+    "\x1b]8;;http://x\x1b\\",
+)
+texts = st.sampled_from(STEERING) | st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("\x1b[]/\\\r\n\t:\x9b\x7f"), max_size=15
+)
+
+
+def is_harmless(shown: str) -> bool:
+    """Tell whether text has no control character, and nothing else that hides, but line ends."""
+    return shown.replace("\n", "").isprintable()
+
+
+@contextlib.contextmanager
+def shown_on(
+    width: int = 60, console: type[Console] = SafeConsole
+) -> Iterator[tuple[Console, io.StringIO]]:
+    """Give a console of a terminal without colours, and what it shows."""
+    file = io.StringIO()
+    yield console(file=file, width=width, force_terminal=True, color_system=None), file
+
+
+class TestTheConsole:
+    @given(texts, texts)
+    def test_a_string_is_text_and_not_markup(self, one: str, other: str) -> None:
+        with shown_on(width=1000) as (console, file):
+            console.print(one, other)
+            assert is_harmless(file.getvalue())
+        if is_harmless(one + other):
+            assert file.getvalue() == f"{one} {other}\n"
+
+    @given(texts, st.integers(1, 40))
+    def test_no_control_character_gets_through_whatever_is_printed(
+        self, text: str, width: int
+    ) -> None:
+        table = Table(title=text, caption=text)
+        table.add_column(text)
+        table.add_row(text)
+        table.add_row(Text(text, end=text))
+        as_it_is = SimpleNamespace(__rich_console__=lambda _console, _options: [Segment(text)])
+        with shown_on(width) as (console, file):
+            console.print(Text(text), Padding(Text(text), 1), table, text, 7, {text: text})
+            console.print(as_it_is)
+            console.print(SimpleNamespace(__rich__=lambda: Text(text)))
+            console.rule(text)
+            console.rule(Text(text))
+            console.out(text)
+            console.log(text)
+            console.print(text, soft_wrap=True, markup=True, emoji=True, highlight=True)
+        assert is_harmless(file.getvalue())
+
+    def test_escaped_text_keeps_its_styles_in_place(self) -> None:
+        text = Text("a\x1bb[c]", spans=[Span(1, 2, "bold"), Span(2, 3, "red"), Span(3, 9, "dim")])
+        made = terminal.escaped(text)
+        assert made.plain == r"a\x1bb[c]"
+        assert made.spans == [Span(1, 5, "bold"), Span(5, 6, "red"), Span(6, 9, "dim")]
+
+    def test_text_that_is_printable_is_left_alone(self) -> None:
+        text = Text("a\nb", "bold")
+        assert terminal.escaped(text) is text
+
+    def test_lines_are_broken_after_escaping(self) -> None:
+        with shown_on(width=8) as (console, file):
+            console.print(Text("\x1b" * 4))
+        assert file.getvalue().split() == [r"\x1b\x1b"] * 2
+
+    @given(texts)
+    def test_a_status_is_text(self, text: str) -> None:
+        with shown_on() as (console, file):
+            status = console.status(text)
+            console.print(status.renderable)
+            status.update(text)
+            console.print(status.renderable)
+        assert is_harmless(file.getvalue())
+        assert ("[/b]" in text) == ("[/b]" in file.getvalue())
+
+    @given(texts)
+    def test_a_progress_bar_is_text(self, text: str) -> None:
+        with shown_on() as (console, file):
+            progress = bar(console, Words("{task.description} {task.fields[rest]}"))
+            progress.add_task(text, rest=text)
+            console.print(progress.get_renderable())
+        assert is_harmless(file.getvalue())
+        if text.isprintable():
+            assert text.strip()[:9].strip() in file.getvalue()
+
+
+def drawn_report(texts_of: Callable[[], Any]) -> Report:
+    results = [
+        Result(
+            id="loss.mean" if place else str(texts_of()),
+            level=Level.MUST,
+            verdict=verdict,
+            sentence=texts_of(),
+            cause=texts_of(),
+            expected=texts_of(),
+            seen=texts_of(),
+            case={texts_of(): [texts_of()]},
+            code=texts_of(),
+            replay=texts_of(),
+        )
+        for place, verdict in enumerate((Verdict.FAIL, Verdict.BLOCKED))
+    ]
+    choice = Result(
+        id="loss.ignore-index",
+        level=Level.CHOICE,
+        verdict=Verdict.PASS,
+        sentence="",
+        seen=texts_of(),
+    )
+    return Report(
+        subject=texts_of(),
+        contract=texts_of(),
+        profile=texts_of(),
+        seed=0,
+        planned=3,
+        clauses=(*results, choice),
+        notes=(texts_of(), texts_of()),
+        ended=texts_of(),
+    )
+
+
+@given(st.data(), st.sampled_from([20, 60, 200]), st.booleans())
+def test_no_text_of_a_report_steers_the_terminal(
+    data: st.DataObject, width: int, verbose: bool
+) -> None:
+    made = drawn_report(lambda: data.draw(texts))
+    with shown_on(width) as (console, file):
+        print_report(console, made, verbose=verbose)
+    assert is_harmless(file.getvalue())
+
+
+@given(st.data(), st.sampled_from([20, 60, 200]), st.booleans())
+def test_no_text_of_a_comparison_steers_the_terminal(
+    data: st.DataObject, width: int, verbose: bool
+) -> None:
+    reports = [drawn_report(lambda: data.draw(texts)) for _ in range(2)]
+    made = compare(reports, sources=[data.draw(texts), data.draw(texts)])
+    with shown_on(width) as (console, file):
+        print_comparison(console, made, sentences={"loss.mean": data.draw(texts)}, verbose=verbose)
+    assert is_harmless(file.getvalue())
+
+
+@given(st.data())
+def test_no_answer_to_a_vector_steers_the_terminal(data: st.DataObject) -> None:
+    def text() -> str:
+        return data.draw(texts)
+
+    name, clause = text(), text()
+    wrong = Outcome(
+        vector=name, mismatch=Mismatch(step=0, operation=text(), expected=text(), seen=text())
+    )
+    vector = Vector(
+        id=name, clause=clause, level="must", sentence=text(), why="", kills=(), steps=()
+    )
+    said = Summary(
+        planned=2,
+        outcomes=(wrong, Outcome(vector=name, skipped=text() or "no part")),
+        broken={clause: [wrong]},
+        resting={text(): [wrong]},
+    )
+    with shown_on() as (console, file):
+        cli_vectors.print_summary(console, said, (vector,))
+    assert is_harmless(file.getvalue())
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize("text", STEERING)
+@pytest.mark.parametrize("ranks", ["1", "2", "\x1b"])
+def test_an_error_is_one_line_of_text(
+    text: str,
+    ranks: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    monkeypatch.setenv("RANK", "\x1b[31m[/b]")
+    with pytest.raises(SystemExit):
+        terminal.run(lambda arguments: _raise(BigramError(text)), [])
+    shown = capsys.readouterr().err
+    assert is_harmless(shown)
+    assert shown.count("\n") == 1
+    assert ("rank" in shown) == (ranks != "1")
+
+
+@pytest.mark.parametrize("text", STEERING)
+def test_wrong_usage_is_told_as_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        [text],
+        ["check", "--level", text],
+        ["check", "--timeout", text],
+        ["check", "a:B", "--engine", "fast", "--adapter", text],
+        ["check", text, "--engine", "fast"],
+        ["check", f"--{text}"],
+        ["spec", text],
+        ["spec", "--profile", text],
+        ["compare", text],
+        ["vectors", "verify", text],
+        ["generate", "--model", text],
+        ["prepare", text, "--out", "/nowhere/x"],
+        ["train", "--out", "/nowhere/x", "--data", text],
+    ):
+        assert run(*arguments) == 2
+        shown = capsys.readouterr()
+        assert is_harmless(shown.err)
+        assert "\nerror: " in f"\n{shown.err}"
+        assert not shown.out
+
+
+def test_a_folder_s_name_is_not_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("vectors", "export", "a[/b]\x1b[31m") == 0
+    assert capsys.readouterr().out.startswith(r"a[/b]\x1b[31m: ")
+    assert run("vectors", "verify", "a[/b]\x1b[31m") == 0
+    assert capsys.readouterr().out.startswith(r"a[/b]\x1b[31m: ")
+
+
+@pytest.fixture
+def steering_model(tmp_path: Path) -> Path:
+    """Save a model that says nothing but a terminal's commands, and lines."""
+    torch.manual_seed(0)
+    characters = "\t\n\x1b[2J\x07\x9b\r"
+    vocabulary = Vocabulary("".join(sorted(characters)))
+    save_model(BigramLanguageModel(len(vocabulary)), vocabulary, tmp_path / "m", about={})
+    return tmp_path / "m"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_generated_text_steers_no_terminal_and_is_piped_as_it_is(
+    *,
+    steering_model: Path,
+    is_terminal: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    model = str(steering_model)
+    assert run("generate", "--model", model, "--prompt", "\x1b[2J\x9b\t\n", "--seed", "1") == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("\\x1b[2J\\x9b\t\n" if is_terminal else "\x1b[2J\x9b\t\n")
+    assert is_harmless(shown.out.replace("\t", "")) == is_terminal
+    assert is_harmless(shown.err)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_json_holds_no_control_character(
+    *, is_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = "".join(map(chr, range(0xD801)))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    print_json(text=every)
+    shown = capsys.readouterr().out
+    assert is_harmless(shown)
+    assert json.loads(shown) == {"text": every}
+
+
+def test_written_text_is_escaped_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("\x1b\n")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    write("\x1b\u3000\n")
+    assert capsys.readouterr().out == "\x1b\n\\x1b\u3000\n"
+
+
+ESC = """
+import torch
+class Esc(torch.nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.table = torch.nn.Embedding(vocab_size, vocab_size)
+    def forward(self, idx, targets=None):
+        raise ValueError("\\x1b[2J\\x1b[31mI own your terminal\\x1b]0;title\\x07")
+"""
+
+
+@pytest.mark.parametrize("options", [["--clause", "forward.logits.shape"], ["--verbose"]])
+def test_a_subject_s_own_words_do_not_steer_the_terminal(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "esc.py").write_text(ESC)
+    assert run("check", f"{tmp_path / 'esc.py'}:Esc", *options) == 1
+    shown = capsys.readouterr()
+    assert is_harmless(shown.out)
+    assert "Iownyourterminal" in "".join(shown.out.split())
+
+
+def test_a_subject_s_own_words_do_not_steer_the_terminal_of_the_vectors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "esc.py").write_text(ESC)
+    assert run("vectors", "verify", "--subject", f"{tmp_path / 'esc.py'}:Esc") == 1
+    shown = capsys.readouterr()
+    assert is_harmless(shown.out)
+    assert r"\x1b[2J\x1b[31mIownyourterminal" in "".join(shown.out.split())
+
+
+# By construction
+
+
+ONLY_THERE = {
+    "Console",
+    "Status",
+    "Spinner",
+    "Live",
+    "Progress",
+    "TextColumn",
+    "SpinnerColumn",
+    "Markdown",
+    "echo",
+    "secho",
+    "from_markup",
+    "from_ansi",
+    "get_default_columns",
+    "render_markup",
+    "print_exc",
+}
+"""What shows text, or takes it for markup: `reference.terminal` alone calls it."""
+
+BUILT_IN = {"print", "input"}
+STREAMS = {"write", "writelines", "buffer"}
+
+
+def uses(tree: ast.AST) -> Iterator[str]:
+    """Give what a module calls of the names above, and what it writes to the streams."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in BUILT_IN or called.rpartition(".")[2] in ONLY_THERE:
+                yield f"{called}() in line {node.lineno}"
+        if isinstance(node, ast.Attribute) and node.attr in STREAMS:
+            stream = ast.unparse(node.value)
+            if stream in {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__"}:
+                yield f"{stream}.{node.attr} in line {node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(1)",
+        "Console()",
+        "rich.console.Console()",
+        "Progress(console=console)",
+        "Text.from_markup(x)",
+        "typer.echo(x)",
+        "sys.stdout.write(x)",
+        "sys.stderr.buffer.write(x)",
+    ],
+)
+def test_what_shows_text_is_found(source: str) -> None:
+    assert list(uses(ast.parse(source)))
+
+
+def test_the_package_shows_text_in_one_place() -> None:
+    # What a worker prints is caught, and shown by the kit as the subject's.
+    allowed = {f"conformance/{one}.py": {"print_exc"} for one in ("worker", "forking")}
+    for file in PACKAGE.rglob("*.py"):
+        name = file.relative_to(PACKAGE).as_posix()
+        found = [
+            use
+            for use in uses(ast.parse(file.read_text("utf-8")))
+            if name != "terminal.py"
+            and use.split("(")[0].rpartition(".")[2] not in allowed.get(name, ())
+        ]
+        assert not found, (name, found)
+
+
+def test_the_commands_console_is_safe() -> None:
+    assert issubclass(OutputConsole, SafeConsole)
+    console = OutputConsole(as_json=False, stops=True)
+    assert isinstance(console.render_str("[b]"), Text)
+    assert console.render_str("[b]").plain == "[b]"
+
+
+def test_typer_s_usage_errors_are_known() -> None:
+    assert terminal.USAGE_ERROR.__name__ == "UsageError"
+    assert re.fullmatch(terminal.CONTROL, "\x1b")
