@@ -22,6 +22,7 @@ from reference.errors import (
     RankError,
     TargetsShapeError,
     TokenRangeError,
+    shown,
 )
 
 STORED = (torch.uint8, torch.uint16, torch.int32)
@@ -40,18 +41,18 @@ def is_real(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def check_count(name: str, value: int, *, minimum: int) -> None:
-    """Refuse a count that is no integer (True and 3.0 are none) or is below its minimum.
+def check_count(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
+    """Raise unless the count is an integer (not a bool, not 3.0) in its range.
 
     Raises: NotAnIntegerError, OutOfRangeError.
     """
+    allowed = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
     if not is_integer(value):
         raise NotAnIntegerError(
-            f"{name} is {value!r} ({type(value).__name__}); it must be an integer, "
-            f"{minimum} or more"
+            f"{name} is {shown(value)} ({type(value).__name__}); it must be an integer, {allowed}"
         )
-    if value < minimum:
-        raise OutOfRangeError(f"{name} is {value}; it must be {minimum} or more")
+    if value < minimum or (maximum is not None and value > maximum):
+        raise OutOfRangeError(f"{name} is {shown(value)}; it must be {allowed}")
 
 
 def check_positive(name: str, value: float, *, maximum: float) -> None:
@@ -61,10 +62,12 @@ def check_positive(name: str, value: float, *, maximum: float) -> None:
     """
     if not is_real(value):
         raise NotANumberError(
-            f"{name} is {value!r} ({type(value).__name__}); it must be a number above 0"
+            f"{name} is {shown(value)} ({type(value).__name__}); it must be a number above 0"
         )
     if not 0 < value <= maximum:  # so NaN is refused too
-        raise OutOfRangeError(f"{name} is {value}; it must be above 0, and at most {maximum:g}")
+        raise OutOfRangeError(
+            f"{name} is {shown(value)}; it must be above 0, and at most {maximum:g}"
+        )
 
 
 def check_text(name: str, value: str) -> None:
@@ -73,7 +76,7 @@ def check_text(name: str, value: str) -> None:
     Raises: NotTextError.
     """
     if not isinstance(value, str):
-        raise NotTextError(f"{name} is {value!r:.60} ({type(value).__name__}); it must be a str")
+        raise NotTextError(f"{name} is {shown(value)} ({type(value).__name__}); it must be a str")
 
 
 def check_layout(name: str, tokens: Tensor, *, shape: str, stored: bool = False) -> None:

@@ -148,9 +148,9 @@ def check(
     it is in. A script or notebook need not be changed: of its top level, only what the model
     needs is run.
 
-    Exit codes: 0 it conforms; 1 a must or a should is not kept (a choice never counts); 2 wrong
-    usage, or a subject that cannot be loaded; 3 the kit could not finish, or could not write a
-    report; 130 interrupted; 141 nobody reads the output any more.
+    Exit codes: 0 it conforms, or keeps the clauses that were selected; 1 a must or a should is not
+    kept (a choice never counts); 2 wrong usage, or a subject that cannot be loaded; 3 the kit could
+    not finish, or could not write a report; 130 interrupted; 141 nobody reads the output any more.
     """
     parts = (get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward)
     named = (target, replay, gradient, plain_generate, *parts)
@@ -215,6 +215,7 @@ def check(
         profile=profile,
         seed=seed,
         planned=len(plan.clauses),
+        selection=api.selection_of(plan, clause),
         clauses=tuple(results),
         notes=tuple(judged.notes),
         ended=ended,

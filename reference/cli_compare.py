@@ -33,7 +33,8 @@ def compare(
     """Put reports of several subjects side by side: which clauses each does not keep, and why.
 
     Clauses that nobody breaks are counted, by concept. Reports of other versions of the contract,
-    of other profiles and of runs that ended early are compared as well, and a line says so.
+    of other profiles, of selected clauses and of runs that ended early are compared as well, and a
+    line says so.
 
     Exit codes: 0 the comparison was made, whatever it says; 2 wrong usage, or a file that is not a
     report; 3 the page could not be written; 130 interrupted; 141 broken pipe.

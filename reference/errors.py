@@ -3,6 +3,8 @@
 Every message names the value at fault, where it stands and what would be allowed.
 """
 
+from reprlib import Repr
+
 
 class BigramError(Exception):
     """Raised by this package on purpose, in one of the kinds below."""
@@ -126,6 +128,19 @@ class DeviceError(BigramError, RuntimeError):
 
 class MissingExtraError(BigramError, ImportError):
     """An optional dependency is not installed."""
+
+
+SHOWN = Repr()
+SHOWN.maxstring = SHOWN.maxother = SHOWN.maxlong = 60
+"""How a wrong value is shown, however large it is."""
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, shortened, in one printable line."""
+    try:
+        return printable(SHOWN.repr(value))
+    except Exception:  # noqa: BLE001  a number of too many digits, or whatever its own class raises
+        return f"<{type(value).__name__}>"
 
 
 def printable(value: object, *, lines: bool = False) -> str:

@@ -31,7 +31,7 @@ from reference.conformance.comparison_terminal import print_comparison
 from reference.conformance.errors import ReportFileError, TooFewReportsError
 from reference.conformance.report import ReportError, to_json as report_to_json
 from reference.conformance.report_file import read_report
-from reference.conformance.verdicts import Report, Result, Verdict
+from reference.conformance.verdicts import Report, Result, Selection, Verdict
 from reference.conformance.wording import LISTED, is_choice, mark_of
 from reference.errors import printable
 from reference.spec.catalogue import catalogue
@@ -293,6 +293,19 @@ def test_reports_that_are_alike_and_whole_need_no_warning() -> None:
                 "2 is no whole report: not complete: the kit itself is at fault in loss.uniform.",
             ],
         ),
+        (
+            [SUMMED, report(*RIGHT.clauses, selection=Selection(wanted=("loss",), of=99))],
+            ["2 is not of a whole profile: 8 of 99 clauses, selected by loss."],
+        ),
+        (
+            [
+                report(*RIGHT.clauses, subject=name, selection=Selection(wanted=(), of=99))
+                for name in "ab"
+            ],
+            [
+                "1 and 2 are not of a whole profile: 8 of 99 clauses, selected by an empty list.",
+            ],
+        ),
     ],
 )
 def test_what_is_not_alike_or_not_whole_is_said_on_every_face(
@@ -321,6 +334,17 @@ def test_why_clauses_were_not_tried_is_said_once_for_all_subjects() -> None:
     for (because, names), who in told.items():
         assert f"{who} {because}: {names}" in terminal
         assert f"{who} {because}: {names}" in shown
+
+
+def test_a_report_of_selected_clauses_is_not_said_to_conform() -> None:
+    chosen = report(*RIGHT.clauses, selection=Selection(wanted=("loss",), of=99))
+    made = compare([chosen, SUMMED])
+    for shown in (flat(printed(made)), flat(page(made).text)):
+        assert "kept, with 8 of 99 clauses selected" in shown
+        assert " conforms" not in shown
+    subjects: Any = to_json(made)["subjects"]
+    assert subjects[0]["selection"] == "8 of 99 clauses, selected by loss"
+    assert (subjects[0]["conforms"], subjects[1]["selection"]) == (False, "")
 
 
 # JSON
@@ -358,7 +382,8 @@ def test_json_is_as_the_schema_says_and_holds_every_result(drafts: list[dict[str
         there = {one["id"]: one["results"][place] for one in written["clauses"]}
         assert {name: one for name, one in there.items() if one} == wanted
         assert subject["number"] == place + 1
-        assert subject["conforms"] == (column.report.conforms() and not column.report.ended)
+        whole = column.report.selection is None and not column.report.ended
+        assert subject["conforms"] == (column.report.conforms() and whole)
         assert subject["counts"] == {
             verdict: [one["verdict"] for one in clauses].count(verdict) for verdict in Verdict
         }
@@ -380,6 +405,7 @@ def test_json_tells_what_the_reports_do() -> None:
         "ran": 2,
         "complete": False,
         "ended": "interrupted",
+        "selection": "",
         "conforms": False,
         "counts": dict.fromkeys(Verdict, 0) | {"FAIL": 1, "CRASH": 1},
     }
@@ -1003,14 +1029,14 @@ WRONG_COUNT = json.dumps(report_to_json(RIGHT) | {"ran": 3})
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "odd.json is no JSON: Expecting value"),
-        ("{", "odd.json is no JSON: Expecting property name"),
-        ('{"a": NaN}', "odd.json is no JSON: NaN is no number there"),
-        (TWICE, "odd.json is no JSON: 'seed' stands twice in one object"),
-        ("[" * 100_000, "odd.json is no JSON: maximum recursion depth"),
-        (b"\xff\x80\x80", "odd.json is no JSON: 'utf-8' codec can't decode"),
-        ("1" * 5_000, "odd.json is no JSON: Exceeds the limit"),
-        (DEEP, "odd.json is no report: it is nested deeper than 100"),
+        ("", "odd.json cannot be read as JSON: Expecting value"),
+        ("{", "odd.json cannot be read as JSON: Expecting property name"),
+        ('{"a": NaN}', "odd.json cannot be read as JSON: NaN is no number there"),
+        (TWICE, "odd.json cannot be read as JSON: 'seed' stands twice in one object"),
+        ("[" * 100_000, "odd.json cannot be read as JSON: it is nested deeper"),
+        (b"\xff\x80\x80", "odd.json cannot be read as JSON: 'utf-8' codec can't decode"),
+        ("1" * 5_000, "odd.json cannot be read as JSON: Exceeds the limit"),
+        (DEEP, "odd.json cannot be read as JSON: it is nested deeper than 100"),
         ("[]", "odd.json is no report of `bigram check --json`: the report is []"),
         (
             '{"x": "\\n\\u001b[31m"}',

@@ -19,7 +19,7 @@ from rich.console import Console
 from reference.conformance.junit import to_junit
 from reference.conformance.page import TONES, fragment, to_html
 from reference.conformance.report import ReportError, from_json, print_report, to_json
-from reference.conformance.verdicts import Report, Result, Verdict
+from reference.conformance.verdicts import Report, Result, Selection, Verdict
 from reference.conformance.wording import MARKS, summary
 from reference.errors import printable
 from reference.spec.catalogue import catalogue
@@ -109,6 +109,13 @@ values = st.recursive(
     ),
     max_leaves=5,
 )
+selections = st.fixed_dictionaries(
+    {
+        "wanted": st.lists(texts, max_size=3).map(tuple),
+        "of": st.integers(7, 200),
+        "replayed": st.booleans(),
+    }
+)
 IDS = [f"{concept}.{rule}" for concept in ("loss", "batch", "a-b") for rule in ("x", "y-1", "z.w")]
 
 
@@ -145,12 +152,20 @@ def drafts(draw: st.DrawFn) -> dict[str, Any]:
         "clauses": results,
         "notes": tuple(draw(st.lists(texts, max_size=2))),
         "ended": draw(st.just("") | texts),
+        "selection": draw(st.none() | selections),
     }
 
 
 def drafted(draft: dict[str, Any]) -> Report:
     """Make the report."""
-    return Report(**draft | {"clauses": tuple(Result(**one) for one in draft["clauses"])})
+    selection = draft["selection"]
+    return Report(
+        **draft
+        | {
+            "clauses": tuple(Result(**one) for one in draft["clauses"]),
+            "selection": None if selection is None else Selection(**selection),
+        }
+    )
 
 
 levels = st.sampled_from((Level.MUST, Level.SHOULD))
@@ -227,10 +242,78 @@ def test_a_pass_with_waivers_says_so() -> None:
     assert said.meaning.endswith("is kept, but for 2 that are waived.")
 
 
+SELECTION = Selection(wanted=("loss", "batch.shape"), of=114)
+CHOSEN = replace(PASSING, selection=SELECTION)
+REPLAYED = replace(
+    report(result()), selection=Selection(wanted=("loss.mean",), of=114, replayed=True)
+)
+
+
+def test_a_run_of_selected_clauses_does_not_say_that_the_subject_conforms() -> None:
+    said = summary(CHOSEN, level=Level.SHOULD)
+    assert said.outcome == "kept, with 4 of 114 clauses selected"
+    assert said.meaning == (
+        "Every must and every should that could be tried is kept. The other 110 clauses were not "
+        "selected."
+    )
+    assert (said.conforms, said.passed) == (False, True)
+    assert CHOSEN.conforms()
+
+
+def test_a_replay_does_not_say_that_the_subject_conforms() -> None:
+    said = summary(REPLAYED, level=Level.SHOULD)
+    assert said.outcome == "kept, with one case replayed"
+    assert said.meaning.endswith("is kept. Only one saved case was tried.")
+    assert (said.conforms, said.passed) == (False, True)
+
+
+def test_a_selection_that_is_broken_does_not_conform() -> None:
+    said = summary(replace(report(FAILURE), selection=SELECTION), level=Level.SHOULD)
+    assert said.outcome == "does not conform: 1 must, 0 should"
+    assert (said.conforms, said.passed) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("made", "what", "outcome"),
+    [
+        (
+            CHOSEN,
+            "4 of 114 clauses, selected by loss, batch.shape",
+            "kept, with 4 of 114 clauses selected",
+        ),
+        (REPLAYED, "one saved case of loss.mean", "kept, with one case replayed"),
+    ],
+)
+def test_every_face_records_the_selection(made: Report, what: str, outcome: str) -> None:
+    shown = flat(printed(made, width=200))
+    assert f"contract 1.0, profile bigram, seed 1337 {what}" in shown
+    assert outcome in shown
+    page = to_html(made, catalogue(None))
+    assert f"Held against contract 1.0, profile bigram, seed 1337; {what}." in page
+    assert outcome in page
+    assert outcome in fragment(made)
+    assert 'class="outcome good"' in page
+    named = suite(made).find(f"properties/property[@name='selection'][@value='{what}']")
+    assert named is not None
+    written = to_json(made)
+    VALIDATOR.validate(written)
+    assert made.selection is not None
+    assert written["selection"] == {
+        "wanted": list(made.selection.wanted),
+        "of": 114,
+        "replayed": made.selection.replayed,
+    }
+    for text in (shown, page, fragment(made), to_junit(made)):
+        assert "conforms" not in text
+
+
 @given(drafts(), levels)
 def test_the_outcome_is_the_verdicts_own(draft: dict[str, Any], level: Level) -> None:
     made = drafted(draft)
-    assert summary(made, level=level).conforms == (made.conforms(level=level) and not made.ended)
+    said = summary(made, level=level)
+    assert said.passed == (made.conforms(level=level) and not made.ended)
+    assert said.conforms == (said.passed and made.selection is None)
+    assert ("conforms" in said.outcome) == said.conforms
 
 
 @given(texts)
@@ -505,7 +588,7 @@ def test_the_schema_is_one_and_lists_the_verdicts_and_levels_there_are() -> None
     assert clause["properties"]["verdict"]["enum"] == list(Verdict)
     assert clause["properties"]["level"]["enum"] == list(Level)
     for part in (SCHEMA, clause):
-        assert set(part["required"]) == set(part["properties"])
+        assert set(part["required"]) == set(part["properties"]) - {"selection"}
         assert part["additionalProperties"] is False
 
 
@@ -523,6 +606,7 @@ def test_json_holds_what_the_report_says() -> None:
         "complete": False,
         "ended": "",
         "notes": ["line 12 was skipped"],
+        "selection": None,
     }
     assert isinstance(clauses, list)
     assert len(clauses) == 13
@@ -580,6 +664,7 @@ def changed(where: str, name: str, change: Callable[[dict[str, Any], str], objec
 
 
 FIELDS = [("report", name) for name in SCHEMA["properties"]]
+FIELDS.remove(("report", "selection"))  # it may be missing
 FIELDS += [("clause", name) for name in SCHEMA["$defs"]["clause"]["properties"]]
 
 
@@ -634,6 +719,32 @@ def test_seconds_that_no_float_can_hold_are_refused() -> None:
             from_json(data)
     large = changed("report", "seed", lambda of, it: of.update({it: 10**400}))
     assert from_json(large).seed == 10**400
+
+
+def test_a_report_written_before_selections_were_is_of_the_whole_profile() -> None:
+    before = to_json(EVERY)
+    del before["selection"]
+    assert from_json(before).selection is None
+    VALIDATOR.validate(before)
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (3, "selection is 3; it must be an object or null"),
+        ({}, "selection is {}; it must be an object with"),
+        ({"wanted": [3], "of": 9, "replayed": False}, "wanted.0. is 3; it must be text"),
+        ({"wanted": [], "of": -1, "replayed": False}, "of is -1; it must be a whole number"),
+        ({"wanted": [], "of": 9, "replayed": 1}, "replayed is 1; it must be true or false"),
+        ({"wanted": [], "of": 1, "replayed": False}, "of is 1; it must be at least planned, 13"),
+        ({"wanted": [], "of": 9, "replayed": False, "x": 1}, "it must be an object with"),
+    ],
+)
+def test_a_selection_that_is_wrong_is_refused(selection: object, message: str) -> None:
+    data = to_json(EVERY) | {"selection": selection}
+    with pytest.raises(ReportError, match=message):
+        from_json(data)
+    assert VALIDATOR.is_valid(data) == ("at least planned" in message)
 
 
 @pytest.mark.parametrize("data", [None, [], "x", 3, {}])
@@ -750,7 +861,7 @@ def test_junit_parses_adds_up_and_is_green_where_the_subject_conforms(
     assert int(root.attrib["skipped"]) == found["skipped"]
     assert all(len(test) <= 1 for test in tests)
     is_red = bool(found["failure"] or found["error"])
-    assert is_red is not summary(made, level=level).conforms
+    assert is_red is not summary(made, level=level).passed
     for one, test in zip(made.clauses, tests, strict=False):
         if one.verdict is Verdict.FAIL:
             assert printable(one.expected, lines=True) in (test[0].text or "")

@@ -1,16 +1,17 @@
 """The kit as functions: hold a model against the clauses, from Python or from one's own tests."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from reference.checks import check_count, check_text
 from reference.conformance.arrays import ArrayParts, array_subject
 from reference.conformance.errors import AdapterError, ProfileError, ReplayError
 from reference.conformance.forms import batch_forms
 from reference.conformance.hub import HubSubject, hub_factory
+from reference.conformance.report_file import strict_json
 from reference.conformance.runner import (
     EXAMPLES,
     Plan,
@@ -20,11 +21,19 @@ from reference.conformance.runner import (
     planned,
     run,
 )
+from reference.conformance.strategies import LONGEST, needed
 from reference.conformance.subjects import ARRAYS, HUB, LAST_ONLY, TorchSubject, adapter_of
-from reference.conformance.verdicts import Report
+from reference.conformance.verdicts import Report, Selection
+from reference.errors import printable, shown
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
 from reference.spec.clause import BIGRAM, PROFILES, Clause
+
+MOST_SEED = 2**63 - 1
+"""Largest seed, which torch takes too."""
+
+MOST_EXAMPLES = 10**6
+"""Most cases to draw for a clause."""
 
 Factory = Callable[[int], object]
 """What makes a model for a size of vocabulary: a class, or any function of one number."""
@@ -137,9 +146,10 @@ def check(  # noqa: PLR0913  all but the factory by name
     case that failed, as JSON {"id": ..., "case": ...}, to be tried again by itself.
 
     Raises: UnknownClauseError, WaiverError, ProfileError, AdapterError, GetBatchError, ReplayError,
-        CaseError.
+        CaseError; NotAnIntegerError, OutOfRangeError for the seed and the examples; NotTextError.
     """
     check_profile(profile)
+    check_numbers(seed, examples)
     subject = subject_of(
         factory,
         get_batch=get_batch,
@@ -157,8 +167,8 @@ def check(  # noqa: PLR0913  all but the factory by name
     plan = Plan(
         clauses=planned(clauses, waive, profile),
         profile=profile,
-        seed=seed,
-        examples=examples,
+        seed=int(seed),
+        examples=int(examples),
         waive=waive,
     )
     if replay is not None:
@@ -169,8 +179,9 @@ def check(  # noqa: PLR0913  all but the factory by name
         subject=name_of(factory),
         contract=VERSION,
         profile=profile,
-        seed=seed,
+        seed=plan.seed,
         planned=len(plan.clauses),
+        selection=selection_of(plan, clauses),
         clauses=results,
         notes=notes_of(subject, subject.notes, profile),
     )
@@ -185,37 +196,72 @@ def check_profile(profile: str) -> None:
         raise ProfileError(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}")
 
 
+def check_numbers(seed: int, examples: int) -> None:
+    """Raise unless cases can be drawn from the seed, and so many of them.
+
+    Raises: NotAnIntegerError, OutOfRangeError.
+    """
+    check_count("seed", seed, minimum=0, maximum=MOST_SEED)
+    check_count("examples", examples, minimum=1, maximum=MOST_EXAMPLES)
+
+
+def selection_of(plan: Plan, wanted: Sequence[str] | None) -> Selection | None:
+    """Return what a plan is limited to, or None if it has every clause of its profile."""
+    every = catalogue(plan.profile)
+    if plan.replay is not None:
+        names: tuple[str, ...] = tuple(clause.id for clause in plan.clauses)
+        return Selection(wanted=names, of=len(every), replayed=True)
+    if len(plan.clauses) == len(every):
+        return None
+    return Selection(wanted=tuple(wanted or ()), of=len(every))
+
+
 def name_of(factory: object) -> str:
-    """Say what a factory is called."""
-    module, name = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "")
-    return f"{module}:{name}" if name else repr(factory)
+    """Return what a factory is called."""
+    try:
+        names = [getattr(factory, name, None) for name in ("__module__", "__qualname__")]
+    except Exception:  # noqa: BLE001  whatever its own class raises
+        names = []
+    if names and all(isinstance(name, str) and name for name in names):
+        return ":".join(map(str, names))
+    return shown(factory)
 
 
 def read_saved(text: str) -> tuple[Clause, dict[str, object]]:
     """Read a saved case: {"id": ..., "case": {...}}, as a report's clauses hold it.
 
-    Raises: ReplayError where it is none; UnknownClauseError.
+    Raises: ReplayError if it is not a saved case; UnknownClauseError; NotTextError.
     """
+    check_text("replay", text)
     try:
-        saved = json.loads(text)
+        saved = strict_json(text)
     except ValueError as error:
-        raise ReplayError(f"the case is no JSON: {error}") from error
-    if not isinstance(saved, dict) or not isinstance(saved.get("case"), dict):
+        raise ReplayError(f"the case cannot be read as JSON: {printable(error)}") from error
+    kinds = {"id": str, "case": dict}
+    if not isinstance(saved, dict) or not all(
+        isinstance(saved.get(name), kind) for name, kind in kinds.items()
+    ):
         raise ReplayError(
             'the case must be an object such as {"id": "loss.scalar", "case": {...}}, one of the '
             "clauses of a JSON report that failed"
         )
     every = catalogue(None)
-    check_id(str(saved.get("id")), every)
+    check_id(saved["id"], every)
     (clause,) = (clause for clause in every if clause.id == saved["id"])
     return clause, saved["case"]
 
 
 def replaying(plan: Plan, saved: str) -> Plan:
-    """Give the plan in which one saved case is tried again, and nothing else.
+    """Return the plan in which one saved case is tried again, and nothing else.
 
-    Raises: ReplayError, CaseError where it is none; UnknownClauseError.
+    Raises: ReplayError, CaseError if it is not a saved case of its clause; UnknownClauseError;
+        NotTextError.
     """
     clause, values = read_saved(saved)
-    from_json(clause.case, values)
+    length = needed(from_json(clause.case, values))
+    if plan.profile != BIGRAM and length > LONGEST:
+        raise ReplayError(
+            f"the case needs a sequence of {length} tokens; with the profile {plan.profile} it "
+            f"must be {LONGEST} or fewer, which any model of that kind takes"
+        )
     return replace(plan, clauses=(clause,), replay=values)

@@ -15,6 +15,7 @@ from reference.conformance.wording import (
     is_choice,
     mark_of,
     names_of,
+    selected,
     summary,
 )
 from reference.spec.clause import Level
@@ -217,12 +218,22 @@ def _warnings(comparison: Comparison) -> Iterator[str]:
     for name, some in _grouped(comparison, "subject").items():
         if len(some) > 1:
             yield f"{numbers(some)} have the same name: {name}. Their numbers tell them apart."
+    for what, some in _selections(comparison).items():
+        yield f"{numbers(some)} {'is' if len(some) == 1 else 'are'} not of a whole profile: {what}."
     for column in comparison.columns:
         if column.summary.unfinished:
             yield f"{column.number} is no whole report: {column.summary.unfinished}."
         lacking, every = len(comparison.lacking(column)), len(comparison.rows)
         if lacking:
             yield f"{column.number} has no verdict on {lacking} of the {every} clauses."
+
+
+def _selections(comparison: Comparison) -> dict[str, list[Column]]:
+    limited: dict[str, list[Column]] = {}
+    for column in comparison.columns:
+        if what := selected(column.report):
+            limited.setdefault(what, []).append(column)
+    return limited
 
 
 def _grouped(comparison: Comparison, field: str) -> dict[str, list[Column]]:

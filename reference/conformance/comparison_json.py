@@ -2,7 +2,7 @@
 
 from reference.conformance.comparison import Column, Comparison
 from reference.conformance.verdicts import Result, Verdict
-from reference.conformance.wording import plain
+from reference.conformance.wording import plain, selected
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
@@ -39,6 +39,7 @@ def _column_to_json(column: Column) -> dict[str, object]:
         "ran": report.ran,
         "complete": report.complete,
         "ended": report.ended,
+        "selection": selected(report),
         "conforms": column.summary.conforms,
         "counts": {verdict.value: count[verdict] for verdict in Verdict},
     }

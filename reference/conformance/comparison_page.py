@@ -65,7 +65,7 @@ def _about(comparison: Comparison) -> str:
 
 def _subject(column: Column) -> str:
     said = column.summary
-    mark = MARKS[Verdict.PASS if said.conforms else Verdict.FAIL]
+    mark = MARKS[Verdict.PASS if said.passed else Verdict.FAIL]
     first = f"<p><strong>{text(said.unfinished)}</strong></p>\n" if said.unfinished else ""
     source = f' <span class="soft">from {_name(column.source)}</span>' if column.source else ""
     return (

@@ -226,7 +226,7 @@ def _print_summary(console: Console, comparison: Comparison) -> None:
     print_section(console, "summary")
     for column in comparison.columns:
         said = column.summary
-        style = "bold green" if said.conforms else "bold red"
+        style = "bold green" if said.passed else "bold red"
         unfinished = (f"{printable(said.unfinished)}. ", style) if said.unfinished else ""
         name, counts = printable(column.report.subject), f"{said.counts}: "
         line = Text.assemble(f"{name}: ", unfinished, counts, (said.outcome, style))

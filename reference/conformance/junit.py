@@ -9,6 +9,7 @@ from reference.conformance.wording import (
     is_choice,
     label,
     reason,
+    selected,
     summary,
     uncounted,
 )
@@ -39,6 +40,9 @@ def to_junit(report: Report, *, level: Level = Level.SHOULD) -> str:
     for name in ("subject", "contract", "profile", "seed"):
         value = printable(str(getattr(report, name)))
         SubElement(properties, "property", name=name, value=value)
+    if report.selection is not None:
+        value = printable(selected(report))
+        SubElement(properties, "property", name="selection", value=value)
     ignored = uncounted(report, level=level)
     for result in report.clauses:
         _add_test(suite, report, result, ignored=result.id in ignored)

@@ -17,6 +17,7 @@ from reference.conformance.wording import (
     mark_of,
     names_of,
     reason,
+    selected,
     summary,
     tally,
     uncounted,
@@ -57,7 +58,8 @@ def to_html(report: Report, clauses: Iterable[Clause], *, level: Level = Level.S
         contract=text(report.contract),
         profile=text(report.profile),
         seed=str(report.seed),
-        tone="good" if said.conforms else "bad",
+        selected=text(f"; {selected(report)}" if report.selection else ""),
+        tone="good" if said.passed else "bad",
         outcome=_outcome(report, level),
     )
 
@@ -69,7 +71,7 @@ def fragment(report: Report) -> str:
     colours of text and paper to the notebook's own theme.
     """
     said = summary(report, level=Level.SHOULD)
-    colour = TONES["good" if said.conforms else "bad"]
+    colour = TONES["good" if said.passed else "bad"]
     cell = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
     rows = "".join(
         f'<tr><th scope="row" style="{cell}">{text(name)}</th>'
@@ -112,7 +114,7 @@ def _inline_tally(results: list[Result]) -> str:
 
 def _outcome(report: Report, level: Level) -> str:
     said = summary(report, level=level)
-    mark = MARKS[Verdict.PASS if said.conforms else Verdict.FAIL]
+    mark = MARKS[Verdict.PASS if said.passed else Verdict.FAIL]
     first = f"<p><strong>{text(said.unfinished)}</strong></p>\n" if said.unfinished else ""
     return (
         f"{first}<p>{mark.sign} <strong>{text(said.outcome)}</strong></p>\n"

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from reference.conformance.api import Factory, check_profile, subject_of
+from reference.conformance.api import Factory, check_numbers, check_profile, subject_of
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
 from reference.conformance.subjects import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
@@ -63,11 +63,12 @@ def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
     """
     subject = subject_of(factory, **parts)  # type: ignore[arg-type]  # check's own, passed on
     check_profile(profile)
+    check_numbers(seed, examples)
     plan = Plan(
         clauses=planned(clauses, waive, profile),
         profile=profile,
-        seed=seed,
-        examples=examples,
+        seed=int(seed),
+        examples=int(examples),
         waive=waive,
     )
     results: dict[str, Result] = {}

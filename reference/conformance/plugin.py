@@ -88,13 +88,14 @@ class ClauseCollector(pytest.Collector):
             yield ClauseItem.from_parent(self, name=clause.id, clause=clause)
 
     def _plan(self, wanted: list[str] | None) -> Any:  # noqa: ANN401  a Plan: its module loads torch
-        from reference.conformance.api import check_profile  # noqa: PLC0415  as above
-        from reference.conformance.runner import Plan, planned  # noqa: PLC0415  as above
+        from reference.conformance.api import check_numbers, check_profile  # noqa: PLC0415  as above
+        from reference.conformance.runner import EXAMPLES, Plan, planned  # noqa: PLC0415  as above
 
         profile = self.config.getoption("--bigram-profile")
         check_profile(profile)
         waive = dict(_pairs(self.config.getoption("--bigram-waive")))
         seed = self.config.getoption("--bigram-seed")
+        check_numbers(seed, EXAMPLES)
         clauses = planned(wanted, waive, profile)
         return Plan(clauses=clauses, profile=profile, waive=waive, seed=seed)
 
@@ -120,10 +121,7 @@ class ClauseCollector(pytest.Collector):
 
     def _next(self, clause: "Clause", running: Generator["Result"]) -> "Result":
         """Return the next result; if there is none, fail this test and skip the later ones."""
-        from reference.errors import (
-            BigramError,
-            printable,
-        )
+        from reference.errors import BigramError, printable  # noqa: PLC0415  as above
 
         if self.broken_off is None:
             try:

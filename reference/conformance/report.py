@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reference.conformance.printing import STYLES, print_hanging, print_section
-from reference.conformance.verdicts import Report, Result, Verdict
+from reference.conformance.verdicts import Report, Result, Selection, Verdict
 from reference.conformance.wording import (
     MARKS,
     by_concept,
@@ -22,11 +22,12 @@ from reference.conformance.wording import (
     mark_of,
     names_of,
     plain,
+    selected,
     summary,
     tally,
     uncounted,
 )
-from reference.errors import BigramError, printable
+from reference.errors import BigramError, printable, shown
 from reference.spec.clause import ID, Level
 
 
@@ -44,6 +45,8 @@ def print_report(
     console.print(Text(printable(report.subject), "bold"))
     about = f"contract {report.contract}, profile {report.profile}, seed {report.seed}"
     console.print(Text(printable(about), "dim"))
+    if report.selection is not None:
+        console.print(Text(printable(selected(report)), "dim"))
     console.print()
     _print_concepts(console, report, verbose=verbose)
     ignored = uncounted(report, level=level)
@@ -134,7 +137,7 @@ def _print_reasons(console: Console, report: Report, verdict: Verdict) -> None:
 
 def _print_summary(console: Console, report: Report, level: Level) -> None:
     text = summary(report, level=level)
-    style = "bold green" if text.conforms else "bold red"
+    style = "bold green" if text.passed else "bold red"
     print_section(console, "summary")
     if text.unfinished:
         print_hanging(console, Text(), Text(f"{printable(text.unfinished)}.", style))
@@ -157,6 +160,7 @@ def to_json(report: Report) -> dict[str, object]:
         "complete": report.complete,
         "ended": report.ended,
         "notes": report.notes,
+        "selection": None if report.selection is None else vars(report.selection),
         "clauses": [_clause_to_json(result) for result in report.clauses],
     }
     return {name: plain(value) for name, value in written.items()}
@@ -188,6 +192,9 @@ REPORT_FIELDS: dict[str, type] = {
     "notes": list,
     "clauses": list,
 }
+ADDED_FIELDS: dict[str, type] = {"selection": dict}
+"""Fields that earlier versions did not write; without it, a report is of the whole profile."""
+SELECTION_FIELDS: dict[str, type] = {"wanted": list, "of": int, "replayed": bool}
 CLAUSE_FIELDS: dict[str, type] = {
     "id": str,
     "level": Level,
@@ -207,10 +214,9 @@ def from_json(data: object) -> Report:
     Raises: ReportError where a field is missing, unknown or of another kind, or where the counts
         are not those of the clauses.
     """
-    top = _fields(data, REPORT_FIELDS, where="the report")
-    for place, note in enumerate(top["notes"]):
-        if not isinstance(note, str):
-            raise ReportError(f"notes[{place}] is {note!r:.60}; it must be text")
+    added = ADDED_FIELDS if isinstance(data, dict) and "selection" in data else {}
+    top = _fields(data, REPORT_FIELDS | added, where="the report")
+    _check_texts("notes", top["notes"])
     report = Report(
         subject=top["subject"],
         contract=top["contract"],
@@ -219,8 +225,14 @@ def from_json(data: object) -> Report:
         planned=top["planned"],
         ended=top["ended"],
         notes=tuple(top["notes"]),
+        selection=_selection_from_json(top.get("selection")),
         clauses=tuple(_clause_from_json(one, place) for place, one in enumerate(top["clauses"])),
     )
+    if report.selection is not None and report.selection.of < report.planned:
+        raise ReportError(
+            f"selection: of is {shown(report.selection.of)}; it must be at least planned, "
+            f"{shown(report.planned)}"
+        )
     ids = [result.id for result in report.clauses]
     if len(set(ids)) != len(ids):
         raise ReportError(f"{max(ids, key=ids.count)} has more than one verdict")
@@ -230,11 +242,25 @@ def from_json(data: object) -> Report:
     return report
 
 
+def _selection_from_json(data: object) -> Selection | None:
+    if data is None:
+        return None
+    fields = _fields(data, SELECTION_FIELDS, where="selection")
+    _check_texts("selection: wanted", fields["wanted"])
+    return Selection(wanted=tuple(fields["wanted"]), of=fields["of"], replayed=fields["replayed"])
+
+
+def _check_texts(where: str, values: list[object]) -> None:
+    for place, value in enumerate(values):
+        if not isinstance(value, str):
+            raise ReportError(f"{where}[{place}] is {shown(value)}; it must be text")
+
+
 def _clause_from_json(data: object, place: int) -> Result:
     where = f"clauses[{place}]"
     fields = _fields(data, CLAUSE_FIELDS, where=where)
     if not ID.fullmatch(fields["id"]):
-        raise ReportError(f"{where}: id is {fields['id']!r:.60}; it must be concept.rule")
+        raise ReportError(f"{where}: id is {shown(fields['id'])}; it must be concept.rule")
     return Result(
         id=fields["id"],
         level=Level(fields["level"]),
@@ -251,11 +277,11 @@ def _clause_from_json(data: object, place: int) -> Result:
 
 def _fields(data: object, kinds: dict[str, type], *, where: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.keys() != kinds.keys():
-        raise ReportError(f"{where} is {data!r:.200}; it must be an object with {list(kinds)}")
+        raise ReportError(f"{where} is {shown(data)}; it must be an object with {list(kinds)}")
     for name, kind in kinds.items():
         if not _fits(data[name], kind):
             asked = " or ".join(kind) if issubclass(kind, StrEnum) else NAMES[kind]
-            raise ReportError(f"{where}: {name} is {data[name]!r:.60}; it must be {asked}")
+            raise ReportError(f"{where}: {name} is {shown(data[name])}; it must be {asked}")
     return data
 
 

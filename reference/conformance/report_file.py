@@ -12,6 +12,9 @@ from reference.errors import printable
 DEEPEST = 100
 """Lists and objects inside of one another: far more than a report has."""
 
+LARGEST = 2**26
+"""Most bytes of a file that is read: far more than a report has, and fewer than a device gives."""
+
 
 def read_report(file: Path) -> Report:
     """Read a report, in any of the encodings that JSON comes in: some shells write UTF-16.
@@ -21,20 +24,46 @@ def read_report(file: Path) -> Report:
     """
     name = printable(file)
     try:
-        raw = file.read_bytes()
+        raw = read_at_most(file, LARGEST)
     except (OSError, ValueError) as error:  # a name with a null in it is a ValueError
         reason = getattr(error, "strerror", None) or error
         raise ReportFileError(f"{name} cannot be read: {printable(reason)}") from error
     try:
-        data = json.loads(raw, parse_constant=_refuse, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise ReportError(f"{name} is no JSON: {printable(error)}") from error
-    if not _is_nested(data, at_most=DEEPEST):
-        raise ReportError(f"{name} is no report: it is nested deeper than {DEEPEST}")
+        data = strict_json(raw)
+    except ValueError as error:
+        raise ReportError(f"{name} cannot be read as JSON: {printable(error)}") from error
     try:
         return from_json(data)
     except ReportError as error:
         raise ReportError(f"{name} is no report of `bigram check --json`: {error}") from error
+
+
+def read_at_most(file: Path, size: int) -> bytes:
+    """Read a file whole, even one of unknown size such as a pipe.
+
+    Raises: OSError; ValueError if the file is larger than that, or its name holds a null.
+    """
+    with file.open("rb") as opened:
+        raw = opened.read(size + 1)
+    if len(raw) > size:
+        raise ValueError(f"it is larger than {size / 2**20:g} MiB")
+    return raw
+
+
+def strict_json(text: str | bytes) -> object:
+    """Parse JSON in which every name has one value and every number is one.
+
+    Raises: ValueError if it is anything else, nested too deep, or too large for the memory.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
+    except RecursionError as error:
+        raise ValueError(f"it is nested deeper than {DEEPEST}") from error
+    except MemoryError as error:
+        raise ValueError("it is too large for the memory") from error
+    if not _is_nested(data, at_most=DEEPEST):
+        raise ValueError(f"it is nested deeper than {DEEPEST}")
+    return data
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -62,6 +62,18 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The part of a profile's clauses that a run was limited to."""
+
+    wanted: tuple[str, ...]
+    """Ids of clauses, or concepts, as they were given."""
+    of: int
+    """Number of clauses in the profile."""
+    replayed: bool = False
+    """Whether one saved case was tried, and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All results of one run. A run that ended early has fewer than planned, and is no pass."""
 
@@ -76,6 +88,8 @@ class Report:
     """What the subject's own code left unsaid: statements that were skipped, how it is reached."""
     ended: str = field(default="")
     """Why the run ended early, if it did."""
+    selection: Selection | None = None
+    """The clauses that were selected; None for a run of the whole profile."""
 
     @property
     def ran(self) -> int:
@@ -108,7 +122,10 @@ class Report:
         ]
 
     def conforms(self, *, level: Level = Level.SHOULD) -> bool:
-        """Tell whether the run is complete, something ran, and nothing that counts is broken."""
+        """Tell whether the run is complete, something ran, and nothing that counts is broken.
+
+        For a run of selected clauses, or of one saved case, this says only that those are kept.
+        """
         return self.complete and self.ran > 0 and not self.broken(level=level)
 
     def _repr_html_(self) -> str:

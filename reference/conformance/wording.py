@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from reference.conformance.verdicts import BROKEN, Report, Result, Verdict
+from reference.conformance.verdicts import BROKEN, Report, Result, Selection, Verdict
 from reference.spec.clause import ID, Level
 
 
@@ -143,6 +143,9 @@ class Summary:
     """What a report comes to."""
 
     conforms: bool
+    """Whether the whole profile was judged, and nothing that counts is broken."""
+    passed: bool
+    """Whether it conforms or, of a run of selected clauses, those are kept."""
     unfinished: str
     """What is said before all else: why the run is no whole one. Empty where it is."""
     counts: str
@@ -177,11 +180,15 @@ def summary(report: Report, *, level: Level) -> Summary:
     elif not report.ran:
         outcome = "no pass"
         meaning = "No clause was tried, so nothing is known."
-    else:
+    elif report.selection is None:
         outcome = "conforms"
         meaning = _kept(report, level)
+    else:
+        outcome = f"kept, {_limits(report.selection, report.planned)}"
+        meaning = f"{_kept(report, level)} {_untouched(report.selection, report.planned)}"
     return Summary(
         conforms=outcome == "conforms",
+        passed=outcome == "conforms" or outcome.startswith("kept"),
         unfinished=unfinished,
         counts=counts,
         outcome=outcome,
@@ -229,6 +236,30 @@ def _kept(report: Report, level: Level) -> str:
     waived = len(report.of(Verdict.XFAIL))
     but = f", but for {waived} that {'is' if waived == 1 else 'are'} waived" if waived else ""
     return f"Every {which} that could be tried is kept{but}."
+
+
+def _limits(selection: Selection, planned: int) -> str:
+    if selection.replayed:
+        return "with one case replayed"
+    return f"with {planned} of {selection.of} clauses selected"
+
+
+def _untouched(selection: Selection, planned: int) -> str:
+    if selection.replayed:
+        return "Only one saved case was tried."
+    rest = max(0, selection.of - planned)
+    return f"The other {rest} {'clause was' if rest == 1 else 'clauses were'} not selected."
+
+
+def selected(report: Report) -> str:
+    """Say what a run was limited to; nothing for a run of the whole profile."""
+    selection = report.selection
+    if selection is None:
+        return ""
+    names = ", ".join(selection.wanted)
+    if selection.replayed:
+        return f"one saved case of {names}"
+    return f"{report.planned} of {selection.of} clauses, selected by {names or 'an empty list'}"
 
 
 def uncounted(report: Report, *, level: Level) -> frozenset[str]:

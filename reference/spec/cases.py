@@ -1,16 +1,20 @@
 """What a check is tried on: plain values, so that a case can be shrunk, saved as JSON and replayed.
 
+A case that is read back is checked: one that contradicts itself would be taken for the subject's
+fault, and one that is too large would never end.
+
 Tables are given by a seed; their entries have three decimals, from -3 to 3, in no order.
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import TypeAlias, TypeVar, get_type_hints
+from inspect import formatannotation
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reference.errors import BigramError
+from reference.errors import BigramError, shown
 from reference.shapes import Ids, Table, TokenStream
 from reference.spec.subject import Model, Subject
 
@@ -25,6 +29,44 @@ FIRST_TOKEN = 100_000
 
 LAYOUTS = ("contiguous", "transposed", "strided")
 """How a tensor can lie in memory: row after row, column after column, or with gaps."""
+
+LIMITS = {
+    "C": (1, 1024),
+    "table": (0, 2**31 - 1),
+    "n": (1, 4096),
+    "step": (1, 2**31 - 1),
+    "N": (3, FIRST_TOKEN // 3),
+    "block_size": (1, 4096),
+    "batch_size": (1, 4096),
+    "draws": (1, 2**22),
+    "T": (1, 4096),
+}
+"""Least and greatest value of each field that is a number: far more than the kit itself draws."""
+
+MOST_TOKENS, MOST_SCORES = 2**16, 2**24
+"""Most tokens in idx, and most numbers in any tensor that a case makes."""
+
+MOST_CHARACTERS = 10_000
+"""Longest text."""
+
+MOST_LOGIT = 1e6
+"""Largest logit, with either sign."""
+
+MOST_BATCHES = 64
+"""Most batches to train on; each clause of training needs two."""
+
+LAW_DRAWS = 16
+"""Fewest draws for each thing that is drawn after."""
+
+MOST_LAW = 32
+"""Largest vocabulary whose joint law, of C^4 numbers, is computed."""
+
+MOST_NESTED = 8
+"""Lists inside of one another that are read; a case has five at most."""
+
+
+class CaseError(BigramError, ValueError):
+    """A saved case is not a case of its clause, or contradicts itself."""
 
 
 def table_of(C: int, seed: int) -> Table:
@@ -69,6 +111,15 @@ class Case:
         """Write the case as lines of Python, to be tried by hand."""
         return ""
 
+    def check(self) -> None:
+        """Raise unless the fields are in range and fit one another.
+
+        Raises: CaseError, which names the field.
+        """
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name, least)
+            _require(least <= value <= most, name, value, f"be an integer from {least} to {most}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Nothing(Case):
@@ -94,6 +145,16 @@ class TokensCase(Case):
     idx: Rows
     layout: str = "contiguous"
 
+    def check(self) -> None:
+        """Raise unless idx is a rectangle of tokens."""
+        super().check()
+        _check_rows("idx", self.idx, self.C)
+        B, T = len(self.idx), len(self.idx[0])
+        is_small = B * T <= MOST_TOKENS and B * T * self.C <= MOST_SCORES
+        most = min(MOST_TOKENS, MOST_SCORES // self.C)
+        _require(is_small, "idx", self.idx, f"hold at most {most} tokens")
+        _require(self.layout in LAYOUTS, "layout", self.layout, f"be one of {', '.join(LAYOUTS)}")
+
     def tensor(self) -> Ids:
         """Give idx, (B, T)."""
         return tokens(self.idx, self.layout)
@@ -108,6 +169,11 @@ class PairsCase(TokensCase):
     """Tokens, and the true next token of each position."""
 
     targets: Rows
+
+    def check(self) -> None:
+        """Raise unless there is one target for each token."""
+        super().check()
+        _check_rows("targets", self.targets, self.C, shape=(len(self.idx), len(self.idx[0])))
 
     def target_tensor(self) -> Ids:
         """Give targets, (B, T)."""
@@ -164,6 +230,17 @@ class BadTokenCase(LossCase):
 
     place: tuple[int, int]
     token: int
+
+    def check(self) -> None:
+        """Raise unless the place is in idx, and what is put there is not a token."""
+        super().check()
+        row, column = self.place
+        B, T = len(self.idx), len(self.idx[0])
+        is_inside = 0 <= row < B and 0 <= column < T
+        _require(is_inside, "place", self.place, f"lie in idx, before [{B}, {T}]")
+        is_outside = not 0 <= self.token < self.C and -(2**63) <= self.token < 2**63
+        allowed = f"be a 64-bit integer outside 0 to {self.C - 1}"
+        _require(is_outside, "token", self.token, allowed)
 
     def spoilt(self, rows: Ids) -> Ids:
         """Replace it."""
@@ -252,6 +329,12 @@ class BatchCase(Case):
     block_size: int
     batch_size: int
 
+    def check(self) -> None:
+        """Raise unless there are two windows to choose from."""
+        super().check()
+        allowed = f"be at least block_size + 2, {self.block_size + 2}"
+        _require(self.block_size + 2 <= self.N, "N", self.N, allowed)
+
     def data(self) -> TokenStream:
         """Give the text: its tokens tell where they stand, and are neither their places nor sorted.
 
@@ -278,6 +361,11 @@ class TextCase(Case):
 
     text: str
 
+    def check(self) -> None:
+        """Raise unless there is a text."""
+        super().check()
+        _check_text("text", self.text)
+
     def code(self) -> str:
         """Give the text."""
         return f"text = {self.text!r}"
@@ -291,6 +379,17 @@ class StrangerCase(Case):
     other: str
     place: int
 
+    def check(self) -> None:
+        """Raise unless the character at `place`, and no different one, is not in the text."""
+        super().check()
+        _check_text("text", self.text)
+        _check_text("other", self.other)
+        length = len(self.other)
+        _require(0 <= self.place < length, "place", self.place, f"lie in 0 to {length - 1}")
+        unknown = set(self.other) - set(self.text)
+        allowed = "have one character that is not in the text, at `place`"
+        _require(unknown == {self.other[self.place]}, "other", self.other, allowed)
+
     def code(self) -> str:
         """Give both."""
         return f"text = {self.text!r}\nother = {self.other!r}"
@@ -301,6 +400,17 @@ class LogitsCase(Case):
     """Logits, (B, C)."""
 
     rows: tuple[tuple[float, ...], ...]
+
+    def check(self) -> None:
+        """Raise unless the rows are a rectangle of numbers that float32 holds well."""
+        super().check()
+        _check_rectangle("rows", self.rows)
+        most = MOST_SCORES
+        is_small = sum(map(len, self.rows)) <= most
+        _require(is_small, "rows", self.rows, f"hold at most {most} numbers")
+        is_finite = all(abs(one) <= MOST_LOGIT for row in self.rows for one in row)
+        allowed = f"hold numbers from {-MOST_LOGIT:g} to {MOST_LOGIT:g}"
+        _require(is_finite, "rows", self.rows, allowed)
 
     def tensor(self) -> Tensor:
         """Give them as a tensor, float32."""
@@ -319,6 +429,16 @@ class LawCase(Case):
     table: int
     draws: int
 
+    def check(self) -> None:
+        """Raise unless there are enough draws, and not too many."""
+        super().check()
+        _require(self.C > 1, "C", self.C, "be 2 or more, so that something is drawn")
+        self._check_draws(least=LAW_DRAWS * self.C, most=MOST_SCORES // self.C)
+
+    def _check_draws(self, *, least: int, most: int) -> None:
+        allowed = f"lie in {least} to {most} for this C"
+        _require(least <= self.draws <= most, "draws", self.draws, allowed)
+
     def code(self) -> str:
         """Give the sizes."""
         return f"vocab_size = {self.C}  # {self.draws:,} draws"
@@ -328,10 +448,20 @@ class LawCase(Case):
 class JointLawCase(LawCase):
     """The same, for several tokens at once."""
 
+    def check(self) -> None:
+        """Raise unless the joint law of that many tokens can be computed."""
+        super().check()
+        _require(self.C <= MOST_LAW, "C", self.C, f"be at most {MOST_LAW}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContextLawCase(LawCase):
     """How many tokens to draw after prompts of more than one token."""
+
+    def check(self) -> None:
+        """Raise unless there are draws after each prompt of three tokens."""
+        super().check()
+        self._check_draws(least=LAW_DRAWS * self.C**3, most=MOST_SCORES // self.C)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,6 +471,12 @@ class ChainLawCase(LawCase):
     T: int
     n: int
 
+    def check(self) -> None:
+        """Raise unless the scores of all rows fit."""
+        super().check()
+        most = MOST_SCORES // self.C // (self.T + self.n)
+        self._check_draws(least=LAW_DRAWS * self.C, most=most)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCase(Case):
@@ -349,6 +485,18 @@ class TrainingCase(Case):
     C: int
     table: int
     batches: tuple[tuple[Rows, Rows], ...]
+
+    def check(self) -> None:
+        """Raise unless there are batches of idx, with one target for each token."""
+        super().check()
+        count = len(self.batches)
+        allowed = f"be 2 to {MOST_BATCHES} pairs of idx and targets"
+        _require(2 <= count <= MOST_BATCHES, "batches", self.batches, allowed)  # noqa: PLR2004  as said
+        for number, (idx, targets) in enumerate(self.batches):
+            try:
+                PairsCase(C=self.C, idx=idx, targets=targets).check()
+            except CaseError as error:
+                raise CaseError(f"batches[{number}]: {error}") from error
 
     def model(self, subject: Subject) -> Model:
         """Make a model with the case's table, in training mode."""
@@ -395,10 +543,6 @@ def _table(C: int, seed: int) -> str:
 CaseT = TypeVar("CaseT", bound=Case)
 
 
-class CaseError(BigramError, ValueError):
-    """A saved case is not one of its clause."""
-
-
 def to_json(case: Case) -> dict[str, object]:
     """Write a case as what JSON can hold."""
     return asdict(case)
@@ -407,30 +551,75 @@ def to_json(case: Case) -> dict[str, object]:
 def from_json(kind: type[CaseT], saved: object) -> CaseT:
     """Read a case back.
 
-    Raises: CaseError where a field is missing, unknown or of another kind.
+    Raises: CaseError if a field is missing, unknown, of a different kind or out of range, or if
+        the fields contradict each other.
     """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
-    if not isinstance(saved, dict) or sorted(saved) != sorted(names):
-        raise CaseError(f"the case is {saved!r:.200}; it must be an object with {names}")
-    values = {name: _tuples(saved[name]) for name in names}
+    if not isinstance(saved, dict) or saved.keys() != set(names):
+        raise CaseError(f"the case is {shown(saved)}; it must be an object with {names}")
+    values = {name: _tuples(name, saved[name], MOST_NESTED) for name in names}
     for name, value in values.items():
-        if not _fits(value, hints[name]):
-            raise CaseError(f"{name} of the case is {value!r:.200}; it must be {hints[name]}")
-    return kind(**values)
+        _require(_fits(value, hints[name]), name, value, f"be {formatannotation(hints[name])}")
+    case = kind(**{name: _converted(value, hints[name]) for name, value in values.items()})
+    case.check()
+    return case
 
 
-def _tuples(value: object) -> object:
-    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
+def _require(holds: bool, field: str, value: object, allowed: str) -> None:  # noqa: FBT001  what is required
+    if not holds:
+        raise CaseError(f"{field} of the case is {shown(value)}; it must {allowed}")
+
+
+def _check_rectangle(field: str, rows: tuple[tuple[object, ...], ...]) -> None:
+    lengths = set(map(len, rows))
+    allowed = "have one row or more, all of the same length, 1 or more"
+    _require(len(lengths) == 1 and 0 not in lengths, field, rows, allowed)
+
+
+def _check_rows(field: str, rows: Rows, C: int, *, shape: tuple[int, int] | None = None) -> None:
+    _check_rectangle(field, rows)
+    is_alike = shape is None or shape == (len(rows), len(rows[0]))
+    _require(is_alike, field, rows, f"have the shape of idx, {shape}")
+    for b, row in enumerate(rows):
+        for t, token in enumerate(row):
+            _require(0 <= token < C, f"{field}[{b}][{t}]", token, f"be a token from 0 to {C - 1}")
+
+
+def _check_text(field: str, text: str) -> None:
+    allowed = f"have 1 to {MOST_CHARACTERS} characters"
+    _require(1 <= len(text) <= MOST_CHARACTERS, field, text, allowed)
+    is_whole = not any("\ud800" <= one <= "\udfff" for one in text)
+    _require(is_whole, field, text, "have no half of a surrogate pair")
+
+
+def _tuples(name: str, value: object, at_most: int) -> object:
+    if not isinstance(value, (list, tuple)):
+        return value
+    if not at_most:
+        raise CaseError(f"{name} of the case is nested deeper than {MOST_NESTED} lists")
+    return tuple(_tuples(name, one, at_most - 1) for one in value)
 
 
 def _fits(value: object, hint: object) -> bool:
     inner = getattr(hint, "__args__", ())
     if not inner:
-        numbers = (int, float) if hint is float else hint
-        return isinstance(value, numbers) and not isinstance(value, bool)  # type: ignore[arg-type]  # a type
+        if hint is float and type(value) is int:  # as JSON may have it
+            return abs(value) <= MOST_LOGIT
+        return isinstance(value, hint) and not isinstance(value, bool)  # type: ignore[arg-type]  # a type
     if not isinstance(value, tuple):
         return False
     if inner[-1] is Ellipsis:
         return all(_fits(one, inner[0]) for one in value)
     return len(value) == len(inner) and all(map(_fits, value, inner))
+
+
+def _converted(value: object, hint: object) -> Any:  # noqa: ANN401  what the hint says
+    """Return a value that fits, with integers as floats where floats should be."""
+    if hint is float:
+        return float(value)  # type: ignore[arg-type]  # a number, as it fits
+    if isinstance(value, tuple):
+        inner: tuple[object, ...] = getattr(hint, "__args__", ())
+        hints = inner if inner[-1] is not Ellipsis else inner[:1] * len(value)
+        return tuple(map(_converted, value, hints))
+    return value
