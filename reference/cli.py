@@ -4,6 +4,7 @@ torch takes over a second to import, so it is imported inside the commands: `--h
 """
 
 import secrets
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from reference import (
 )
 from reference.cli_options import (
     MOST,
+    MOST_SEED,
     DataOption,
     Device,
     DeviceOption,
@@ -30,6 +32,7 @@ from reference.cli_options import (
     PlotOption,
     SeedOption,
     Voice,
+    check_arguments,
 )
 from reference.errors import EmptyError
 from reference.terminal import (
@@ -171,7 +174,7 @@ def generate(
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", min=0, max=2**63 - 1, help="Seed; by default another one every time."
+            "--seed", min=0, max=MOST_SEED, help="Seed; by default another one every time."
         ),
     ] = None,
     device: DeviceOption = Device.AUTO,
@@ -254,8 +257,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _called(arguments: Sequence[str] | None) -> None:
     """Call the app, which hands wrong usage to `run` and does not print it itself."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    check_arguments(given)
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(given, standalone_mode=False)
     except typer.Abort:
         raise SystemExit(UNFINISHED) from None
     raise SystemExit(code or 0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reference.cli_options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption
 from reference.cli_subject import (
     OURS,
     Adapter,
@@ -26,7 +27,7 @@ from reference.cli_subject import (
     target_of,
 )
 from reference.conformance.processes import Server
-from reference.errors import BigramError
+from reference.errors import BigramError, shown
 from reference.files import check_outputs, write_all
 from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 
@@ -110,16 +111,17 @@ def check(
     ] = Counting.SHOULD,
     seed: Annotated[
         int,
-        typer.Option("--seed", min=0, max=2**63 - 1, help="The same seed, the same verdicts."),
+        typer.Option("--seed", min=0, max=MOST_SEED, help="The same seed, the same verdicts."),
     ] = 0,
     examples: Annotated[
         int, typer.Option("--examples", min=1, max=10**6, help="Cases drawn for each clause.")
     ] = 20,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds that one clause may take.")
-    ] = 60.0,
+    timeout: TimeoutOption = 60.0,
     memory: Annotated[
-        int, typer.Option("--memory", min=64, help="MiB that the subject may take.")
+        int,
+        typer.Option(
+            "--memory", min=LEAST_MEMORY, max=MOST_MEMORY, help="MiB that the subject may take."
+        ),
     ] = 4096,
     replay: Annotated[
         str | None,
@@ -260,13 +262,14 @@ def read_replay(given: str) -> str:
     Raises: ReplayError where that cannot be read.
     """
     from reference.conformance.errors import ReplayError
+    from reference.conformance.report_file import LARGEST, read_at_most
 
     if given.lstrip().startswith("{"):
         return given
     try:
-        return Path(given).read_text(encoding="utf-8")
+        return read_at_most(Path(given), LARGEST).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise ReplayError(f"--replay {given}: {error}") from error
+        raise ReplayError(f"--replay {shown(given)}: {error}") from error
 
 
 def parse_waiver(text: str) -> tuple[str, str]:

@@ -1,12 +1,60 @@
-"""The options that several commands have."""
+"""The options that several commands have, and the limits of them all."""
 
+import math
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from reference.errors import BigramError, shown
+
 MOST = 2**31 - 1
+"""Largest number of steps, tokens or files."""
+
+MOST_SEED = 2**63 - 1
+"""Largest seed."""
+
+MOST_WINDOWS, MOST_BATCH = 2**20, 2**28
+"""Largest batch size and block size, and most tokens in a batch."""
+
+MOST_SECONDS = 604_800.0
+"""Longest time that a clause may take: a week."""
+
+LEAST_MEMORY, MOST_MEMORY = 64, 2**24
+"""MiB that a subject may take: up to 16 TiB."""
+
+LONGEST = 2**17
+"""Most characters in an argument: what Linux passes on at most."""
+
+
+class ArgumentError(BigramError, ValueError):
+    """An argument that no command can take."""
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise if an argument is too long, or holds a null, which no file's name can hold.
+
+    Raises: ArgumentError.
+    """
+    for argument in arguments:
+        if len(argument) > LONGEST:
+            raise ArgumentError(
+                f"the argument {shown(argument)} has {len(argument):,} characters; it may have "
+                f"{LONGEST:,} at most"
+            )
+        if "\0" in argument:
+            raise ArgumentError(
+                f"the argument {shown(argument)} has a null character; leave it out"
+            )
+
+
+def _finite(value: float) -> float:
+    """Return a number that is one: NaN is in no range, and not outside it for some readers."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
 
 
 class Device(StrEnum):
@@ -45,7 +93,17 @@ DataOption = Annotated[
     ),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of every random draw.")
+    int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of every random draw.")
+]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        min=0.1,
+        max=MOST_SECONDS,
+        callback=_finite,
+        help="Seconds that one clause, or vector, may take.",
+    ),
 ]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where to compute; 'auto' takes CUDA if it is there.")

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from reference.cli_options import (
     MOST,
+    MOST_BATCH,
+    MOST_WINDOWS,
     DataOption,
     Device,
     DeviceOption,
@@ -19,6 +21,9 @@ from reference.cli_options import (
     SeedOption,
 )
 from reference.terminal import OutputConsole, exit_code, print_json
+
+MOST_RATE = MOST_ADDED = 1e6
+"""Largest learning rate, and most that is added to a count: as TrainConfig and Additive have it."""
 
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Folder to write the model into.")
@@ -40,14 +45,17 @@ def train(
         typer.Option(
             "--batch-size",
             min=1,
-            max=MOST,
+            max=MOST_WINDOWS,
             help="B, windows in a batch; several ranks divide it between them.",
         ),
     ] = 32,
     block_size: Annotated[
-        int, typer.Option("--block-size", min=1, max=MOST, help="T, tokens in a window.")
+        int, typer.Option("--block-size", min=1, max=MOST_WINDOWS, help="T, tokens in a window.")
     ] = 8,
-    learning_rate: Annotated[float, typer.Option("--lr", help="AdamW's learning rate.")] = 1e-3,
+    learning_rate: Annotated[
+        float,
+        typer.Option("--lr", min=0.0, max=MOST_RATE, help="AdamW's learning rate, above 0."),
+    ] = 1e-3,
     seed: SeedOption = 1337,
     device: DeviceOption = Device.AUTO,
     engine: Annotated[
@@ -117,6 +125,11 @@ def train(
 
     if resume and overwrite:
         raise typer.BadParameter("--resume goes on, --overwrite begins anew: give one of them")
+    if batch_size * block_size > MOST_BATCH:
+        raise typer.BadParameter(
+            f"--batch-size {batch_size} times --block-size {block_size} is "
+            f"{batch_size * block_size:,} tokens; a batch may have {MOST_BATCH:,} at most"
+        )
     config = TrainConfig(
         steps=steps, batch_size=batch_size, block_size=block_size, learning_rate=learning_rate
     )
@@ -154,7 +167,9 @@ def fit(
         typer.Option(
             "--add",
             metavar="K",
-            help="Added to the count of every pair, so that none is impossible.",
+            min=0.0,
+            max=MOST_ADDED,
+            help="Above 0. Added to the count of every pair, so that none is impossible.",
         ),
     ] = 1.0,
     overwrite: OverwriteOption = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from reference.cli_options import TimeoutOption
 from reference.cli_subject import (
     OURS,
     Adapter,
@@ -118,9 +119,7 @@ def verify(
     engine: Annotated[
         Own | None, typer.Option("--engine", help="Ask our own code, as a subject.")
     ] = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds that one vector may take.")
-    ] = 60.0,
+    timeout: TimeoutOption = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a folder of vectors, or a model with them.

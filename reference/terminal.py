@@ -44,6 +44,9 @@ CLOSED, TERMINATED = 141, 143
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a disk says that is full, or broken."""
 
+MOST_OF_ERROR = 1000
+"""Characters of a long error message that are shown: the first ones, and the last ones."""
+
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters other than tab and line end."""
 
@@ -71,8 +74,8 @@ def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[s
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        reason = f"there is not enough memory: {str(error).splitlines()[0]}"
-        _stop(MemoryError(reason), UNFINISHED)
+        first = next(iter(str(error).splitlines()), "")  # Python's own says nothing
+        _stop(MemoryError(f"there is not enough memory: {first}".rstrip(": ")), UNFINISHED)
 
 
 def exit_code(ended_by: int) -> int:
@@ -89,12 +92,21 @@ def _is_unfinished(error: BigramError) -> bool:
 
 
 def _stop(error: Exception, code: int) -> NoReturn:
-    message = Text.assemble(("error: ", "bold red"), printable(error))
+    message = Text.assemble(("error: ", "bold red"), _bounded(printable(error)))
     if os.environ.get("WORLD_SIZE", "1") != "1":
         message = Text(f"rank {printable(os.environ.get('RANK'))}: ") + message
         _tell_torchrun(str(error))
     SafeConsole(stderr=True, soft_wrap=True).print(message)
     raise SystemExit(code)
+
+
+def _bounded(message: str) -> str:
+    """Return a message without its middle if it is longer than anybody would read."""
+    left_out = len(message) - 2 * MOST_OF_ERROR
+    if left_out <= 0:
+        return message
+    start, end = message[:MOST_OF_ERROR], message[-MOST_OF_ERROR:]
+    return f"{start} [... {left_out:,} characters ...] {end}"
 
 
 def _stop_usage(error: Any) -> NoReturn:  # noqa: ANN401  its class has another name in each typer

@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator
 
 from reference import cli, errors
+from reference.cli_options import MOST_MEMORY, MOST_SECONDS
 from reference.conformance import check, parametrize_clauses
 from reference.conformance.api import read_saved, selection_of
 from reference.conformance.errors import ReplayError
@@ -221,3 +222,11 @@ def test_the_command_records_what_it_was_limited_to(capsys: pytest.CaptureFixtur
         assert report.selection.wanted == (
             ("loss.scalar",) if report.selection.replayed else ("forward.returns",)
         )
+
+
+def test_the_greatest_time_and_memory_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    most = ["--timeout", str(MOST_SECONDS), "--memory", str(MOST_MEMORY)]
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["check", "--clause", "forward.returns", *most])
+    assert stopped.value.code == 0
+    assert "kept, with 1 of" in capsys.readouterr().out

@@ -237,6 +237,26 @@ def test_an_error_is_one_line_of_text(
     assert ("rank" in shown) == (ranks != "1")
 
 
+@pytest.mark.parametrize("said", ["", "x\ny"])
+def test_memory_that_runs_out_is_told_of_whatever_the_error_says(
+    said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        terminal.run(lambda arguments: _raise(MemoryError(said)), [])
+    assert stopped.value.code == 3
+    shown = capsys.readouterr().err
+    assert shown == f"error: there is not enough memory{': x' if said else ''}\n"
+
+
+def test_an_error_of_any_length_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        terminal.run(lambda arguments: _raise(BigramError(f"a{'x' * 10_000}\x1bz")), [])
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: axxx")
+    assert "xx [... 8,006 characters ...] xx" in shown
+    assert shown.endswith("x\\x1bz\n")
+
+
 @pytest.mark.parametrize("text", STEERING)
 def test_wrong_usage_is_told_as_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
