@@ -3,6 +3,8 @@
 import contextlib
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
@@ -60,6 +62,20 @@ def test_a_number_out_of_range_is_refused(
 ) -> None:
     with pytest.raises(error, match=says):
         judge(BigramLanguageModel, clauses=["loss.scalar"], **{name: value})
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_a_seed_of_the_plugin_out_of_range_is_wrong_usage(seed: str, tmp_path: Path) -> None:
+    options = ["--bigram-subject", "my_model.py:Model", f"--bigram-seed={seed}"]
+    ran = subprocess.run(  # noqa: S603  our own
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 4
+    assert f"seed is {seed}; it must be 0 to 9223372036854775807" in ran.stdout + ran.stderr
 
 
 @pytest.mark.usefixtures("own_checks_only")

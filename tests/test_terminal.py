@@ -24,6 +24,7 @@ import reference
 from reference import cli, cli_vectors, terminal
 from reference.conformance.comparison import compare
 from reference.conformance.comparison_terminal import print_comparison
+from reference.conformance.parametrize import tell_pytest
 from reference.conformance.report import print_report
 from reference.conformance.vectors.playing import Mismatch, Outcome
 from reference.conformance.vectors.vector import Vector
@@ -184,6 +185,28 @@ def test_no_text_of_a_comparison_steers_the_terminal(
     with shown_on(width) as (console, file):
         print_comparison(console, made, sentences={"loss.mean": data.draw(texts)}, verbose=verbose)
     assert is_harmless(file.getvalue())
+
+
+@given(texts, st.sampled_from(Verdict))
+def test_no_text_of_a_result_steers_the_terminal_of_pytest(text: str, verdict: Verdict) -> None:
+    made = Result(
+        id="loss.mean",
+        level=Level.MUST,
+        verdict=verdict,
+        sentence=text,
+        cause=text,
+        expected=text or "x",
+        seen=text,
+        code=text,
+        replay=text,
+    )
+    said = ""
+    try:
+        tell_pytest(made)
+    except (pytest.fail.Exception, pytest.skip.Exception, pytest.xfail.Exception) as ended:
+        said = str(ended)
+    assert is_harmless(said)
+    assert bool(said) == (verdict is not Verdict.PASS)
 
 
 @given(st.data())
