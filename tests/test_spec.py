@@ -1,5 +1,6 @@
 """The catalogue: every clause is well formed, cites the notes, and leads where it should."""
 
+import ast
 import dataclasses
 import importlib
 import json
@@ -359,6 +360,26 @@ def test_a_clause_that_needs_one_there_is_not_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr("reference.spec.catalogue.CLAUSES", [*CLAUSES, lost])
     with pytest.raises(ValueError, match=r"loss\.nowhere"):
         catalogue()
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "reference/spec").glob("*.py")), ids=lambda file: file.stem
+)
+def test_no_check_looks_for_a_cause_before_it_has_a_finding(file: Path) -> None:
+    """A cause is a text or a function that is called later: looking for it calls the subject."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    eager = [
+        ast.unparse(keyword.value)
+        for call in calls
+        for keyword in call.keywords
+        if keyword.arg == "cause"
+        for part in ast.walk(keyword.value)
+        if isinstance(part, ast.Call)
+        and not isinstance(keyword.value, ast.Lambda)
+        and ast.unparse(part.func) != "partial"
+        and {"subject", "model"} & {ast.unparse(one) for one in part.args}
+    ]
+    assert eager == []
 
 
 class TestExpectations:

@@ -237,6 +237,14 @@ class Nameless(Chars):
         return super().encode(text)
 
 
+@mutant(
+    "vocabulary.unknown-character", "looks characters up in a tuple, whose error has an x and a p"
+)
+class TupleIndex(Chars):
+    def encode(self, text: str) -> list[int]:
+        return [tuple(self.chars).index(c) for c in text]
+
+
 @mutant("vocabulary.unknown-id", "decodes -1 as the last character, as a list does")
 class Wraps(Chars):
     def decode(self, ids: Sequence[int]) -> str:
