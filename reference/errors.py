@@ -3,7 +3,7 @@
 Every message names the value at fault, where it stands and what would be allowed.
 """
 
-from reprlib import Repr
+import reprlib
 
 
 class BigramError(Exception):
@@ -130,7 +130,7 @@ class MissingExtraError(BigramError, ImportError):
     """An optional dependency is not installed."""
 
 
-SHOWN = Repr()
+SHOWN = reprlib.Repr()
 SHOWN.maxstring = SHOWN.maxother = SHOWN.maxlong = 60
 """How a wrong value is shown, however large it is."""
 
