@@ -24,7 +24,7 @@ from reference.model_file import check_can_save
 from reference.oracle.counts import Counts
 from reference.plots import loss_figure, save, tables_figure
 from reference.shapes import Ids
-from reference.terminal import Words, bar
+from reference.terminal import SafeConsole, Words, bar
 from reference.text_input import carriage_returns
 from reference.training import TrainConfig
 
@@ -115,7 +115,7 @@ def load(
     # Of what is in files, `bigram prepare` has said it.
     if ranks.is_first and corpus.files is None and "\r" in corpus.vocabulary.characters:
         note = f"note: {carriage_returns(source)}"
-        Console(stderr=True, soft_wrap=True).print(Text(note))
+        SafeConsole(stderr=True, soft_wrap=True).print(note)
     for split in splits:
         corpus.check_length(split, block_size)
     return corpus

@@ -92,7 +92,7 @@ def _is_unfinished(error: BigramError) -> bool:
 
 
 def _stop(error: Exception, code: int) -> NoReturn:
-    message = Text.assemble(("error: ", "bold red"), _bounded(printable(error)))
+    message = Text.assemble(("error: ", "bold red"), _bounded(printable(error, lines=True)))
     if os.environ.get("WORLD_SIZE", "1") != "1":
         message = Text(f"rank {printable(os.environ.get('RANK'))}: ") + message
         _tell_torchrun(str(error))

@@ -224,9 +224,12 @@ def faults(draw: Callable[..., Any]) -> tuple[Fault, str, str]:
         clauses = [one.id for one in catalogue(profile) if one.concept in PARTS[part]]
     light = [name for name in clauses if name not in HEAVY]
     names = clauses if draw(st.integers(0, 9)) == 0 else light
+    # A hook of a tensor that returns such a thing ends the process inside of torch: `bigram check`,
+    # which has a process for the subject, calls that a CRASH.
+    hows = sorted(EVERY.keys() - ({"returns no class"} if part == "backward" else set()))
     fault = Fault(
         part=part,
-        how=draw(st.sampled_from(sorted(EVERY))),
+        how=draw(st.sampled_from(hows)),
         at=draw(st.sampled_from([0, 0, 0, 1, 2, 3, 5, 9, 30])),
         always=draw(st.booleans()),
     )

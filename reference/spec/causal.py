@@ -26,11 +26,11 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.clause import CAUSAL, Level, clause
-from reference.spec.expect import Broken, expect, expect_close, expect_law, observe
+from reference.spec.expect import Broken, expect, expect_close, expect_law, kind_of, observe
 from reference.spec.forward import rounding_of_sums
 from reference.spec.generate import ALARM, GENERATE, continued
 from reference.spec.loss import exactly
-from reference.spec.measures import alike, logits_of, loss_of
+from reference.spec.measures import UNLIKE, alike, logits_of, loss_of
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject, SubjectError
 from reference.spec.tracing import leak, places
@@ -408,15 +408,20 @@ def _both(model: Model, idx: Tensor, n: int, seed: int, *, greedy: bool) -> tupl
     outs = []
     for plain in (False, True):
         seed_all(seed)
-        outs.append(model.continued(idx.clone(), n, plain=plain, greedy=greedy))
+        out = model.continued(idx.clone(), n, plain=plain, greedy=greedy)
+        if out.dtype != torch.int64 or out.shape[:1] != idx.shape[:1]:
+            raise Broken(
+                expected="int64 tokens, as generate gives", seen=kind_of(out), cause=UNLIKE
+            )
+        outs.append(out)
     return outs[0], outs[1]
 
 
 def _agree(model: Model, fast: Tensor, plain: Tensor, *, greedy: bool) -> bool:
     if fast.shape != plain.shape:
         return False
-    if torch.equal(fast, plain) or not greedy:
-        return torch.equal(fast, plain)
+    if alike(fast, plain) or not greedy:
+        return alike(fast, plain)
     for one, other in zip(fast, plain, strict=True):
         apart = (one != other).nonzero()
         if not len(apart):

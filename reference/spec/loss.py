@@ -553,7 +553,8 @@ def ignore_index(subject: Subject, case: Nothing) -> str:
     if isinstance(answer, SubjectError):
         return "refused"
     assert isinstance(answer, Tensor)  # noqa: S101  what loss_of gives
-    left_out = torch.isclose(answer, loss_of(model, idx[:, :1], tokens(((2,),))))
+    first = loss_of(model, idx[:, :1], tokens(((2,),)))
+    left_out = torch.isclose(answer.double(), first.double())
     return "left out" if left_out else "counted as something"
 
 

@@ -61,6 +61,9 @@ def pair_of(model: Model, idx: Tensor, targets: Tensor | None = None) -> tuple[o
     return first, second
 
 
-def alike(a: Tensor, b: Tensor, *, within: float) -> bool:
-    """Tell whether two tensors have one shape, and no numbers that are further apart than that."""
+def alike(a: Tensor, b: Tensor, *, within: float = 0.0) -> bool:
+    """Tell whether two tensors have one shape, and no numbers that are further apart than that.
+
+    They may be of any types, which torch.equal and torch.allclose do not take together.
+    """
     return a.shape == b.shape and bool(((a.double() - b.double()).abs() <= within).all())
