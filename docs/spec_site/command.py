@@ -151,7 +151,8 @@ def detail(text: str) -> str:
     least, most = bounds["least"] or bounds["floor"], bounds["most"]
     if most is None or most in UNBOUNDED:
         return f"At least {least}."
-    return f"From {least} to {int(most):,}."
+    whole = most.removesuffix(".0")
+    return f"From {least} to {int(whole):,}." if whole.isdigit() else f"From {least} to {most}."
 
 
 def option_list(program: str, options: list[Option]) -> list[str]:
