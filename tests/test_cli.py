@@ -283,10 +283,8 @@ def test_the_default_prompt_is_the_notes_token_0(
         (["generate", "--model", "MISSING"], "bigram train --out"),
         (["train", "--out", "NEW", "--data", "MISSING"], "MISSING cannot be read"),
         (["train", "--out", "NEW", "--data", "TEXT", "--block-size", "2000"], "block_size 2000"),
-        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "-1"], "learning_rate is -1"),
-        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "nan"], "learning_rate is nan"),
-        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "1e38"], "at most 1e+06"),
-        (["train", "--out", "NEW", "--data", "a\0b"], "cannot be read: embedded null"),
+        (["train", "--out", "NEW", "--data", "TEXT", "--lr", "0"], "learning_rate is 0.0"),
+        (["train", "--out", "NEW", "--data", "a\0b"], "'a\\x00b' has a null character"),
         (["walkthrough", "--data", "SHORT"], "val split of SHORT"),
         (["walkthrough", "--data", "MISSING"], "MISSING cannot be read"),
     ],
@@ -339,7 +337,7 @@ def test_what_cannot_be_finished_is_3(
 def test_a_batch_too_large_for_memory_is_3(
     tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--data", str(text), "--out", str(tmp_path / "m"), "--batch-size", "2147483647"]
+    options = ["--data", str(text), "--out", str(tmp_path / "m"), "--batch-size", "1048576"]
 
     def refuse(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nto allocate")

@@ -498,6 +498,8 @@ def test_right_arguments_are_right(name: str, there: Path) -> None:
         (["compare", "/dev/zero", "/dev/zero"], "larger than 64 MiB"),
         (["vectors", "verify", "--timeout", "inf"], "604800"),
         (["train", "--out", "m", "--lr", "nan"], "--lr"),
+        (["train", "--out", "m", "--lr", "-1"], "--lr"),
+        (["train", "--out", "m", "--lr", "1e38"], "1000000"),
         (["train", "--out", "m", "--lr", "inf"], "1000000"),
         (["train", "--out", "m", "--batch-size", str(2**31)], "1048576"),
         (["train", "--out", "m", "--batch-size", "99999", "--block-size", "99999"], "268,435,456"),

@@ -244,7 +244,7 @@ def run(*arguments: str) -> int:
 
 @pytest.mark.parametrize("text", STEERING)
 @pytest.mark.parametrize("ranks", ["1", "2", "\x1b"])
-def test_an_error_is_one_line_of_text(
+def test_an_error_is_text_with_the_lines_it_has(
     text: str,
     ranks: str,
     capsys: pytest.CaptureFixture[str],
@@ -256,7 +256,7 @@ def test_an_error_is_one_line_of_text(
         terminal.run(lambda arguments: _raise(BigramError(text)), [])
     shown = capsys.readouterr().err
     assert is_harmless(shown)
-    assert shown.count("\n") == 1
+    assert shown.count("\n") == 1 + text.count("\n")
     assert ("rank" in shown) == (ranks != "1")
 
 
