@@ -130,15 +130,15 @@ class MissingExtraError(BigramError, ImportError):
     """An optional dependency is not installed."""
 
 
-SHOWN = reprlib.Repr()
-SHOWN.maxstring = SHOWN.maxother = SHOWN.maxlong = 60
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
 """How a wrong value is shown, however large it is."""
 
 
 def shown(value: object) -> str:
     """Return a value as Python writes it, shortened, in one printable line."""
     try:
-        return printable(SHOWN.repr(value))
+        return printable(_SHOWN.repr(value))
     except Exception:  # noqa: BLE001  a number of too many digits, or whatever its own class raises
         return f"<{type(value).__name__}>"
 
