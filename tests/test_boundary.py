@@ -33,7 +33,7 @@ from tests.hostile.misbehaviour import EVERY
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
 
-DRAWS = int(os.environ.get("BIGRAM_DRAWS", "300"))
+DRAWS = int(os.environ.get("BIGRAM_DRAWS", "150"))
 """How many misbehaviours are drawn: many more by hand than in CI."""
 
 
