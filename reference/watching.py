@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -82,24 +82,26 @@ class Watcher:
         self.first = self.taken = taken
         self.started = self.told = time.perf_counter()
         self.next_line = taken + (config.steps - taken) / LOG_LINES
-        self._opened = ExitStack()
+        self.outputs = outputs
         self.bar = _training_progress(console)
         self.task = self.bar.add_task("", total=config.steps, completed=taken)
         self._show(taken, loss)
-        self.log = None
-        if outputs.log is not None:
-            self.log = self._opened.enter_context(outputs.log.open("a", encoding="utf-8"))
-            if self.log.seekable() and self.log.tell():  # not so /dev/stdout and a pipe
-                self.log.write("\n" if _ends_amidst(outputs.log) else "")
-        self.board = None
-        if outputs.tensorboard is not None:
-            self.board = _writer(outputs.tensorboard, taken)
-            self._opened.callback(self.board.close)
-        event = "resumed" if taken else "started"
-        self._write(event, step=taken, loss=loss, entropy_floor=floor, config=vars(config))
+        self._begun = {"step": taken, "loss": loss, "entropy_floor": floor, "config": vars(config)}
+        self.log: TextIO | None = None
+        self.board: SummaryWriter | None = None
 
     def __enter__(self) -> "Watcher":  # noqa: PYI034  Self cannot be checked at run time
-        self._opened.enter_context(self.bar)
+        with ExitStack() as opened:  # which closes all if one of them fails, on a full disk, say
+            if self.outputs.log is not None:
+                self.log = opened.enter_context(self.outputs.log.open("a", encoding="utf-8"))
+                if self.log.seekable() and self.log.tell():  # not so /dev/stdout and a pipe
+                    self.log.write("\n" if _ends_amidst(self.outputs.log) else "")
+            if self.outputs.tensorboard is not None:
+                self.board = _writer(self.outputs.tensorboard, self.first)
+                opened.callback(self.board.close)
+            self._write("resumed" if self.first else "started", **self._begun)
+            opened.enter_context(self.bar)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
@@ -108,8 +110,8 @@ class Watcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._write("ended" if kind is None else "failed", step=self.taken)
-        self._opened.close()
+        with self._opened:
+            self._write("ended" if kind is None else "failed", step=self.taken)
 
     @property
     def tokens_per_second(self) -> float:

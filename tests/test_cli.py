@@ -1,9 +1,11 @@
 import functools
+import gc
 import gzip
 import json
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -483,3 +485,16 @@ def test_a_log_may_be_what_is_no_regular_file(tmp_path: Path, text: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('{"event": "started"')
     assert log.is_symlink()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_on_a_full_disk_is_3_and_is_closed(
+    tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        options = ["--data", str(text), "--out", str(tmp_path / "m"), "--log", "/dev/full"]
+        assert run("train", "--steps", "5", *options) == 3
+        gc.collect()
+    assert [one for one in told if "/dev/full" in str(one.message)] == []
+    assert "No space left on device" in capsys.readouterr().err

@@ -451,7 +451,11 @@ def is_harmless(shown: str) -> bool:
 
 
 @pytest.mark.usefixtures("stand_ins", "own_checks_only")
-@settings(max_examples=DRAWS, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=DRAWS,
+    derandomize="BIGRAM_DRAWS" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.data())
 def test_whatever_is_given_a_command_ends_in_words_and_with_a_documented_code(
     there: Path, data: st.DataObject
