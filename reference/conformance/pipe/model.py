@@ -66,19 +66,15 @@ class PipeModel:
 
         Shape: (B, T), (B, T) -> (C, C).
         """
-        read = self._square("gradient")
-        return self._ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
-
-    def _square(self, name: str) -> Callable[[Answer], Tensor]:
-        """Return what reads a (C, C) field of an answer."""
+        dtype = self.pool.hello.dtype
 
         def read(answer: Answer) -> Tensor:
-            square = answer.floats(name, self.pool.hello.dtype)
-            if square.shape != (self.C, self.C):
-                raise answer.wrong(name, f"it must be of shape ({self.C}, {self.C})")
-            return square
+            gradient = answer.floats("gradient", dtype)
+            if gradient.shape != (self.C, self.C):
+                raise answer.wrong("gradient", f"it must be of shape ({self.C}, {self.C})")
+            return gradient
 
-        return read
+        return self._ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
 
     def generate(
         self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
@@ -114,7 +110,8 @@ class PipeModel:
     def table(self) -> Tensor:
         """Copy the table, or ask for each row."""
         if self.can_be_set:
-            return self._ask("get_table", self._square("table"))
+            dtype = self.pool.hello.dtype
+            return self._ask("get_table", lambda answer: answer.floats("table", dtype))
         rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
         return rows_of(self(rows).logits, self.C)
 
