@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from reference.terminal import INTERRUPTED, OutputConsole, Words, bar, print_json
+from reference.terminal import INTERRUPTED, OutputConsole, SafeConsole, Words, bar, print_json
 
 LOG_LINES = 10
 """Of what is done, where there is no terminal to show a bar."""
@@ -67,7 +67,7 @@ def prepare(
             raise typer.Exit(INTERRUPTED) from None
     if "\r" in json.loads((out / VOCABULARY).read_bytes()):
         note = f"note: {carriage_returns(f'the text in {out}')}"
-        Console(stderr=True, soft_wrap=True).print(Text(note))
+        SafeConsole(stderr=True, soft_wrap=True).print(note)
     if as_json:
         print_json(
             directory=str(out),
