@@ -130,6 +130,21 @@ class MissingExtraError(BigramError, ImportError):
     """An optional dependency is not installed."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out: Python's, or torch's on any device.
+
+    torch's CPU allocator raises a plain RuntimeError, so its words decide. Other errors speak of
+    memory too: "an illegal memory access" is a fault in a kernel.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  its __str__ may be a stranger's
+        return False
+    return "allocate memory" in message or "not enough memory" in message
+
+
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
 """How a wrong value is shown, however large it is."""

@@ -4,6 +4,7 @@ Everything that a command shows goes through `SafeConsole`, `write` or `print_js
 text can style, break or steer the terminal, whoever wrote it.
 """
 
+import contextlib
 import errno
 import io
 import json
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -34,6 +35,7 @@ from reference.errors import (
     NotWrittenError,
     OutputError,
     TwinError,
+    is_out_of_memory,
     printable,
 )
 
@@ -56,10 +58,7 @@ USAGE_ERROR: Any = typer.BadParameter.__base__
 
 def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[str] | None) -> None:
     """Run a command, and turn what goes wrong into one line and an exit code."""
-    # A stream may be closed from the start: then what is written to it has nowhere to go.
-    if sys.stdout is None or sys.stderr is None:
-        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open to the end
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # where ASCII is all there is
@@ -72,10 +71,28 @@ def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[s
     except OSError as error:  # a disk that is full, say
         _stop(error, UNFINISHED)
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         first = next(iter(str(error).splitlines()), "")  # Python's own says nothing
         _stop(MemoryError(f"there is not enough memory: {first}".rstrip(": ")), UNFINISHED)
+
+
+def _open_missing_streams() -> None:
+    """Open the null device for each standard stream that was closed before the start.
+
+    Otherwise the next file that is opened would get the number of the missing stream, and what
+    a library writes to that number would end up in the file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.BytesIO())
+    sys.stdout, sys.stderr = (
+        stream or io.TextIOWrapper(io.FileIO(number, "w", closefd=False), encoding="utf-8")
+        for number, stream in ((1, sys.stdout), (2, sys.stderr))
+    )
 
 
 def exit_code(ended_by: int) -> int:
@@ -95,7 +112,8 @@ def _stop(error: Exception, code: int) -> NoReturn:
     message = Text.assemble(("error: ", "bold red"), _bounded(printable(error, lines=True)))
     if os.environ.get("WORLD_SIZE", "1") != "1":
         message = Text(f"rank {printable(os.environ.get('RANK'))}: ") + message
-        _tell_torchrun(str(error))
+        with contextlib.suppress(OSError):  # the error still appears below
+            _tell_torchrun(str(error))
     SafeConsole(stderr=True, soft_wrap=True).print(message)
     raise SystemExit(code)
 
@@ -145,6 +163,9 @@ class SafeConsole(Console):
 
     A string is never markup. What cannot be printed is escaped before lines are broken, and
     whatever is shown in whatever way, no control character but the line end gets through.
+
+    What goes to standard error is a message about the work and never the work itself. If it
+    can't be written (the disk is full, or the reader has gone), the command goes on without it.
     """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  rich's own
@@ -165,6 +186,25 @@ class SafeConsole(Console):
     def status(self, status: RenderableType, **look: Any) -> Status:  # noqa: ANN401  rich's own
         """Return a line that says what is being done; rich would take a string for markup."""
         return _SafeStatus(_one_line(status), console=self, **look)
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:
+            if not self.stderr:
+                raise
+            self._be_silent()
+
+    def on_broken_pipe(self) -> None:
+        """Continue in silence if the reader of standard error has gone; otherwise stop."""
+        if not self.stderr:
+            _drop(sys.stdout)
+            raise SystemExit(CLOSED)
+        self._be_silent()
+
+    def _be_silent(self) -> None:
+        _drop(sys.stderr)
+        self.quiet = True
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
         """Return what is written to the terminal: the last place that everything passes."""
@@ -214,16 +254,19 @@ class OutputConsole(SafeConsole):
         self.stops = stops
 
     def on_broken_pipe(self) -> None:
-        """Stop, where there was only something to show, or else work on in silence."""
-        _drop_output()
-        if self.stops:
-            raise SystemExit(CLOSED)
-        self.quiet = True
+        """Stop if there was only something to show; otherwise continue in silence."""
+        if self.stops or self.stderr:
+            super().on_broken_pipe()
+        else:
+            _drop(sys.stdout)
+            self.quiet = True
 
 
-def _drop_output() -> None:
+def _drop(stream: TextIO) -> None:
     """Send what is still to be written nowhere, so that Python does not complain at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def print_json(**fields: object) -> None:
@@ -244,5 +287,5 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         raise SystemExit(CLOSED) from None

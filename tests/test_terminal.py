@@ -4,12 +4,14 @@ import ast
 import contextlib
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import pytest
 import torch
@@ -269,6 +271,113 @@ def test_memory_that_runs_out_is_told_of_whatever_the_error_says(
     assert stopped.value.code == 3
     shown = capsys.readouterr().err
     assert shown == f"error: there is not enough memory{': x' if said else ''}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("a view may not share memory with its base"), False),
+    ],
+)
+def test_only_a_lack_of_memory_is_reported_as_one(error: Exception, is_memory: bool) -> None:
+    with pytest.raises(SystemExit if is_memory else RuntimeError) as stopped:
+        terminal.run(lambda arguments: _raise(error), [])
+    assert stopped.value.args == ((3,) if is_memory else error.args)
+
+
+@contextlib.contextmanager
+def unwritable(kind: str) -> Iterator[TextIO]:
+    """Yield a stream that can't be written: its disk is full, or its reader has gone."""
+    if kind == "full":
+        with Path("/dev/full").open("w", encoding="utf-8") as stream:
+            yield stream
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w", encoding="utf-8") as stream:  # noqa: PTH123  it is a number
+            yield stream
+
+
+unwritable_streams = pytest.mark.parametrize(
+    "kind",
+    [
+        "reader gone",
+        pytest.param(
+            "full",
+            marks=pytest.mark.skipif(
+                not Path("/dev/full").exists(), reason="this system has no /dev/full"
+            ),
+        ),
+    ],
+)
+
+
+@unwritable_streams
+def test_an_error_that_cannot_be_shown_keeps_its_exit_code(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in (["generate", "--model", "no/such"], ["check", "--no-such-option"]):
+        with unwritable(kind) as stream:
+            monkeypatch.setattr(sys, "stderr", stream)
+            with pytest.raises(SystemExit) as stopped:
+                cli.main(arguments)
+        assert stopped.value.code == 2
+
+
+@unwritable_streams
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_message_that_cannot_be_shown_does_not_end_the_work(
+    options: list[str],
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    vocabulary = Vocabulary("ab")
+    save_model(BigramLanguageModel(2), vocabulary, tmp_path / "m", about={})
+    arguments = ["generate", "--model", str(tmp_path / "m"), "--tokens", "5", *options]
+    with unwritable(kind) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(arguments)
+        assert stopped.value.code == 0
+        console = OutputConsole(as_json=True, stops=True)
+        console.quiet = False  # as on a terminal
+        console.print("a message")
+    text = capsys.readouterr().out
+    assert len(json.loads(text)["text"] if options else text.rstrip("\n")) == 1 + 5
+
+
+def test_a_stream_that_was_closed_before_the_start_takes_no_file(tmp_path: Path) -> None:
+    # Its number would go to the next file that is opened, and messages would end up in there.
+    code = (
+        "import os; from reference import terminal\n"
+        "def command(arguments):\n"
+        "    with open('own', 'w') as file:\n"
+        "        os.write(2, b'message'); print(file.fileno(), file=file)\n"
+        "terminal.run(command, [])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    command = ["sh", "-c", 'exec "$0" -c "$1" 0<&- 1>&- 2>&-', sys.executable, code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)  # noqa: S603  ours
+    assert done.returncode == 0
+    assert int((tmp_path / "own").read_text()) > 2
+
+
+def test_an_error_that_torchrun_cannot_be_told_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "no" / "such"))
+    with pytest.raises(SystemExit) as stopped:
+        terminal.run(lambda arguments: _raise(BigramError("it is wrong")), [])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "rank 1: error: it is wrong\n"
 
 
 def test_an_error_of_any_length_is_short(capsys: pytest.CaptureFixture[str]) -> None:

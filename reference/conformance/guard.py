@@ -6,6 +6,7 @@ from typing import TypeVar
 from reference.conformance import switches
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.forks import Forks
+from reference.errors import is_out_of_memory
 from reference.spec.expect import shown, type_name
 from reference.spec.subject import SubjectError
 
@@ -13,8 +14,6 @@ T = TypeVar("T")
 
 LONGEST = 300
 """Characters of the subject's own error message."""
-NO_MEMORY = "not enough memory"
-"""What torch's own allocator says, among others."""
 
 
 def guarded(operation: str, action: Callable[[], T]) -> T:
@@ -34,10 +33,9 @@ def guarded(operation: str, action: Callable[[], T]) -> T:
     except (SubjectError, SubjectCrash, KeyboardInterrupt):
         raise
     except Exception as error:
-        said = message_of(error)
-        if isinstance(error, MemoryError) or "allocate memory" in said or NO_MEMORY in said:
+        if is_out_of_memory(error):
             raise SubjectCrash(f"{operation} ran out of memory") from error
-        raise SubjectError(operation, f"raised {said}", error) from error
+        raise SubjectError(operation, f"raised {message_of(error)}", error) from error
     except SystemExit as error:
         raise SubjectCrash(f"{operation} called sys.exit({shown(error.code)})") from error
     except BaseException as error:
