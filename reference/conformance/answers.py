@@ -93,25 +93,36 @@ def tensor_of(operation: str, value: object, *, what: str = "a tensor") -> Tenso
 
 
 def square_of(operation: str, value: object, C: int) -> Tensor:
-    """Return a (C, C) table.
+    """Return a (C, C) table of floating-point numbers.
 
-    Raises: SubjectError if it is none.
+    Raises: SubjectError if the value isn't one.
     """
     table = tensor_of(operation, value, what=f"a tensor of shape {(C, C)}")
     if tuple(table.shape) != (C, C):
         raise SubjectError(operation, f"gave {kind_of(table)}, and not {(C, C)}")
-    return table
+    return _fractions(operation, table)
 
 
 def rows_of(logits: Tensor, C: int) -> Tensor:
     """Return the logits of idx of shape (C, 1), every token by itself, as a (C, C) table.
 
-    Raises: SubjectError if there are more or fewer of them.
+    Raises: SubjectError if there are more or fewer of them, or they are whole numbers.
     """
     if logits.numel() != C * C:
         said = f"gave {kind_of(logits)} for idx of shape {(C, 1)}; it must be {(C, 1, C)}"
         raise SubjectError("forward", said)
-    return logits.detach().reshape(C, C).clone()
+    return _fractions("forward", logits).detach().reshape(C, C).clone()
+
+
+def _fractions(operation: str, table: Tensor) -> Tensor:
+    """Return a table, whose type says how far its numbers may be off.
+
+    Raises: SubjectError if it is of whole numbers.
+    """
+    if not table.is_floating_point():
+        said = f"gave {table.dtype}; the numbers must be of a floating-point type"
+        raise SubjectError(operation, said)
+    return table
 
 
 def pair_of(operation: str, answer: object) -> tuple[Tensor, Tensor]:
