@@ -26,8 +26,8 @@ from reference.vocabulary import Vocabulary
 FOLDER = "checkpoints"
 """Where they are, in the directory that the model is to be saved in."""
 
-FORMAT = 1
-"""The version of what the header holds: a file of another one is refused."""
+FORMAT = 2
+"""Version of what the header holds; a file of a different version is rejected."""
 
 KEEP = 3
 """How many are kept, unless it is said."""
@@ -122,9 +122,9 @@ class Checkpoint:
 def save_checkpoint(checkpoint: Checkpoint, directory: Path, *, keep: int = KEEP) -> Path:
     """Write a checkpoint, then remove all but the last `keep`; give the file's path.
 
-    Raises: OutputError where it cannot be written, and then all that were there are left;
-        CheckpointError where the notes are nothing for JSON; NotAnIntegerError, OutOfRangeError for
-        `keep`.
+    Raises: OutputError if it cannot be written, and then all that were there are left;
+        CheckpointError if JSON, or a file's header, cannot hold the notes; NotAnIntegerError,
+        OutOfRangeError for `keep`.
     """
     check_count("keep", keep, minimum=1)
     folder = directory / FOLDER
@@ -146,14 +146,19 @@ def save_checkpoint(checkpoint: Checkpoint, directory: Path, *, keep: int = KEEP
     }
     for name, state in checkpoint.generators.items():
         tensors[_STREAM + name] = state
-    file = folder / _NAME.format(checkpoint.step)
+    file = checkpoint_file(directory, checkpoint.step)
     try:
         write_tensors(file, tensors, header, _KIND)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"the notes are nothing that JSON can hold: {error}") from error
+        raise CheckpointError(f"the notes cannot be written as JSON: {error}") from error
     for old in checkpoints(directory)[:-keep]:
         old.unlink(missing_ok=True)
     return file
+
+
+def checkpoint_file(directory: Path, step: int) -> Path:
+    """Return the path of a run's checkpoint after so many steps."""
+    return directory / FOLDER / _NAME.format(step)
 
 
 def checkpoints(directory: Path) -> list[Path]:

@@ -50,37 +50,48 @@ class LossCurve:
         self.every = max(1, math.ceil(steps / points))
         self.points: list[Point] = []
         self.taken = 0
-        self._batch_losses: list[float] = []
+        self._sum, self._count = 0.0, 0
 
     def loss(self) -> float:
         """Give the model's loss over the whole train split, as it is now."""
         return exact_loss(self.model, self.counts)
 
     def add(self, taken: TrainStep) -> bool:
-        """Take note of a step, and say whether it made a point."""
+        """Add a step; return whether it made a point."""
         self.taken = taken.step
-        self._batch_losses.append(taken.loss)
-        if taken.step % self.every and taken.step != self.steps:
+        self._sum += taken.loss
+        self._count += 1
+        if not self.is_due(taken.step):
             return False
-        mean = sum(self._batch_losses) / len(self._batch_losses)
-        self.points.append(Point(taken.step, mean, self.loss()))
-        self._batch_losses.clear()
+        self.points.append(Point(taken.step, self._sum / self._count, self.loss()))
+        self._sum, self._count = 0.0, 0
         return True
 
+    def is_due(self, step: int) -> bool:
+        """Return whether a step makes a point."""
+        return step % self.every == 0 or step == self.steps
+
     def state(self) -> dict[str, Any]:
-        """Give what `restore` needs to go on, as JSON holds it."""
-        return {"points": self.points, "since": self._batch_losses}
+        """Return what `restore` needs, as JSON can hold it. It does not grow with the steps.
+
+        Of the losses since the last point it has the sum and the count.
+        """
+        return {"points": self.points, "since": [self._sum, self._count]}
 
     def restore(self, taken: int, state: dict[str, Any]) -> None:
-        """Go on as after so many steps.
+        """Continue as after `taken` steps.
 
-        Raises: KeyError, TypeError, ValueError where the state is not what `state` gave.
+        Raises: KeyError, TypeError, ValueError or OverflowError unless `state` returned the state.
         """
         self.points = [
             Point(int(step), float(batch_loss), float(loss))
             for step, batch_loss, loss in state["points"]
         ]
-        self._batch_losses = [float(loss) for loss in state["since"]]
+        total, count = state["since"]
+        self._sum, self._count = float(total), int(count)
+        numbers = [self._sum, *(number for point in self.points for number in point)]
+        if self._count < 0 or not all(map(math.isfinite, numbers)):
+            raise ValueError("a loss is not finite, or a count is negative")
         self.taken = taken
 
 

@@ -76,8 +76,9 @@ def save_model(
     `about` is anything that JSON can hold, such as how the model was trained.
 
     Shape: the table (C, C), for a vocabulary of C characters.
-    Raises: ModelFileError where a model is there already, `about` is nothing for JSON, or the table
-        is not (C, C), finite, and float32 or float64; OutputError where the file cannot be written.
+    Raises: ModelFileError if a model is there already, if JSON, or a file's header, cannot hold
+        `about`, or unless the table is (C, C), finite, and float32 or float64; OutputError if the
+        file cannot be written.
     """
     table = model.token_embedding_table.weight.detach().cpu().contiguous()
     _check_table(table, len(vocabulary), f"the model for {directory}")
@@ -85,10 +86,13 @@ def save_model(
     try:
         json.dumps(about, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ModelFileError(f"`about` is nothing that JSON can hold: {error}") from error
+        raise ModelFileError(f"`about` cannot be written as JSON: {error}") from error
     check_can_save(directory, overwrite=overwrite)
     file = Path(directory) / FILE
-    write_tensors(file, {_TABLE: table}, fields, _KIND)
+    try:
+        write_tensors(file, {_TABLE: table}, fields, _KIND)
+    except ValueError as error:
+        raise ModelFileError(f"`about` cannot be written: {error}") from error
     return file
 
 

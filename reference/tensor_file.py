@@ -21,6 +21,9 @@ from reference.files import replacing
 
 _SHA256 = "sha256"
 
+_SIZE = 8
+"""Bytes at the beginning of a safetensors file that hold its header's length."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
@@ -38,16 +41,24 @@ class Kind:
 def write_tensors(
     file: Path, tensors: Mapping[str, Tensor], fields: Mapping[str, Any], kind: Kind
 ) -> None:
-    """Write a file, whole or not at all.
+    """Write a file, completely or not at all: the same bytes for the same content.
 
-    Raises: TypeError, ValueError where the fields are nothing for JSON; OutputError where the file
-        cannot be written.
+    Raises: TypeError, ValueError if JSON cannot hold the fields, or a header cannot, which has
+        100 MB at most; OutputError if the file cannot be written.
     """
     text = json.dumps(fields, allow_nan=False)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(on_cpu, metadata={kind.header: text, _SHA256: _sha256(text, on_cpu)})
+    try:
+        content = save(on_cpu, metadata={kind.header: text, _SHA256: _sha256(text, on_cpu)})
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{len(text):,} characters of JSON: {error}") from error
+    start = _SIZE + int.from_bytes(content[:_SIZE], "little")
+    # safetensors writes the metadata in a random order; the same fields are to be the same bytes.
+    ordered = json.dumps(json.loads(content[_SIZE:start]), sort_keys=True).encode()
+    ordered += b" " * (-len(ordered) % _SIZE)  # so that the tensors stay aligned
     with replacing(file) as out:
-        out.write(content)
+        out.write(len(ordered).to_bytes(_SIZE, "little") + ordered)
+        out.write(memoryview(content)[start:])
 
 
 def read_tensors(file: Path, kind: Kind) -> tuple[Any, dict[str, Tensor]]:

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from hypothesis import given, strategies as st
 
+from reference import tensor_file
 from reference.checkpoint import (
     FOLDER,
     Checkpoint,
@@ -65,6 +66,11 @@ def test_a_checkpoint_comes_back_bit_for_bit(step: int, seed: int, rate: float) 
     assert torch.equal(torch.rand(9, generator=generator), torch.rand(9, generator=same))
 
 
+def test_the_same_checkpoint_is_the_same_bytes(tmp_path: Path) -> None:
+    contents = {save_checkpoint(made(), tmp_path).read_bytes() for _ in range(20)}
+    assert len(contents) == 1
+
+
 def test_the_last_ones_are_kept(tmp_path: Path) -> None:
     for step in (2, 10, 9, 100):
         save_checkpoint(made(step), tmp_path, keep=3)
@@ -105,6 +111,18 @@ def test_what_json_cannot_hold_is_refused(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="JSON"):
             save_checkpoint(dataclasses.replace(made(), notes={"x": wrong}), tmp_path)
     assert checkpoints(tmp_path) == []
+
+
+def test_notes_that_are_too_long_for_a_header_are_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> bytes:
+        raise safetensors.SafetensorError("Error while serializing: header too large")
+
+    monkeypatch.setattr(tensor_file, "save", refuse)
+    with pytest.raises(CheckpointError, match=r"the notes .* characters of JSON: .* too large"):
+        save_checkpoint(made(), tmp_path)
+    assert list((tmp_path / FOLDER).iterdir()) == []
 
 
 def test_the_same_run_may_have_other_steps_and_nothing_else(tmp_path: Path) -> None:
@@ -188,7 +206,7 @@ def rewrite(file: Path, *, tensors: dict[str, torch.Tensor], header: object) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "has format 2; this version .* reads 1"),
+        ({"format": 1}, "has format 1; this version .* reads 2"),
         ({"step": -1}, "step is -1"),
         ({"step": 1.5}, "step is 1.5"),
         ({"config": {"steps": 0, "batch_size": 0}}, "batch_size is 0"),

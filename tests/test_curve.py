@@ -1,3 +1,6 @@
+import json
+import random
+
 import pytest
 
 from reference.corpus import Corpus
@@ -54,3 +57,51 @@ def test_a_large_vocabulary_has_fewer_points() -> None:
     corpus = Corpus.from_text(text)
     curve = LossCurve(BigramLanguageModel(2048), corpus, steps=1000)
     assert curve.every == 125
+
+
+def test_what_is_kept_of_a_curve_does_not_grow_between_its_points(
+    model: BigramLanguageModel, twin: Corpus
+) -> None:
+    curve = LossCurve(model, twin, steps=10**9)
+    sizes = []
+    for step in range(1, 3001):
+        curve.add(TrainStep(step, 0.1 * step))
+        sizes.append(len(json.dumps(curve.state())))
+    assert curve.points == []
+    assert max(sizes) < 60
+
+
+def test_a_restored_curve_is_the_one_that_was_kept_bit_for_bit(
+    model: BigramLanguageModel, twin: Corpus
+) -> None:
+    draw = random.Random(1).random
+    steps = [TrainStep(step, draw()) for step in range(1, 20)]
+    whole = LossCurve(model, twin, steps=3500)  # a point every 7 steps
+    kept = []
+    for step in steps:
+        whole.add(step)
+        kept.append(json.dumps(whole.state()))
+    for taken, state in enumerate(kept, 1):
+        curve = LossCurve(model, twin, steps=3500)
+        curve.restore(taken, json.loads(state))
+        for step in steps[taken:]:
+            curve.add(step)
+        assert (curve.points, curve.state()) == (whole.points, whole.state())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"points": [[float("inf"), 1.0, 1.0]], "since": [0.0, 0]},
+        {"points": [[1, float("nan"), 1.0]], "since": [0.0, 0]},
+        {"points": [], "since": [float("inf"), 1]},
+        {"points": [], "since": [1.0, float("inf")]},
+        {"points": [], "since": [1.0, -1]},
+        {"points": [], "since": [1.0, 2.0, 3.0]},
+    ],
+)
+def test_a_state_that_no_curve_has_is_rejected(
+    state: dict[str, list[object]], model: BigramLanguageModel, twin: Corpus
+) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        LossCurve(model, twin, steps=10).restore(1, state)

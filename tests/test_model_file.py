@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, strategies as st
 from safetensors import safe_open
 
+from reference import tensor_file
 from reference.errors import ModelFileError, OutputError
 from reference.model import BigramLanguageModel
 from reference.model_file import FILE, check_can_save, load_model, save_model
@@ -267,6 +268,18 @@ def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / FILE)
     with pytest.raises(ModelFileError, match="no model of bigram-reference"):
         load_model(tmp_path)
+
+
+def test_what_is_too_long_for_a_header_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> bytes:
+        raise safetensors.SafetensorError("Error while serializing: header too large")
+
+    monkeypatch.setattr(tensor_file, "save", refuse)
+    with pytest.raises(ModelFileError, match=r"`about` cannot be written: .* header too large"):
+        save_model(*made("hello"), tmp_path / "new")
+    assert not (tmp_path / "new" / FILE).exists()
 
 
 def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
