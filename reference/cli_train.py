@@ -186,8 +186,10 @@ def fit(
         import torch
 
         from reference import jobs
+        from reference.checkpoint import checkpoints
         from reference.curve import exact_loss
         from reference.distributed import joined
+        from reference.errors import ModelFileError
         from reference.fast.fitting import Additive, table_of
         from reference.files import only_writer
         from reference.model_file import check_can_save, model_of, save_model
@@ -202,6 +204,11 @@ def fit(
         def prepare() -> None:
             check_can_save(out, overwrite=overwrite)
             stack.enter_context(only_writer(out))
+            if checkpoints(out) and not overwrite:
+                raise ModelFileError(
+                    f"{out} has checkpoints of a training run; give another directory, or "
+                    "--overwrite to remove them"
+                )
 
         ranks.from_first(prepare)
         started = time.perf_counter()
@@ -226,6 +233,8 @@ def fit(
             "val_loss": None if val_counts is None else exact_loss(model, val_counts),
         }
         file = save_model(model, corpus.vocabulary, out, about=about, overwrite=overwrite)
+        for old in checkpoints(out):  # or --resume would continue a run that is overwritten
+            old.unlink(missing_ok=True)
         if as_json:
             print_json(model=str(file), **about)
         console.print(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
 
@@ -134,6 +134,66 @@ def _write(file: Path, content: bytes) -> None:
     else:
         with open(place, "wb", closefd=isinstance(place, Path)) as out:
             out.write(content)
+
+
+def check_can_append(file: Path) -> None:
+    """Raise unless `open_to_append` could open a file; do not open a pipe, whose reader would end.
+
+    Raises: OutputError.
+    """
+    try:
+        if not file.exists():
+            make_writable(file.parent)
+        place = _end_of(file)
+        if isinstance(place, int):
+            os.write(place, b"")
+        elif not place.is_fifo():
+            place.open("ab").close()
+        elif not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OutputError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unwritable(file, error) from error
+
+
+def open_to_append(file: Path) -> TextIO:
+    """Return a stream that adds lines to a file that the user named.
+
+    What is not a regular file, such as /dev/stderr or a named pipe, is written to as it is. In a
+    regular file an unfinished last line is ended first.
+
+    Raises: OutputError.
+    """
+    try:
+        place = _end_of(file)
+        if isinstance(place, int):
+            return open(place, "a", encoding="utf-8", closefd=False)
+        if place.is_fifo():
+            # Without O_NONBLOCK this would wait for a reader, and no signal could end that.
+            descriptor = os.open(place, os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "a", encoding="utf-8")
+        log = place.open("a", encoding="utf-8")
+        if _is_regular(place) and _ends_within_line(place):
+            log.write("\n")
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:
+            error.strerror = "no process reads from it. Start its reader first"
+        raise _unwritable(file, error) from error
+    return log
+
+
+def _ends_within_line(file: Path) -> bool:
+    """Return whether a file's last line has no end, as when its writer was killed."""
+    try:
+        with file.open("rb") as written:
+            if not written.seek(0, os.SEEK_END):
+                return False
+            written.seek(-1, os.SEEK_END)
+            return written.read(1) != b"\n"
+    except PermissionError:  # it may be written and not read
+        return False
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:

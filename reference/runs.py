@@ -1,5 +1,7 @@
 """A training run that can be watched, and that goes on where it stopped."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from reference.checkpoint import (
     KEEP,
     Checkpoint,
     Run,
+    checkpoint_file,
+    checkpoints,
     new_table,
     restore_generator,
     save_checkpoint,
@@ -20,10 +24,11 @@ from reference.checkpoint import (
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.distributed import ALONE, Ranks
-from reference.errors import CheckpointError
+from reference.errors import CheckpointError, NonFiniteLossError
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import Counts
 from reference.stopping import Stop, listening
+from reference.terminal import UNWRITTEN
 from reference.trainers import new_trainer
 from reference.training import TrainConfig, estimate_loss
 from reference.watching import NOWHERE, Outputs, Watcher
@@ -31,13 +36,16 @@ from reference.watching import NOWHERE, Outputs, Watcher
 SMALL = 2**20
 """Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
 
-AGREE = 100
-"""Steps after which ranks tell each other whether one was asked to stop."""
+AGREE, AGREE_SECONDS = 100, 1.0
+"""Most steps, and about the most seconds, until ranks tell each other again whether to stop.
+
+torchrun kills its ranks 30 seconds after it has told them to end.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
-    """Where a run's checkpoints go, and how often; and the one that it goes on from."""
+    """Where a run's checkpoints go, and how often; and the one that it resumes from."""
 
     run: Run
     directory: Path
@@ -45,9 +53,16 @@ class Keeping:
     """Steps from one to the next, and there is one more at the end; 0 for none at all."""
     keep: int = KEEP
     resumed: Checkpoint | None = None
+    replaces: bool = False
+    """Whether the run takes the place of one that is there.
+
+    That one's checkpoints are removed after the first step, when all that can be wrong with a
+    command is found, and when the new run's first checkpoint is on disk.
+    """
 
     def is_due(self, taken: int, *, or_now: bool) -> bool:
-        """Tell whether a checkpoint is to be written after so many steps."""
+        """Return whether a checkpoint is to be written after so many steps."""
+        or_now = or_now or (self.replaces and taken == 1)
         return self.every > 0 and (or_now or _is_due(taken, self.every))
 
 
@@ -74,12 +89,14 @@ def watch_training(  # noqa: PLR0913  a training run has this much to be told
     keeping: Keeping | None = None,
     watching: Watching = Watching(),
 ) -> tuple[LossCurve, int]:
-    """Train under a progress bar; give the curve, and the signal that ended it early, or 0.
+    """Train under a progress bar; return the curve, and the signal that ended it early, or 0.
 
-    Ctrl-C and SIGTERM end it after the step that is being taken; a second Ctrl-C breaks off.
+    Ctrl-C and SIGTERM end it after the step that is being taken; a second Ctrl-C breaks off. So
+    does a log that cannot be written any more: then UNWRITTEN is returned.
 
-    Raises: what the trainer raises; OutputError where a checkpoint cannot be written;
-        CheckpointError where the one to go on from does not fit.
+    Raises: what the trainer raises; NonFiniteLossError before a table that is not finite is looked
+        at or kept; OutputError if a checkpoint cannot be written, or the log from the start;
+        CheckpointError if the one to resume from does not fit.
     """
     session = _Session(model, corpus, config, seed, engine, ranks, keeping, watching)
     logits = config.batch_size * config.block_size * model.vocab_size
@@ -96,6 +113,8 @@ def watch_training(  # noqa: PLR0913  a training run has this much to be told
         ) as watcher,
     ):
         ended_by = session.go(stop, watcher)
+    if watcher.failed is not None:  # which may be at the last line
+        ended_by = UNWRITTEN
     return session.curve, ended_by
 
 
@@ -130,42 +149,87 @@ class _Session:
             self.curve.every,
             watching.estimate_every,
             keeping.every if keeping is not None else 0,
-            AGREE if ranks.size > 1 else 0,
         )
         self.intervals = [interval for interval in intervals if interval]
+        self.agreed, self.agreed_at = self.trainer.taken, time.perf_counter()
+        self.next_agreement = self.trainer.taken + 1
 
     def go(self, stop: Stop, watcher: Watcher) -> int:
-        """Take the steps that are left, or until the stop; give the signal in the latter case."""
+        """Take the steps that are left, or until the stop; return what stopped them, or 0."""
         for step in self.trainer.steps(self._next_stop):
+            taken = step.step
+            if self.curve.is_due(taken):
+                self._check_finite(taken)
             if self.curve.add(step):
                 watcher.point(self.curve.points[-1])
-            taken = step.step
             if taken != self.trainer.taken:
                 continue  # the engine's model is some steps on
             if _is_due(taken, self.watching.estimate_every):
                 self._estimate(taken, watcher)
-            stopped = self._agreed(taken, stop)
+            stopped = self._agreed(taken, UNWRITTEN if watcher.failed else stop.signal)
             last = taken == self.config.steps
             keeping = self.keeping
-            if keeping is not None and keeping.is_due(taken, or_now=bool(last or stopped)):
-                self._keep(keeping, taken, watcher)
+            if keeping is not None:
+                old = self._replaced(keeping) if taken == 1 else []
+                if keeping.is_due(taken, or_now=bool(last or stopped)):
+                    self._keep(keeping, taken, watcher, beside=len(old))
+                for file in old:
+                    file.unlink(missing_ok=True)
             if stopped and not last:
                 return stopped
         return 0
 
     def _next_stop(self, taken: int) -> int:
         stops = [taken + every - taken % every for every in self.intervals]
+        if self.ranks.size > 1:
+            stops.append(self.next_agreement)
+        if self.keeping is not None and self.keeping.replaces and not taken:
+            stops.append(1)
         return min(self.config.steps, *stops)
 
-    def _agreed(self, taken: int, stop: Stop) -> int:
+    def _agreed(self, taken: int, asked: int) -> int:
+        """Return what has asked a rank to stop; 0 if nothing has, or until ranks agree again."""
         if self.ranks.size == 1:
-            return stop.signal
-        return self.ranks.greatest(stop.signal) if _is_due(taken, AGREE) else 0
+            return asked
+        if taken < self.next_agreement:
+            return 0
+        seconds = (time.perf_counter() - self.agreed_at) / (taken - self.agreed)
+        asked, slowest = self.ranks.greatest(asked, int(1e6 * seconds))
+        self.agreed, self.agreed_at = taken, time.perf_counter()
+        self.next_agreement = taken + max(1, min(AGREE, int(1e6 * AGREE_SECONDS) // (slowest + 1)))
+        return asked
+
+    def _replaced(self, keeping: Keeping) -> list[Path]:
+        """Return the old run's checkpoints that are to be removed after the first step."""
+        if not (keeping.replaces and self.ranks.is_first):
+            return []
+        new = checkpoint_file(keeping.directory, 1) if keeping.every else None
+        return [file for file in checkpoints(keeping.directory) if file != new]
+
+    def _check_finite(self, taken: int) -> None:
+        """Raise NonFiniteLossError unless the table is finite.
+
+        The next step's loss tells of it only if its batch has a token with such a row, and after
+        the last step no other is taken.
+        """
+        if not self.model.token_embedding_table.weight.isfinite().all():
+            raise NonFiniteLossError(f"the table is not finite after step {taken}; {self._advice}")
+
+    @property
+    def _advice(self) -> str:
+        return f"train a new model with a learning_rate below {self.config.learning_rate}"
 
     def _estimate(self, taken: int, watcher: Watcher) -> None:
+        self._check_finite(taken)
         estimated = estimate_loss(
             self.model, self.there, self.config, generator=self.streams["estimates"]
         )
+        for split, loss in estimated.items():
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"the estimated loss of the {split} split is {loss} after step {taken}; "
+                    f"{self._advice}"
+                )
         exact = {"train": self.curve.loss(), "val": exact_loss(self.model, self._val_counts)}
         watcher.estimate(taken, estimated, exact)
 
@@ -173,7 +237,9 @@ class _Session:
     def _val_counts(self) -> Counts:
         return self.corpus.pair_counts("val")
 
-    def _keep(self, keeping: Keeping, taken: int, watcher: Watcher) -> None:
+    def _keep(self, keeping: Keeping, taken: int, watcher: Watcher, *, beside: int) -> None:
+        """Write a checkpoint, and leave `beside` others of an old run."""
+        self._check_finite(taken)
         mean, square = self.trainer.means()  # of all ranks
         if not self.ranks.is_first:
             return
@@ -186,7 +252,8 @@ class _Session:
             generators={name: stream.get_state() for name, stream in self.streams.items()},
             notes={"curve": self.curve.state()},
         )
-        watcher.kept(taken, save_checkpoint(checkpoint, keeping.directory, keep=keeping.keep))
+        file = save_checkpoint(checkpoint, keeping.directory, keep=keeping.keep + beside)
+        watcher.kept(taken, file)
 
     def _restore(self, resumed: Checkpoint, directory: Path) -> None:
         new_table(self.model, resumed)
@@ -195,7 +262,7 @@ class _Session:
             restore_generator(stream, resumed, name, directory)
         try:
             self.curve.restore(resumed.step, resumed.notes["curve"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(
                 f"the checkpoint after step {resumed.step} in {directory} does not hold its loss "
                 f"curve: {error}. It was not written by `bigram train`"

@@ -43,6 +43,9 @@ FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 CLOSED, TERMINATED = 141, 143
 """As the shell has it for a command whose reader has gone, and for one that got SIGTERM."""
 
+UNWRITTEN = 1000
+"""In place of a signal's number: what ended a run is that its log could not be written."""
+
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a disk says that is full, or broken."""
 
@@ -96,8 +99,9 @@ def _open_missing_streams() -> None:
 
 
 def exit_code(ended_by: int) -> int:
-    """Give the exit code of a run that a signal has ended early, which is 0 where none has."""
-    return {0: 0, signal.SIGTERM: TERMINATED}.get(ended_by, INTERRUPTED)
+    """Return the exit code of a run that a signal, or a full disk, has ended; 0 if nothing has."""
+    codes = {0: 0, signal.SIGTERM: TERMINATED, UNWRITTEN: UNFINISHED}
+    return codes.get(ended_by, INTERRUPTED)
 
 
 def _is_unfinished(error: BigramError) -> bool:
@@ -110,8 +114,8 @@ def _is_unfinished(error: BigramError) -> bool:
 
 def _stop(error: Exception, code: int) -> NoReturn:
     message = Text.assemble(("error: ", "bold red"), _bounded(printable(error, lines=True)))
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        message = Text(f"rank {printable(os.environ.get('RANK'))}: ") + message
+    if os.environ.get("WORLD_SIZE", "1") != "1" and (rank := os.environ.get("RANK")):
+        message = Text(f"rank {printable(rank)}: ") + message
         with contextlib.suppress(OSError):  # the error still appears below
             _tell_torchrun(str(error))
     SafeConsole(stderr=True, soft_wrap=True).print(message)

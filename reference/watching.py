@@ -2,7 +2,8 @@
 
 import json
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +16,8 @@ from rich.text import Text
 
 from reference.curve import Point
 from reference.errors import MissingExtraError, OutputError
-from reference.files import make_writable
-from reference.terminal import Words, bar
+from reference.files import check_can_append, make_writable, open_to_append
+from reference.terminal import SafeConsole, Words, bar
 from reference.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -44,14 +45,7 @@ class Outputs:
         Raises: OutputError; MissingExtraError where TensorBoard is not installed.
         """
         if self.log is not None:
-            try:
-                if not self.log.exists():
-                    make_writable(self.log.parent)
-                if not self.log.is_fifo():  # whose reader would take the end of this for the end
-                    self.log.open("ab").close()
-            except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-                reason = getattr(error, "strerror", None) or error
-                raise OutputError(f"{self.log} cannot be written: {reason}") from error
+            check_can_append(self.log)
         if self.tensorboard is not None:
             if find_spec("tensorboard") is None:
                 raise MissingExtraError(
@@ -66,7 +60,11 @@ NOWHERE = Outputs()
 
 
 class Watcher:
-    """Tells of a run as it goes; to be used in a `with`."""
+    """Shows and logs a run as it goes; to be used in a `with`.
+
+    If the log cannot be written any more, `failed` is set, and nothing is raised: the run is to
+    end with a checkpoint, and not between two.
+    """
 
     def __init__(  # noqa: PLR0913  a run has this much to be told
         self,
@@ -89,17 +87,19 @@ class Watcher:
         self._begun = {"step": taken, "loss": loss, "entropy_floor": floor, "config": vars(config)}
         self.log: TextIO | None = None
         self.board: SummaryWriter | None = None
+        self.failed: OutputError | None = None
 
     def __enter__(self) -> "Watcher":  # noqa: PYI034  Self cannot be checked at run time
         with ExitStack() as opened:  # which closes all if one of them fails, on a full disk, say
             if self.outputs.log is not None:
-                self.log = opened.enter_context(self.outputs.log.open("a", encoding="utf-8"))
-                if self.log.seekable() and self.log.tell():  # not so /dev/stdout and a pipe
-                    self.log.write("\n" if _ends_amidst(self.outputs.log) else "")
+                self.log = open_to_append(self.outputs.log)
+                opened.callback(self._close, self.log, self.outputs.log)
             if self.outputs.tensorboard is not None:
                 self.board = _writer(self.outputs.tensorboard, self.first)
-                opened.callback(self.board.close)
+                opened.callback(self._close, self.board, self.outputs.tensorboard)
             self._write("resumed" if self.first else "started", **self._begun)
+            if self.failed is not None:  # nothing is lost yet
+                raise self.failed
             opened.enter_context(self.bar)
             self._opened = opened.pop_all()
         return self
@@ -112,6 +112,9 @@ class Watcher:
     ) -> None:
         with self._opened:
             self._write("ended" if kind is None else "failed", step=self.taken)
+        if self.failed is not None:
+            error_console = SafeConsole(stderr=True, soft_wrap=True)
+            error_console.print(Text.assemble(("error: ", "bold red"), str(self.failed)))
 
     @property
     def tokens_per_second(self) -> float:
@@ -182,15 +185,35 @@ class Watcher:
         )
 
     def _write(self, event: str, **fields: object) -> None:
-        if self.log is not None:
-            seconds = time.perf_counter() - self.started
-            self.log.write(json.dumps({"event": event, "seconds": seconds, **fields}) + "\n")
+        if self.log is None or self.failed is not None:
+            return
+        seconds = time.perf_counter() - self.started
+        line = json.dumps({"event": event, "seconds": seconds, **fields}, allow_nan=False)
+        with self._noting(self.outputs.log):
+            self.log.write(line + "\n")
             self.log.flush()
 
     def _scalars(self, step: int, values: dict[str, float]) -> None:
-        if self.board is not None:
+        if self.board is None or self.failed is not None:
+            return
+        with self._noting(self.outputs.tensorboard):
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)
+
+    def _close(self, opened: "TextIO | SummaryWriter", place: Path) -> None:
+        with self._noting(place):  # which may write what could not be written before
+            opened.close()
+
+    @contextmanager
+    def _noting(self, place: Path | None) -> Iterator[None]:
+        """Note the first failure to write there."""
+        try:
+            yield
+        except OSError as error:
+            reason = getattr(error, "strerror", None) or error
+            failed = OutputError(f"{place} cannot be written: {reason}")
+            failed.__cause__ = error  # whose number decides the exit code
+            self.failed = self.failed or failed
 
 
 def _training_progress(console: Console) -> Progress:
@@ -211,13 +234,6 @@ def _writer(folder: Path, taken: int) -> "SummaryWriter":
 
     # What a run wrote after the checkpoint that it goes on from is not shown.
     return SummaryWriter(str(folder), purge_step=taken + 1 if taken else None)
-
-
-def _ends_amidst(file: Path) -> bool:
-    """Tell whether a file's last line has no end, as where its writer was killed."""
-    with file.open("rb") as written:
-        written.seek(-1, 2)
-        return written.read(1) != b"\n"
 
 
 def _short(rate: float) -> str:

@@ -2,20 +2,25 @@
 
 import os
 import resource
+import socket
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
 from reference.files import (
     PARTIAL,
+    check_can_append,
     check_outputs,
     inside,
     make_writable,
     only_writer,
+    open_to_append,
     read_regular,
     remove_made,
     replacing,
@@ -251,6 +256,88 @@ def test_the_file_that_standard_output_goes_to_is_no_output(tmp_path: Path) -> N
         finally:
             os.dup2(out, 1)
             os.close(out)
+
+
+# Files that lines are added to
+
+
+def appended(file: Path, line: str) -> None:
+    check_can_append(file)
+    with open_to_append(file) as log:
+        log.write(line)
+
+
+def test_a_line_is_added_after_a_last_line_that_is_ended_if_it_was_not(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "log"
+    appended(file, "a\n")
+    appended(file, "b")
+    appended(file, "c\n")
+    assert file.read_text() == "a\nb\nc\n"
+
+
+def test_a_file_in_a_folder_that_cannot_be_written_is_added_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    file.touch()
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: pytest.fail("it was tried"))
+    appended(file, "a\n")
+    assert file.read_text() == "a\n"
+
+
+def test_a_file_that_may_be_written_and_not_read_is_added_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, opened = tmp_path / "log", Path.open
+    file.write_text("a\n")
+
+    def refuse(path: Path, mode: str = "r", **options: Any) -> Any:
+        if mode == "rb":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    appended(file, "b\n")
+    monkeypatch.undo()
+    assert file.read_text() == "a\nb\n"
+
+
+def test_a_pipe_without_a_reader_is_rejected_and_one_with_a_reader_gets_all(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_can_append(pipe)
+    with pytest.raises(OutputError, match=r"pipe cannot be written: no process reads from it"):
+        open_to_append(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        check_can_append(pipe)  # which must not end what the reader reads
+        with open_to_append(pipe) as log:
+            assert os.get_blocking(log.fileno())
+            log.write("a\n")
+        assert os.read(reader, 9) == b"a\n"
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("make", [os.pipe, lambda: [one.detach() for one in socket.socketpair()]])
+def test_a_descriptor_is_added_to_whatever_it_is(make: Callable[[], Sequence[int]]) -> None:
+    read, write = make()
+    try:
+        appended(Path(f"/dev/fd/{write}"), "a\n")
+        assert os.read(read, 9) == b"a\n"
+        with pytest.raises(OutputError, match="cannot be written"):
+            check_can_append(Path(f"/dev/fd/{10**6}"))
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.parametrize("name", ["", "missing/\0", "a" * 300, "loop/log"])
+def test_what_cannot_be_added_to_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for call in (check_can_append, open_to_append):
+        with pytest.raises(OutputError, match="cannot be written"):
+            call(tmp_path / name)
 
 
 # Folders

@@ -1,6 +1,9 @@
 """A run that stops, is killed, or is watched, ends with the table of one that was left alone."""
 
+import errno
+import io
 import json
+import math
 import os
 import random
 import signal
@@ -21,7 +24,12 @@ from reference import cli, files, watching
 from reference.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
-from reference.errors import CheckpointError, MissingExtraError, OutputError
+from reference.errors import (
+    CheckpointError,
+    MissingExtraError,
+    NonFiniteLossError,
+    OutputError,
+)
 from reference.model import BigramLanguageModel
 from reference.model_file import FILE, load_model
 from reference.runs import Keeping, Watching, watch_training
@@ -140,7 +148,8 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     watch(tmp_path)
     file = checkpoints(tmp_path)[-1]
     resumed = load_checkpoint(file)
-    for notes in ({}, {"curve": 3}, {"curve": {"points": [[1]], "since": []}}):
+    infinite = {"points": [[math.inf, 1.0, 1.0]], "since": [0.0, 0]}
+    for notes in ({}, {"curve": 3}, {"curve": {"points": [[1]]}}, {"curve": infinite}):
         changed = Keeping(
             run=run_of(),
             directory=tmp_path,
@@ -194,6 +203,32 @@ def test_a_signal_at_the_last_step_finds_the_run_finished(
 
     monkeypatch.setattr(LossCurve, "add", add_and_ask)
     assert watch(tmp_path)[2] == 0
+
+
+def ask(number: int, *, at: int) -> Callable[[LossCurve, Any], bool]:
+    """Return a LossCurve.add that sends a signal to this process at a step."""
+    add = LossCurve.add
+
+    def add_and_ask(curve: LossCurve, step: Any) -> bool:
+        if step.step == at:
+            os.kill(os.getpid(), number)
+        return add(curve, step)
+
+    return add_and_ask
+
+
+def test_resume_is_advised_only_if_it_can_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "m"
+    monkeypatch.setattr(LossCurve, "add", ask(signal.SIGTERM, at=5))
+    for more, advice in (
+        (["--checkpoint-every", "0"], "next: bigram generate --model "),
+        (["--overwrite"], "next: the same command with --resume in place of --overwrite goes on; "),
+    ):
+        assert run(*command(folder, *more)) == 143
+        assert advice in capsys.readouterr().out
+    assert run(*command(folder, "--resume")) == 0
 
 
 def test_a_second_ctrl_c_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,6 +493,67 @@ def test_a_mistake_elsewhere_does_not_cost_the_run_that_is_overwritten(
         assert [one.read_bytes() for one in checkpoints(folder)] == before
 
 
+@pytest.mark.parametrize("name", ["jobs.count_pairs", "runs.new_trainer", "runs.save_checkpoint"])
+def test_an_overwritten_run_stays_until_the_new_one_has_a_checkpoint(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "m"
+    assert run(*command(folder)) == 0
+    before = content(folder)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise MemoryError("C x C")
+
+    monkeypatch.setattr(f"reference.{name}", refuse)
+    assert run(*command(folder, "--overwrite")) == 3
+    assert content(folder) == before
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*.safetensors")}
+
+
+@pytest.mark.parametrize(("old", "engine"), [("train", "reference"), ("fit", "fast")])
+def test_after_a_killed_overwrite_resume_continues_the_new_run(
+    old: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, whole = tmp_path / "m", tmp_path / "whole"
+    first = command(folder) if old == "train" else ["fit", *command(folder)[1:5]]
+    assert run(*first) == 0
+    model = (folder / FILE).read_bytes()
+    add = LossCurve.add
+
+    def break_off(curve: LossCurve, step: Any) -> bool:
+        if step.step == 5:
+            raise KeyboardInterrupt
+        return add(curve, step)
+
+    new = ["--engine", engine, "--seed", "6"]
+    with monkeypatch.context() as patch:
+        patch.setattr(LossCurve, "add", break_off)
+        assert run(*command(folder, *new, "--overwrite")) == 130
+    assert [load_checkpoint(file).step for file in checkpoints(folder)] == [1]
+    assert (folder / FILE).read_bytes() == model  # until there is a new one
+    assert run(*command(folder, *new, "--resume")) == 0
+    assert run(*command(whole, *new)) == 0
+    assert torch.equal(bits(load_model(folder).model), bits(load_model(whole).model))
+
+
+def test_fit_removes_a_run_only_if_it_is_told_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "m"
+    assert run(*command(folder)) == 0
+    (folder / FILE).unlink()  # as if the run had been killed
+    before = content(folder)
+    fit = ["fit", *command(folder)[1:5]]
+    assert run(*fit) == 2
+    assert "has checkpoints of a training run; give another dir" in capsys.readouterr().err
+    assert content(folder) == before
+    assert run(*fit, "--overwrite") == 0
+    assert list(content(folder)) == [folder / FILE]
+
+
 def test_another_run_is_not_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -575,6 +671,98 @@ def test_a_run_that_fails_says_so_in_its_log(tmp_path: Path) -> None:
     config = TrainConfig(steps=50, batch_size=4, block_size=5, learning_rate=1e6)
     with pytest.raises(ArithmeticError):
         watch(tmp_path / "m", config=config, watching=Watching(outputs=Outputs(log=log)))
+    assert json.loads(log.read_text().splitlines()[-1])["event"] == "failed"
+
+
+class FullAfter(io.StringIO):
+    """A log on a disk that is full after some lines."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.left = lines
+
+    def write(self, line: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(line)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_log_that_cannot_be_written_any_more_ends_the_run_with_a_checkpoint(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "m"
+    options = ["--log", "full.jsonl", "--engine", engine, "--checkpoint-every", "100"]
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "open_to_append", lambda _file: FullAfter(13))
+        assert run(*command(folder, *options)) == 3
+    shown = capsys.readouterr()
+    assert shown.err == "error: full.jsonl cannot be written: No space left on device\n"
+    assert "interrupted, and saved after 13 steps" in shown.out
+    assert load_model(folder).about["steps_taken"] == 13
+    assert [load_checkpoint(file).step for file in checkpoints(folder)] == [13]
+
+
+def test_a_log_that_cannot_be_written_at_its_last_line_costs_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The first line, 150 points and the checkpoint at the end.
+    monkeypatch.setattr(watching, "open_to_append", lambda _file: FullAfter(152))
+    more = ["--checkpoint-every", "1000", "--log", str(tmp_path / "log")]
+    assert run(*command(tmp_path / "m", *more)) == 3
+    assert "log cannot be written: No space left on device" in capsys.readouterr().err
+    assert load_model(tmp_path / "m").about["interrupted"] is False
+
+
+def test_event_files_that_cannot_be_written_end_the_run_with_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        def add_scalar(self, _name: str, _value: float, step: int) -> None:
+            if step == 20:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(watching, "_writer", lambda *_: Full())
+    monkeypatch.setattr(watching, "find_spec", lambda _name: True)
+    assert run(*command(tmp_path / "m", "--tensorboard", str(tmp_path / "board"))) == 3
+    assert f"{tmp_path / 'board'} cannot be written: No space" in capsys.readouterr().err
+    assert load_checkpoint(checkpoints(tmp_path / "m")[-1]).step == 20
+
+
+def rejected(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("more", [[], ["--steps", "100", "--checkpoint-every", "10"]])
+def test_a_table_that_overflows_in_a_step_is_neither_kept_nor_logged(
+    engine: str, more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, log = tmp_path / "m", tmp_path / "log"
+    # Weight decay multiplies the table by about -10,000 in each step: it overflows in the 10th.
+    options = ["--lr", "1e6", "--batch-size", "1", "--block-size", "1", "--engine", engine]
+    options += ["--log", str(log), "--steps", "10", *more]
+    assert run(*command(folder, *options)) == 3
+    told = "the table is not finite after step 10; train a new model with a learning_rate below"
+    assert told in capsys.readouterr().err
+    assert checkpoints(folder) == []
+    lines = [json.loads(line, parse_constant=rejected) for line in log.read_text().splitlines()]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["started", "failed"]
+
+
+def test_an_estimate_that_is_not_finite_is_not_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reference.runs.estimate_loss", lambda *_, **__: {"val": math.inf})
+    log = tmp_path / "log"
+    told = Watching(outputs=Outputs(log=log), estimate_every=20)
+    with pytest.raises(NonFiniteLossError, match=r"loss of the val split is inf after step 20; "):
+        watch(tmp_path / "m", watching=told)
     assert json.loads(log.read_text().splitlines()[-1])["event"] == "failed"
 
 

@@ -262,6 +262,16 @@ def test_an_error_is_text_with_the_lines_it_has(
     assert ("rank" in shown) == (ranks != "1")
 
 
+def test_an_error_of_a_process_without_a_rank_names_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(SystemExit):
+        terminal.run(lambda arguments: _raise(BigramError("why")), [])
+    assert capsys.readouterr().err == "error: why\n"
+
+
 @pytest.mark.parametrize("said", ["", "x\ny"])
 def test_memory_that_runs_out_is_told_of_whatever_the_error_says(
     said: str, capsys: pytest.CaptureFixture[str]
