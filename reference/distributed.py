@@ -8,7 +8,8 @@ seed, so that how many there are changes who does what, and not what is done.
 
 import math
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,13 +26,20 @@ from reference.errors import (
     MismatchError,
     NonFiniteLossError,
     OutOfRangeError,
+    RankVariableError,
+    shown,
 )
 from reference.model import BigramLanguageModel
 from reference.training import TrainConfig, TrainStep
 
 Result = TypeVar("Result")
 
+MOST_RANKS = 10**6
+"""Largest number of ranks that WORLD_SIZE may give."""
+
 _CPU = torch.device("cpu")
+
+_TORCHRUN = "torchrun sets it; to train with one process, unset WORLD_SIZE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +96,17 @@ class Ranks:
             place = rows[rank :: self.size]
             place.copy_(theirs[: len(place)])
 
-    def greatest(self, number: int) -> int:
-        """Give the greatest of the ranks' numbers.
+    def greatest(self, *numbers: int) -> tuple[int, ...]:
+        """Return for each number the greatest that a rank has.
 
         Raises: LostRankError.
         """
         if self.size == 1:
-            return number
-        told = torch.tensor([number], device=self.device)
+            return numbers
+        told = torch.tensor(numbers, device=self.device)
         with _reached():
             dist.all_reduce(told, dist.ReduceOp.MAX)
-        return int(told.item())
+        return tuple(told.tolist())
 
     def from_first(self, call: Callable[[], Result]) -> Result:
         """Give what the call gives on rank 0, where alone it is made.
@@ -114,7 +122,7 @@ class Ranks:
                 told = [call()]
             except BigramError as error:
                 failed = error
-        refused = self.greatest(1 if failed else 0)
+        (refused,) = self.greatest(1 if failed else 0)
         if failed:
             raise failed
         if refused:
@@ -123,43 +131,55 @@ class Ranks:
             dist.broadcast_object_list(told, device=self.device)
         return told[0]  # type: ignore[return-value]  # the empty text is not what was sent
 
-    def check_same(self, what: str, value: str) -> None:
-        """Refuse to go on where the ranks differ, on every one of them.
+    def check_same(self, settings: Mapping[str, object]) -> None:
+        """Raise on every rank unless all ranks have the same settings.
 
-        Raises: MismatchError, which names the ranks that differ from rank 0; LostRankError.
+        Raises: MismatchError, which names each setting that differs, and its values; LostRankError.
         """
         if self.size == 1:
             return
-        values = [""] * self.size
+        own = {name: str(value) for name, value in settings.items()}
+        ranks = [own] * self.size
         with _reached():
-            dist.all_gather_object(values, value)
-        others = [rank for rank, theirs in enumerate(values) if theirs != values[0]]
-        if others:
-            raise MismatchError(
-                f"{what} of rank {', '.join(map(str, others))} is not that of rank 0: "
-                f"{values[others[0]]}, and not {values[0]}. Every rank must be given the same"
-            )
+            dist.all_gather_object(ranks, own)
+        if different := differences(ranks):
+            raise MismatchError(f"{'; '.join(different)}. Give every rank the same")
 
 
 ALONE = Ranks()
 """One process, and nobody to agree with."""
 
 
+def differences(ranks: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return a line for each setting in which a rank differs from rank 0, with the values."""
+    lines = []
+    for name, value in ranks[0].items():
+        values = [theirs.get(name) for theirs in ranks]
+        others = [f"{theirs} on rank {r}" for r, theirs in enumerate(values) if theirs != value]
+        if others:
+            lines.append(f"{name} is {value} on rank 0, and {', '.join(others)}")
+    return lines
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
-    """Meet the other ranks, where torchrun has started this process, and leave them at the end.
+    """Meet the other ranks if torchrun has started this process, and leave them at the end.
 
     Over gloo on CPUs, over NCCL on GPUs, of which each rank of a machine takes its own.
 
-    Raises: LostRankError where they cannot be met; DeviceError where there are too few GPUs.
+    Raises: RankVariableError if a variable that torchrun sets is missing or invalid; LostRankError
+        if the others cannot be met; DeviceError if there are too few GPUs.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = _number("WORLD_SIZE", 1, MOST_RANKS, default=1)
     if size == 1:
         yield ALONE
         return
-    rank = int(os.environ["RANK"])
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    on_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    rank = _number("RANK", 0, size - 1)
+    on_machine = _number("LOCAL_WORLD_SIZE", 1, size, default=1)
+    local = _number("LOCAL_RANK", 0, on_machine - 1, default=0)
+    _number("MASTER_PORT", 0, 2**16 - 1)
+    if not os.environ.get("MASTER_ADDR"):
+        raise RankVariableError(f"MASTER_ADDR is missing. {_TORCHRUN}")
     if device.type == "cuda":
         if local >= torch.cuda.device_count():
             raise DeviceError(
@@ -176,16 +196,43 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
+def _number(name: str, least: int, most: int, *, default: int | None = None) -> int:
+    """Return the number in an environment variable.
+
+    Raises: RankVariableError.
+    """
+    text = os.environ.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        state = "missing" if text is None else shown(text)
+        raise RankVariableError(f"{name} is {state}; it must be {least} to {most}. {_TORCHRUN}")
+    return int(text)
+
+
 @contextmanager
 def _reached() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # gloo's and NCCL's own kinds are among them
-        reason = str(error).splitlines()[0].rpartition("] ")[2].partition(". ")[0]
+        first = next(iter(str(error).splitlines()), "")
+        reason = first.rpartition("] ")[2].partition(". ")[0]
         raise LostRankError(
             f"another rank has ended, or cannot be reached: {reason:.200}. It says why if it "
-            "could; run again with --resume to go on from the last checkpoint"
+            "could. Start all ranks again; `bigram train` resumes from its last checkpoint with "
+            "--resume"
         ) from error
+
+
+def check_shares(batch_size: int, ranks: Ranks) -> None:
+    """Raise unless each rank gets a sequence of the batch.
+
+    Raises: OutOfRangeError.
+    """
+    if ranks.size > batch_size:
+        raise OutOfRangeError(
+            f"batch_size is {batch_size}, for {ranks.size} ranks; it must be {ranks.size} or more"
+        )
 
 
 def train(  # noqa: PLR0913  as the reference's
@@ -208,10 +255,7 @@ def train(  # noqa: PLR0913  as the reference's
         reference's `train`, on every rank; LostRankError; what `Corpus.get_batch` raises.
     """
     B = config.batch_size
-    if ranks.size > B:
-        raise OutOfRangeError(
-            f"batch_size is {B}, for {ranks.size} ranks; it must be {ranks.size} or more"
-        )
+    check_shares(B, ranks)
     advice = f"train a new model with a learning_rate below {config.learning_rate}"
     mine = ranks.share(B)
     weight = model.token_embedding_table.weight

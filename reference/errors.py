@@ -122,6 +122,10 @@ class LostRankError(BigramError, RuntimeError):
     """Another process of the same training has ended, or cannot be reached."""
 
 
+class RankVariableError(BigramError, ValueError):
+    """An environment variable that tells a process its rank is missing or invalid."""
+
+
 class DeviceError(BigramError, RuntimeError):
     """The asked device is not to be had on this machine."""
 

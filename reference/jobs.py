@@ -111,7 +111,7 @@ def load(
             progress.update(task, completed=arrived, total=total, visible=True)
 
         corpus = load_corpus(source, share=ranks.local, progress=show)
-    ranks.check_same("the corpus", corpus.fingerprint)
+    ranks.check_same({"the corpus": corpus.fingerprint})
     # Of what is in files, `bigram prepare` has said it.
     if ranks.is_first and corpus.files is None and "\r" in corpus.vocabulary.characters:
         note = f"note: {carriage_returns(source)}"
@@ -124,18 +124,15 @@ def load(
 def find_checkpoint(
     directory: Path, run: Run, *, resume: bool, overwrite: bool
 ) -> Checkpoint | None:
-    """Give the checkpoint to go on from, and None where the run is to begin.
+    """Return the checkpoint to resume from, or None if the run is to start.
 
-    With `overwrite`, the checkpoints of a run that was there are removed.
-
-    Raises: ModelFileError where there is a run, or a model, and neither was said; MismatchError
-        where the run is another; CheckpointError where its checkpoint is damaged; OutputError.
+    Raises: ModelFileError if there is a run, or a model, and neither `resume` nor `overwrite` is
+        set; MismatchError if the run is a different one; CheckpointError if its checkpoint is
+        damaged; OutputError.
     """
     found = checkpoints(directory)
     if not found or overwrite:
         check_can_save(directory, overwrite=overwrite)
-        for old in found:
-            old.unlink()
         return None
     last = found[-1]
     if not resume:

@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
+import reference
 from reference import jobs, plots
 from reference.checkpoint import Checkpoint, Run
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
-from reference.distributed import Ranks
+from reference.distributed import Ranks, check_shares
 from reference.files import make_writable, only_writer
 from reference.model import BigramLanguageModel
 from reference.model_file import save_model
@@ -50,8 +52,11 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
     Raises: what `jobs.load`, `jobs.find_checkpoint` and `watch_training` raise; OutputError where
         something could not be written, InUseError where another process writes there.
     """
+    ranks.check_same(_settings(job) if ranks.size > 1 else {})
     if job.engine == "fast":
         jobs.check_can_compile(job.device)
+    else:
+        check_shares(job.config.batch_size, ranks)
     splits = ("train", "val") if job.estimate_every else ("train",)
     corpus = jobs.load(
         job.data, console, splits=splits, block_size=job.config.block_size, ranks=ranks
@@ -77,7 +82,12 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
                 soft_wrap=True,
             )
         keeping = Keeping(
-            run=run, directory=job.out, every=job.checkpoint_every, keep=job.keep, resumed=resumed
+            run=run,
+            directory=job.out,
+            every=job.checkpoint_every,
+            keep=job.keep,
+            resumed=resumed,
+            replaces=job.overwrite,
         )
         started = time.perf_counter()
         curve, ended_by = watch_training(
@@ -100,7 +110,7 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
             val_loss = exact_loss(model, val_counts)
         if ranks.is_first:
             about = {
-                **_about(job, corpus, curve, first, ended_by, seconds),
+                **_about(job, corpus, curve, first, seconds),
                 "ranks": ranks.size,
                 "val_loss": val_loss,
             }
@@ -112,6 +122,33 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
     return ended_by
 
 
+def _settings(job: TrainJob) -> dict[str, object]:
+    """Return all that has to be the same on every rank, or they would train different models.
+
+    Such settings decide a step, or after which steps the ranks exchange something.
+    """
+    settings = {
+        **vars(job.config),
+        "seed": job.seed,
+        "engine": job.engine,
+        "checkpoint_every": job.checkpoint_every,
+        "estimate_every": job.estimate_every,
+        "overwrite": job.overwrite,
+        "bigram-reference": reference.__version__,
+        "torch": torch.__version__,
+    }
+    if job.engine == "fast":
+        settings["numba"] = _version("numba")
+    return settings
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _claim(job: TrainJob, run: Run, stack: ExitStack) -> Checkpoint | None:
     """Make sure that all can be written, that nobody else does, and that nothing gets lost."""
     make_writable(job.out)
@@ -119,17 +156,11 @@ def _claim(job: TrainJob, run: Run, stack: ExitStack) -> Checkpoint | None:
     job.outputs.check()
     if job.plot is not None:
         plots.check_can_plot(job.plot)
-    # Last, as --overwrite removes a run here, which must not be lost to a mistake elsewhere.
     return jobs.find_checkpoint(job.out, run, resume=job.resume, overwrite=job.overwrite)
 
 
-def _about(  # noqa: PLR0913, PLR0917  all of it goes into the record
-    job: TrainJob,
-    corpus: Corpus,
-    curve: LossCurve,
-    first: int,
-    ended_by: int,
-    seconds: float,
+def _about(
+    job: TrainJob, corpus: Corpus, curve: LossCurve, first: int, seconds: float
 ) -> dict[str, Any]:
     tokens = (curve.taken - first) * job.config.batch_size * job.config.block_size
     return {
@@ -138,7 +169,7 @@ def _about(  # noqa: PLR0913, PLR0917  all of it goes into the record
         "seed": job.seed,
         "device": job.device.type,
         "engine": job.engine,
-        "interrupted": bool(ended_by),
+        "interrupted": curve.taken < job.config.steps,
         "steps_taken": curve.taken,
         "resumed_after": first,
         "seconds": seconds,
@@ -152,7 +183,10 @@ def _tell(job: TrainJob, console: Console, file: Path, about: dict[str, Any]) ->
     if job.as_json:
         print_json(model=str(file), **about)
     interrupted, rate = about["interrupted"], about["tokens_per_second"]
-    go_on = "the same command with --resume goes on; or "
+    go_on = ""
+    if interrupted and job.checkpoint_every:
+        instead = " in place of --overwrite" if job.overwrite else ""
+        go_on = f"the same command with --resume{instead} goes on; or "
     console.print(
         Text(
             f"{'interrupted, and saved' if interrupted else 'saved'} after "
@@ -162,7 +196,7 @@ def _tell(job: TrainJob, console: Console, file: Path, about: dict[str, Any]) ->
             f"{about['entropy_floor']:.4f}\n"
             f"{about['seconds'] * rate:,.0f} tokens in {about['seconds']:.1f} s on the "
             f"{job.engine} engine: {rate:,.0f} tokens per second\n"
-            f"next: {go_on if interrupted else ''}bigram generate --model {job.out}"
+            f"next: {go_on}bigram generate --model {job.out}"
         ),
         soft_wrap=True,
     )

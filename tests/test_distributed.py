@@ -4,9 +4,12 @@ import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,12 @@ from hypothesis import given, strategies as st
 from rich.console import Console
 from torch import Tensor
 
-from reference import fast, jobs
+import reference
+from reference import cli, fast, jobs, training_job
 from reference.checkpoint import Run, checkpoints, load_checkpoint
 from reference.corpus import Corpus
-from reference.distributed import ALONE, Ranks, joined
+from reference.curve import LossCurve
+from reference.distributed import ALONE, Ranks, differences, joined
 from reference.errors import (
     LostRankError,
     MismatchError,
@@ -33,13 +38,21 @@ from reference.model import BigramLanguageModel
 from reference.model_file import load_model
 from reference.runs import Keeping, watch_training
 from reference.trainers import new_trainer
-from reference.training import TrainConfig
-from tests.children import Raised, fork, in_ranks
+from reference.training import TrainConfig, TrainStep
+from reference.training_job import TrainJob
+from reference.watching import NOWHERE
+from tests.children import Raised, fork, in_ranks, wait
 
 SEED = 1337
 SIZES = (2, 4)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork, and no gloo")
+
+
+TINY_TEXT = "the cat sat on the mat. " * 20
+TINY = Corpus.from_text(TINY_TEXT)
+TINY_C = len(TINY.vocabulary)
+TINY_CONFIG = TrainConfig(steps=201, batch_size=4, block_size=5)
 
 
 def trained(
@@ -76,9 +89,9 @@ def test_alone_nothing_is_asked_of_anybody(monkeypatch: pytest.MonkeyPatch) -> N
     rows = torch.ones(3, 2)
     ALONE.exchange_rows(rows)
     assert torch.equal(ALONE.add_up(rows), rows)
-    assert ALONE.greatest(7) == 7
+    assert ALONE.greatest(7, 8) == (7, 8)
     assert ALONE.from_first(lambda: "it") == "it"
-    ALONE.check_same("the text", "a")
+    ALONE.check_same({"the text": "a"})
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined(torch.device("cpu")) as ranks:
         assert ranks is ALONE
@@ -96,7 +109,7 @@ def test_ranks_agree_to_the_last_bit(tmp_path: Path) -> None:
             ranks.add_up(big).tolist(),
             big.tolist(),
             rows.view(torch.int32).tolist(),
-            ranks.greatest(10 * r),
+            ranks.greatest(10 * r, -r),
             ranks.from_first(lambda: f"from {r}"),
             ranks.is_first,
         )
@@ -107,17 +120,152 @@ def test_ranks_agree_to_the_last_bit(tmp_path: Path) -> None:
         assert total == [3 * 2**53 + 6, -3]
         assert own == [2**53 + 1 + rank, -rank]  # as it was
         assert rows == [zero] * 7
-        assert (greatest, told, first) == (20, "from 0", rank == 0)
+        assert (greatest, told, first) == ((20, 0), "from 0", rank == 0)
 
 
-def test_ranks_that_differ_are_named_on_each(tmp_path: Path) -> None:
-    def work(ranks: Ranks) -> None:
-        ranks.check_same("the seed", "7")
-        ranks.check_same("the corpus", "abc" if ranks.rank != 1 else "xyz")
+@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=4))
+def test_each_rank_that_differs_from_rank_0_is_named_with_its_value(values: list[str]) -> None:
+    lines = differences([{"seed": value, "steps": "9"} for value in values])
+    others = [f"{value} on rank {r}" for r, value in enumerate(values) if value != values[0]]
+    assert lines == ([f"seed is {values[0]} on rank 0, and {', '.join(others)}"] if others else [])
 
-    for result in in_ranks(3, work, tmp_path):
-        assert isinstance(result.error, MismatchError)
-        assert "the corpus of rank 1 is not that of rank 0: xyz, and not abc" in str(result.error)
+
+JOB = TrainJob(
+    out=Path("unused"),
+    data="twin",
+    config=TrainConfig(steps=5),
+    seed=SEED,
+    engine="reference",
+    device=torch.device("cpu"),
+    resume=False,
+    overwrite=False,
+    checkpoint_every=10,
+    keep=3,
+    estimate_every=0,
+    outputs=NOWHERE,
+    plot=None,
+    as_json=False,
+)
+OTHER_SETTINGS: dict[str, tuple[TrainJob, str]] = {
+    "steps": (replace(JOB, config=TrainConfig(steps=6)), "5 on rank 0, and 6 on rank 1"),
+    "batch_size": (
+        replace(JOB, config=TrainConfig(steps=5, batch_size=4)),
+        "32 on rank 0, and 4 on rank 1",
+    ),
+    "block_size": (
+        replace(JOB, config=TrainConfig(steps=5, block_size=9)),
+        "8 on rank 0, and 9 on rank 1",
+    ),
+    "learning_rate": (
+        replace(JOB, config=TrainConfig(steps=5, learning_rate=0.5)),
+        "0.001 on rank 0, and 0.5 on rank 1",
+    ),
+    "seed": (replace(JOB, seed=2), "1337 on rank 0, and 2 on rank 1"),
+    "engine": (replace(JOB, engine="fast"), "reference on rank 0, and fast on rank 1"),
+    "checkpoint_every": (replace(JOB, checkpoint_every=0), "10 on rank 0, and 0 on rank 1"),
+    "estimate_every": (replace(JOB, estimate_every=2), "0 on rank 0, and 2 on rank 1"),
+    "overwrite": (replace(JOB, overwrite=True), "False on rank 0, and True on rank 1"),
+}
+OTHER_VERSIONS = ("bigram-reference", "torch", "numba")
+
+
+def test_ranks_with_different_settings_are_told_of_each_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(ranks: Ranks) -> dict[str, str]:
+        told = {}
+        for name, (other, _message) in OTHER_SETTINGS.items():
+            with pytest.raises(MismatchError) as caught:
+                training_job.do(other if ranks.rank else JOB, Console(quiet=True), ranks)
+            told[name] = str(caught.value)
+        for name in OTHER_VERSIONS:
+            if ranks.rank:
+                pretend_version(name, monkeypatch)
+            with pytest.raises(MismatchError) as caught:
+                training_job.do(replace(JOB, engine="fast"), Console(quiet=True), ranks)
+            told[name] = str(caught.value)
+            monkeypatch.undo()
+        return told
+
+    def load(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("the settings are compared before the work")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "load", load)
+        first, second = from_all(in_ranks(2, work, tmp_path))
+    assert first == second
+    for name, (_other, message) in OTHER_SETTINGS.items():
+        assert f"{name} is {message}" in first[name]
+        assert first[name].endswith("Give every rank the same")
+    for name in OTHER_VERSIONS:
+        assert re.match(rf"{name} is .* on rank 0, and another on rank 1\.", first[name])
+
+
+def pretend_version(name: str, patch: pytest.MonkeyPatch) -> None:
+    if name == "torch":
+        patch.setattr(torch, "__version__", "another")
+    elif name == "numba":
+        patch.setattr(training_job, "version", lambda _name: "another")
+    else:
+        patch.setattr(reference, "__version__", "another")
+
+
+def test_a_command_with_another_seed_on_one_rank_ends_with_2_on_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def train(rank: int) -> None:
+        os.environ["RANK"] = str(rank)
+        cli.main(["train", "--out", str(tmp_path / "m"), "--seed", str(rank)])
+
+    pids = [fork(partial(train, rank), output=tmp_path / f"{rank}.txt") for rank in (0, 1)]
+    assert [wait(pid) for pid in pids] == [2, 2]
+    for rank in (0, 1):
+        told = (tmp_path / f"{rank}.txt").read_text()
+        assert f"rank {rank}: error: seed is 0 on rank 0, and 1 on rank 1" in told
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE is 'x'; it must be 1 to 1000000"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE is ''"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0'"),
+        ({"WORLD_SIZE": "2"}, "RANK is missing; it must be 0 to 1"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK is '2'; it must be 0 to 1"),
+        ({"WORLD_SIZE": "2", "RANK": "-1"}, "RANK is '-1'"),
+        ({"RANK": "1", "LOCAL_RANK": "1"}, "LOCAL_RANK is '1'; it must be 0 to 0"),
+        ({"RANK": "1", "LOCAL_WORLD_SIZE": "9"}, "LOCAL_WORLD_SIZE is '9'; it must be 1 to 2"),
+        ({"RANK": "1"}, "MASTER_PORT is missing"),
+        ({"RANK": "1", "MASTER_PORT": "80000"}, "MASTER_PORT is '80000'; it must be 0 to 65535"),
+        ({"RANK": "1", "MASTER_PORT": "9"}, "MASTER_ADDR is missing"),
+    ],
+)
+def test_a_variable_of_torchrun_that_is_missing_or_invalid_is_named(
+    variables: dict[str, str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in ({"WORLD_SIZE": "2"} | variables).items():
+        monkeypatch.setenv(name, value)
+    for command in ("train", "fit"):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([command, "--out", str(tmp_path / "m")])
+        assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert f"error: {message}" in told
+    assert "torchrun sets it; to train with one process, unset WORLD_SIZE" in told
+    assert told.startswith("rank 1: " if variables.get("RANK") == "1" else ("error", "rank"))
+    assert told.count("\n") == 1
 
 
 def test_what_the_first_cannot_do_stops_all(tmp_path: Path) -> None:
@@ -315,6 +463,68 @@ def test_asked_to_stop_one_rank_all_stop_after_the_same_step(tmp_path: Path, twi
     assert first[0] == second[0] == signal.SIGTERM
     assert first[1] == second[1]
     assert load_checkpoint(checkpoints(folder)[-1]).step == first[1]
+
+
+def test_slow_steps_are_stopped_long_before_torchrun_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    add = LossCurve.add
+
+    def watch(ranks: Ranks) -> int:
+        def add_slowly(curve: LossCurve, step: TrainStep) -> bool:
+            nonlocal now
+            now += 0.5
+            if step.step == 20 and ranks.rank == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return add(curve, step)
+
+        monkeypatch.setattr(LossCurve, "add", add_slowly)
+        monkeypatch.setattr(time, "perf_counter", lambda: now)
+        model, console = BigramLanguageModel(TINY_C), Console(quiet=True)
+        return watch_training(model, TINY, TINY_CONFIG, SEED, console, ranks=ranks)[0].taken
+
+    trained(ALONE, TINY, TINY_CONFIG)  # what training imports is loaded once, for all
+    first, second = from_all(in_ranks(2, watch, tmp_path))
+    assert first == second
+    assert 20 <= first <= 24
+
+
+def test_fast_steps_are_agreed_on_every_100(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    greatest = Ranks.greatest
+
+    def counted(ranks: Ranks, *numbers: int) -> tuple[int, ...]:
+        asked.append(1)
+        return greatest(ranks, *numbers)
+
+    def watch(ranks: Ranks) -> int:
+        monkeypatch.setattr(Ranks, "greatest", counted)
+        monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+        model, console = BigramLanguageModel(TINY_C), Console(quiet=True)
+        watch_training(model, TINY, TINY_CONFIG, SEED, console, engine="fast", ranks=ranks)
+        return len(asked)
+
+    trained(ALONE, TINY, TINY_CONFIG, "fast")
+    assert from_all(in_ranks(2, watch, tmp_path)) == [3, 3]  # after 1, 101 and 201
+
+
+def test_an_overwritten_run_stays_if_there_are_more_ranks_than_sequences(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(TINY_TEXT)
+    alone = replace(JOB, out=tmp_path / "m", data=str(tmp_path / "text"))
+    alone = replace(alone, config=replace(JOB.config, batch_size=1))
+    training_job.do(alone, Console(quiet=True), ALONE)
+    before = [file.read_bytes() for file in checkpoints(tmp_path / "m")]
+    again = replace(alone, overwrite=True)
+
+    def work(ranks: Ranks) -> None:
+        training_job.do(again, Console(quiet=True), ranks)
+
+    for result in in_ranks(2, work, tmp_path):
+        assert isinstance(result.error, OutOfRangeError)
+    assert [file.read_bytes() for file in checkpoints(tmp_path / "m")] == before != []
 
 
 def fork_to_stop(folder: Path, pid: int) -> None:
