@@ -48,11 +48,12 @@ def find_device(wanted: str) -> torch.device:
 
 
 def find_engine(wanted: str, device: torch.device) -> str:
-    """Give "reference" or "fast"; "auto" is the latter where what compiles it is installed."""
+    """Return "reference" or "fast"; "auto" is the latter if what compiles it can be used."""
     if wanted != "auto":
         return wanted
-    compiler = "triton" if device.type == "cuda" else "numba"
-    return "reference" if find_spec(compiler) is None else "fast"
+    if device.type == "cuda":
+        return "reference" if find_spec("triton") is None else "fast"
+    return "fast" if compiling.is_there() else "reference"
 
 
 def check_can_compile(device: torch.device) -> None:

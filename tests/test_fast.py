@@ -1,7 +1,13 @@
 """The engine against the reference: the same tokens, the same loss, the same table."""
 
+import ast
+import importlib
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,8 +31,9 @@ from reference.errors import (
     OutOfRangeError,
     TokenRangeError,
 )
-from reference.fast import batches, generation, kernels, losses, training
-from reference.oracle.counts import bigram_counts
+from reference.fast import batches, caching, compiling, generation, kernels, losses, training
+from reference.jobs import find_engine
+from reference.oracle.counts import bigram_counts, cross_entropy
 from reference.vocabulary import Vocabulary
 
 
@@ -316,6 +323,27 @@ def test_a_token_costs_the_same_however_long_the_text() -> None:
     assert work(500, 100)[0] - one[0] <= 10 * 500 * B
 
 
+@pytest.mark.parametrize("C", [5, generation.SMALL + 1])
+@pytest.mark.parametrize("spoiled", [torch.nan, torch.inf, -torch.inf])
+def test_a_row_without_a_law_is_refused_as_by_the_reference(spoiled: float, C: int) -> None:
+    model = BigramLanguageModel(C)
+    table = model.token_embedding_table.weight.data
+    table[0, 2:] = -torch.inf
+    table[2] = spoiled
+    for n in (3, 2 * C):  # with one row at a time, and with all rows at once
+        for idx in (torch.tensor([[1], [2]]), torch.tensor([[2], [1]])):
+            with pytest.raises(RuntimeError, match="probability tensor contains") as expected:
+                model.generate(idx, n)
+            with pytest.raises(RuntimeError) as refused:
+                fast.generate(table, idx, n)
+            assert str(refused.value) == str(expected.value)
+        table[1] = table[0]  # from here on nothing leads to the row
+        idx = torch.tensor([[0], [1]])
+        expected_tokens = model.generate(idx, n, generator=torch.Generator().manual_seed(7))
+        tokens = fast.generate(table, idx, n, generator=torch.Generator().manual_seed(7))
+        assert torch.equal(tokens, expected_tokens)
+
+
 def test_generate_builds_no_graph() -> None:
     table = torch.randn(4, 4, requires_grad=True)
     assert not fast.generate(table, torch.zeros((1, 1), dtype=torch.int64), 5).requires_grad
@@ -525,6 +553,25 @@ def _spoil(stepper: training.Stepper, *_given: object, **_named: object) -> Tens
     return torch.zeros(1)
 
 
+@pytest.mark.parametrize("height", [1e4, -1e6, 3e37])
+def test_a_loss_is_exact_however_large_the_logits_are(height: float) -> None:
+    text, config = corpus(300, 5), TrainConfig(steps=1, batch_size=4, block_size=4)
+    tables = []
+    for take in (train, fast.train):
+        torch.manual_seed(5)
+        model = BigramLanguageModel(5)
+        model.token_embedding_table.weight.data.add_(height)
+        before = model.token_embedding_table.weight.detach().double().numpy()
+        x, y = get_batch(text.train, 4, 4, generator=torch.Generator().manual_seed(6))
+        counts = np.zeros((5, 5), np.int64)
+        np.add.at(counts, (x.numpy(), y.numpy()), 1)
+        (step,) = take(model, text, config, generator=torch.Generator().manual_seed(6))
+        found = step.losses.item() if isinstance(step, fast.TrainBlock) else step.loss
+        assert found == pytest.approx(cross_entropy(before, counts), rel=1e-6)
+        tables.append(model.token_embedding_table.weight.detach())
+    torch.testing.assert_close(*tables, rtol=1e-6, atol=0.0)
+
+
 @pytest.mark.usefixtures("own_checks_only")
 def test_what_training_cannot_take_is_refused() -> None:
     text = corpus(300, 5)
@@ -558,7 +605,7 @@ def test_a_mean_that_fades_is_nothing_before_it_is_denormal() -> None:
     mean, square = np.full(3, 1.2e-30, np.float32), np.full(3, 1e-33, np.float32)
     one = np.float32(1)
     kernels.adamw_without_gradient(row, mean, square, one, one, one)
-    assert mean.tolist() == pytest.approx([1.08e-30] * 3)
+    assert mean.tolist() == pytest.approx([1.08e-30] * 3, rel=1e-6, abs=0)
     kernels.adamw_without_gradient(row, mean, square, one, one, one)
     assert mean.tolist() == [0, 0, 0]
     assert square.tolist() == [0, 0, 0]
@@ -569,16 +616,33 @@ def test_a_mean_that_fades_is_nothing_before_it_is_denormal() -> None:
 
 
 def test_without_numba_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reference.fast import compiling  # noqa: PLC0415  for this test alone
-
     monkeypatch.setattr(compiling, "is_there", lambda: False)
+    check_that_what_is_compiled_raises(r"bigram-reference\[fast\]")
+
+
+def test_a_numba_that_compiles_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba  # noqa: PLC0415  an extra
+
+    cpu = torch.device("cpu")
+    assert find_engine("auto", cpu) == "fast"
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    check_that_what_is_compiled_raises("NUMBA_DISABLE_JIT is set.* Unset it")
+    assert find_engine("auto", cpu) == "reference"
+    monkeypatch.delitem(sys.modules, "numba")  # as before the first import of it
+    for value, there in (("", True), ("0", True), ("1", False)):
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
+        assert compiling.is_there() is there
+
+
+def check_that_what_is_compiled_raises(words: str) -> None:
     table = torch.zeros(3, 3)
     for action in (
         lambda: fast.Sampler(table),
         lambda: fast.fit(stream(9, 3), 3, smoothing=fast.Exact()),
         lambda: next(fast.train(BigramLanguageModel(3), corpus(300, 3))),
+        lambda: compiling.compiled(),
     ):
-        with pytest.raises(MissingExtraError, match=r"bigram-reference\[fast\]"):
+        with pytest.raises(MissingExtraError, match=words):
             action()
     idx = torch.zeros((1, 2), dtype=torch.int64)
     fast.loss(table, idx, idx)  # torch alone does for these
@@ -595,23 +659,121 @@ def test_the_engine_gives_the_names_that_it_lists() -> None:
         _ = fast.no_such_name
 
 
-def test_a_folder_that_cannot_be_written_to_costs_only_time(
-    monkeypatch: pytest.MonkeyPatch,
+# -- the cache of machine code --
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ModuleType]:
+    """Copy the engine's sources to tmp_path, and give what imports the kernels from there."""
+    for source in Path(fast.__path__[0]).glob("*.py"):
+        shutil.copy(source, tmp_path)
+    monkeypatch.setattr(fast, "__path__", [str(tmp_path)])
+
+    def load() -> ModuleType:
+        for name in caching.SOURCES:
+            module = name.removesuffix(".py")
+            monkeypatch.delattr(fast, module, raising=False)
+            monkeypatch.delitem(sys.modules, f"reference.fast.{module}", raising=False)
+        importlib.invalidate_caches()
+        sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+        found = importlib.import_module("reference.fast.kernels")
+        sys.dont_write_bytecode = before
+        return found
+
+    # monkeypatch puts the true modules back, the last first.
+    return load
+
+
+def drawn_and_decayed(kernels: ModuleType) -> tuple[int, float, int]:
+    """Give what follows from instructions.py, from adamw.py, and how much came from the cache."""
+    entries, mean = np.full(4, (3 << 32) + 2, np.int64), np.ones(1, np.float32)
+    token = kernels.after(entries, np.int64(0), np.uint64(0), np.uint64(2))
+    zero, one = np.zeros(1, np.float32), np.float32(1)
+    kernels.adamw_without_gradient(zero, mean, zero.copy(), one, one, one)
+    hits = sum(
+        sum(one.stats.cache_hits.values())
+        for one in (kernels.after, kernels.adamw_without_gradient)
+    )
+    return token, float(mean[0]), hits
+
+
+def test_a_change_in_any_source_of_the_machine_code_takes_effect(
+    copied: Callable[[], ModuleType], tmp_path: Path
 ) -> None:
-    import numba  # noqa: PLC0415  an extra
+    decayed = pytest.approx(0.9)
+    assert drawn_and_decayed(copied()) == (0, decayed, 0)
+    assert drawn_and_decayed(copied()) == (0, decayed, 2)
+    edit(tmp_path / "adamw.py", "BETA_1, BETA_2 = 0.9,", "BETA_1, BETA_2 = 0.5,")
+    assert drawn_and_decayed(copied()) == (0, 0.5, 0)
+    edit(tmp_path / "instructions.py", "select(condition, a, b)", "select(condition, b, a)")
+    assert drawn_and_decayed(copied()) == (2, 0.5, 0)
+    assert drawn_and_decayed(copied()) == (2, 0.5, 2)
 
-    from reference.fast.compiling import compiled  # noqa: PLC0415  for this test alone
 
-    true = numba.njit
+def edit(path: Path, old: str, new: str) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count(old) == 1
+    path.write_text(source.replace(old, new), encoding="utf-8")
 
-    def nowhere(function: Any, *, cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return true(function, **options)
 
-    monkeypatch.setattr(numba, "njit", nowhere)
+def test_the_caches_key_covers_all_that_the_kernels_import() -> None:
+    found, left = set(), ["kernels"]
+    while left:
+        name = left.pop()
+        found.add(f"{name}.py")
+        source = (Path(fast.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                assert not any(one.name.startswith("reference") for one in node.names), name
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reference"):
+                package, _, module = str(node.module).rpartition(".")
+                assert package == "reference.fast" or module == "errors", f"{name}: {module}"
+                left += [module] if package == "reference.fast" else []
+    assert sorted(found) == list(caching.SOURCES)
 
-    def twice(x: int) -> int:
-        return 2 * x
 
-    assert compiled()(twice)(21) == 42
+@pytest.mark.parametrize("damage", [b"", b"\x80\x05X", b"no pickle"])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_damaged_file_in_the_cache_is_replaced(kind: str, damage: bytes, tmp_path: Path) -> None:
+    twice = twice_from(tmp_path)
+    assert twice(21) == 42
+    (file,) = tmp_path.rglob(f"*.{kind}")
+    file.write_bytes(damage)
+    for hits in (0, 1):
+        twice = twice_from(tmp_path)
+        assert twice(21) == 42
+        assert sum(twice.stats.cache_hits.values()) == hits
+
+
+def twice_from(folder: Path) -> Any:
+    """Import a compiled function anew from a file of its own, beside which it is cached."""
+    (folder / "twice.py").write_text(
+        "from reference.fast.compiling import compiled\n"
+        "@compiled()\n"
+        "def twice(x):\n"
+        "    return 2 * x\n",
+        encoding="utf-8",
+    )
+    spec = importlib.util.spec_from_file_location("twice", folder / "twice.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.twice
+
+
+@pytest.mark.parametrize("when", ["defined", "saved"])
+def test_a_folder_that_cannot_be_written_to_costs_only_time(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from numba.core import caching as numbas  # noqa: PLC0415  an extra
+
+    def full(*_given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if when == "defined":
+        monkeypatch.setattr(numbas.CacheImpl, "_locator_classes", [])
+    else:
+        monkeypatch.setattr(numbas.IndexDataCacheFile, "_save_data", full)
+    assert twice_from(tmp_path)(21) == 42
+    assert not list(tmp_path.rglob("*.nbc"))

@@ -129,7 +129,7 @@ def count(
     check_there()
     check_count("vocab_size", vocab_size, minimum=1)
     stream = _stream(tokens)
-    N, C = len(stream), vocab_size
+    N, C = len(stream), int(vocab_size)  # NumPy's integers have no bit_length
     begin, end = check_part(N, begin, end)
     last = min(end, N - 1)  # of which the last token is the first of no pair
     counts = np.zeros((C, C), np.int64)
@@ -195,8 +195,11 @@ def _stream(tokens: Tokens) -> Shaped[np.ndarray, "N"] | FileTokens:
             f"tokens is a {type(tokens).__name__}; it must be a torch.Tensor or a numpy.ndarray, "
             "of shape (N,)"
         )
-    if tokens.dtype.name not in DTYPES:
-        raise DtypeError(f"tokens has dtype {tokens.dtype}; it must be one of {', '.join(DTYPES)}")
+    if tokens.dtype.name not in DTYPES or not tokens.dtype.isnative:
+        raise DtypeError(
+            f"tokens has dtype {tokens.dtype}; it must be one of {', '.join(DTYPES)}, in this "
+            "machine's byte order (ndarray.astype converts)"
+        )
     if tokens.ndim != 1:
         raise RankError(
             f"tokens has {tokens.ndim} dimensions, shape {tokens.shape}; it must have 1, (N,)"

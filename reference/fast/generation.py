@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from reference.checks import check_count, check_layout, check_tokens
 from reference.shapes import Ids, Table
 
+SMALL = 128
+"""Rows up to which all probabilities of a table cost no more than those of a few rows."""
+
 
 @torch.no_grad()
 def generate(
@@ -40,9 +43,12 @@ def generate(
     # From here on time comes first, so that each step writes one run of memory.
     out = idx.new_empty((T + max_new_tokens, B))
     out[:T] = idx.t()
-    draw = _race if multinomial_is_a_race(table.device.type) else _multinomial
-    # Every row's probabilities once, unless there are fewer tokens to come than rows.
-    law = F.softmax(table, dim=1) if B * max_new_tokens >= C else None  # (C, C)
+    # Every row's probabilities once, unless the table is large and few tokens are to come.
+    at_once = SMALL >= C or B * max_new_tokens >= C
+    law = F.softmax(table, dim=1) if at_once else None  # (C, C)
+    # A row with NaN, with +inf, or of -inf alone has no law. multinomial raises if it meets one.
+    sound = law is None or bool(law.isfinite().all())
+    draw = _race if sound and multinomial_is_a_race(table.device.type) else _multinomial
     probs, waits = table.new_empty((B, C)), table.new_empty((B, C))
     for here, following in pairwise(out[T - 1 :].unbind()):  # (B,), (B,)
         if law is None:
@@ -50,7 +56,16 @@ def generate(
         else:
             torch.index_select(law, 0, here, out=probs)
         draw(probs, waits, generator, following)
+    if law is None:
+        _check_rows(table, out[T - 1 : -1])
     return out.t().contiguous()  # (B, T + max_new_tokens)
+
+
+def _check_rows(table: Table, here: Int64[Tensor, "n B"]) -> None:
+    """Raise as torch.multinomial does if a row that was looked up has no law."""
+    rows = table[here.flatten()]  # (n*B, C), fewer than the table has
+    if not rows.amax(dim=1).isfinite().all():
+        torch.multinomial(F.softmax(rows, dim=1), num_samples=1)
 
 
 def _multinomial(

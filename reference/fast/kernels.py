@@ -236,8 +236,8 @@ def train_rows(
                 for q in range(begin, end):
                     j = U64(targets[q])
                     slope[j] -= F32(1.0)
-                    scores += row[j]
-                losses[i, start + k] = n * (top + math.log(whole)) - scores
+                    scores += row[j] - top  # small numbers, however large the logits are
+                losses[i, start + k] = n * math.log(whole) - scores
                 adamw(row, m, v, slope, share, decay, sizes[k], corrections[k])
 
 

@@ -55,7 +55,8 @@ class Sampler:
         """Bound the total variation between the law of the next n tokens and the table's.
 
         A draw has 32 bits and a threshold 31: a column's share of either is off by at most 2^-32,
-        and so is the whole law of a token by (C + 1) 2^-32; n of them add up.
+        and so is the whole law of a token by (C + 1) 2^-32; n of them add up. In particular, a
+        token with a probability below 2^-32 / C is never drawn.
         """
         return min(1.0, n * (self.vocab_size + 1) / 2**32)
 
@@ -74,27 +75,29 @@ class Sampler:
         begins as a shorter one does. Part of a batch, from row b on, gets the tokens that it has in
         the whole with first_row = b.
 
+        Some seeds share streams: with seed + 2k * 0x9E3779B97F4A7C15 (mod 2^64), row r draws what
+        row r + k draws with seed. Seeds below 2^32 do so only for k above 2^31.
+
         Shape: idx (B, T) -> (B, T + max_new_tokens), int64, of which the first T are idx.
-        Raises: NotAnIntegerError, OutOfRangeError where a number is none or is negative, or the
-            seed is 2^63 or above; what the reference's forward raises where idx is not good.
+        Raises: NotAnIntegerError, OutOfRangeError if a number is not an integer, is negative or
+            is too large: the seed must be below 2^63, and so must every row's number; what the
+            reference's forward raises if idx is not good.
         Source: notes, generate > for _ in range(max_new_tokens) > (B, T+1) > return.
         """
         check_count("max_new_tokens", max_new_tokens, minimum=0)
-        check_count("first_row", first_row, minimum=0)
         check_layout("idx", idx, shape="(B, T)")
+        check_count("first_row", first_row, minimum=0, maximum=SEEDS - len(idx))
         check_tokens("idx", idx, vocab_size=self.vocab_size)
         if seed is None:
             where = "cpu" if generator is None else generator.device
             seed = int(torch.randint(SEEDS - 1, (), generator=generator, device=where))
-        check_count("seed", seed, minimum=0)
-        if seed >= SEEDS:
-            raise OutOfRangeError(f"seed is {seed}; it must be below 2^63")
+        check_count("seed", seed, minimum=0, maximum=SEEDS - 1)
         B, T = idx.shape
         out = torch.empty((B, T + max_new_tokens), dtype=torch.int64, device=idx.device)
         out[:, :T] = idx
         if max_new_tokens:
             continue_rows = self._on_cuda if idx.is_cuda else self._on_cpu
-            continue_rows(out, T, seed, first_row)
+            continue_rows(out, T, int(seed), int(first_row))  # or NumPy's, which add otherwise
         return out
 
     def _on_cpu(self, out: Ids, T: int, seed: int, first_row: int) -> None:
