@@ -74,7 +74,7 @@ def test_a_row_of_probabilities_is_its_counts_shared_out(tokens: list[int]) -> N
 
 def test_floors_by_hand() -> None:
     assert entropy_floor(np.array([[0, 7], [3, 0]])) == 0  # the next token is certain
-    assert entropy_floor(np.array([[2, 2], [5, 5]])) == pytest.approx(math.log(2), rel=1e-15)
+    assert entropy_floor(np.array([[2, 2], [5, 5]])) == pytest.approx(math.log(2), rel=1e-15, abs=0)
     # Row 0 has 2 of 3 tokens and one bit, row 1 one and none.
     assert entropy_floor(np.array([[1, 1], [1, 0]])) == pytest.approx(2 / 3 * math.log(2))
 
@@ -98,7 +98,9 @@ def test_without_counts_there_is_no_floor() -> None:
 def test_the_loss_is_the_mean_of_scipys_log_softmax(tokens: list[int], table: np.ndarray) -> None:
     log_probabilities = scipy.special.log_softmax(table, axis=1)
     expected = -np.mean(log_probabilities[tokens[:-1], tokens[1:]])
-    assert cross_entropy(table, bigram_counts(tokens, C)) == pytest.approx(expected, rel=1e-12)
+    assert cross_entropy(table, bigram_counts(tokens, C)) == pytest.approx(
+        expected, rel=1e-12, abs=1e-15
+    )
 
 
 @given(texts, tables)
@@ -189,7 +191,7 @@ def test_a_first_step_by_hand() -> None:
         np.array([[3.0, -5.0], [0.0, 1e-3]]),
         AdamW(learning_rate=0.1, weight_decay=0.5, epsilon=0.0 + 1e-300),
     )
-    assert np.allclose(table, [[1.8, 2.0], [1.9, 1.8]], rtol=1e-12)
+    assert np.allclose(table, [[1.8, 2.0], [1.9, 1.8]], rtol=1e-12, atol=0)
     assert state.steps == 1
 
 
@@ -206,7 +208,7 @@ def test_a_joint_law_multiplies_the_steps(table: np.ndarray, token: int, n: int)
     for way in [next(ways) for _ in range(min(20, law.size))]:
         steps = pairwise([token, *way])
         expected = math.prod(float(probabilities[i, j]) for i, j in steps)
-        assert law[way] == pytest.approx(expected, rel=1e-12)
+        assert law[way] == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 @given(tables, st.integers(0, C - 1), st.integers(1, 4))
@@ -271,7 +273,7 @@ def test_the_bound_is_one(law: list[float], n: int) -> None:
     distances = np.array([divergence(sample, np.array(law)) for sample in samples])
     for sample, distance in zip(samples, distances, strict=True):
         exact = float(chances[distances >= distance - 1e-12].sum())
-        assert false_alarm_bound(sample, np.array(law)) >= exact - 1e-12
+        assert false_alarm_bound(sample, np.array(law)) >= exact * (1 - 1e-9)  # of which some are below 1e-40
 
 
 def test_the_bound_is_strict_enough_to_see_a_small_bias() -> None:

@@ -47,9 +47,9 @@ def test_the_tables_are_the_models_softmax_and_the_texts_counts(twin: Corpus) ->
     assert learned is not None
     assert counted is not None
     expected = model.token_embedding_table.weight.detach().double().softmax(dim=1).numpy()
-    assert np.allclose(learned, np.maximum(expected, 1e-5), rtol=1e-12)
+    assert np.allclose(learned, np.maximum(expected, 1e-5), rtol=1e-12, atol=0)
     expected = transition_probabilities(curve.counts)
-    assert np.allclose(counted, np.maximum(expected, 1e-5), rtol=1e-12)
+    assert np.allclose(counted, np.maximum(expected, 1e-5), rtol=1e-12, atol=0)
     for axis in figure.axes[:2]:
         assert axis.get_xlabel() == "next character"
         assert [label.get_text() for label in axis.get_xticklabels()][:3] == ["\\n", "\u2423", "!"]
