@@ -273,7 +273,24 @@ def test_the_bound_is_one(law: list[float], n: int) -> None:
     distances = np.array([divergence(sample, np.array(law)) for sample in samples])
     for sample, distance in zip(samples, distances, strict=True):
         exact = float(chances[distances >= distance - 1e-12].sum())
-        assert false_alarm_bound(sample, np.array(law)) >= exact * (1 - 1e-9)  # of which some are below 1e-40
+        assert false_alarm_bound(sample, np.array(law)) >= exact * (
+            1 - 1e-9
+        )  # of which some are below 1e-40
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.6, 0.9])
+def test_the_bound_is_one_for_draws_that_are_shared_among_values(chance: float) -> None:
+    """Two outcomes cover the unit interval, and each is spread over the quarters it covers."""
+    law, n = np.full(4, 1 / 4), 25
+    first = np.diff(np.clip(np.linspace(0, 1, 5), 0, chance)) / chance
+    second = (law - chance * first) / (1 - chance)
+    outcomes = [k * first + (n - k) * second for k in range(n + 1)]
+    chances = scipy.stats.binom(n, chance).pmf(np.arange(n + 1))
+    distances = np.array([divergence(counts, law) for counts in outcomes])
+    for counts, distance in zip(outcomes, distances, strict=True):
+        exact = float(chances[distances >= distance - 1e-12].sum())
+        assert false_alarm_bound(counts, law) >= exact * (1 - 1e-9)
+    assert false_alarm_bound(outcomes[0], law) < 1e-3
 
 
 def test_the_bound_is_strict_enough_to_see_a_small_bias() -> None:

@@ -3,9 +3,12 @@
 import ast
 import dataclasses
 import importlib
+import inspect
 import json
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from reference.conformance.example import KILLS, answers_of, example_of, kills_o
 from reference.conformance.own import reference_subject
 from reference.conformance.strategies import CASES
 from reference.notes import Figures
+from reference.oracle.law import false_alarm_bound
 from reference.spec import cases as c
 from reference.spec.catalogue import CONCEPTS, catalogue
 from reference.spec.clause import CAUSAL, CLAUSES, PROFILES, Clause, Level, clause
@@ -139,6 +143,44 @@ def test_a_clause_is_one_sentence(one: Clause) -> None:
     assert one.sentence.endswith(".")
     assert len(one.sentence) <= 160
     assert "Alarm" not in one.remarks or re.search(r"1e-?\d+", one.remarks["Alarm"])
+
+
+BY_LAW = [
+    one
+    for one in EVERY
+    if re.search(r"\bexpect_(law|independent)\(", inspect.getsource(inspect.unwrap(one.check)))
+]
+"""Clauses that a right subject breaks by chance, seldom enough."""
+
+
+@pytest.mark.parametrize("one", BY_LAW, ids=lambda one: one.id)
+def test_the_questions_of_a_run_share_the_alarm_rate_that_the_clause_states(
+    one: Clause, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def note(*_seen: object, alarm: float, **_words: object) -> None:
+        given.append(alarm)
+
+    module = sys.modules[one.check.__module__]
+    for question in ("expect_law", "expect_independent"):
+        monkeypatch.setattr(module, question, note, raising=False)
+    for case in CASES[one.case].corners:
+        one.check(reference_subject(), case)
+    assert one.remarks["Alarm"].startswith("at most 1e-9 a run")
+    assert sum(given) == pytest.approx(1e-9, rel=1e-9, abs=0)
+
+
+def test_the_verdict_on_a_chain_depends_on_no_dice_of_the_kit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unlucky(np.random.Generator):
+        def random(self, shape: Any) -> Any:
+            return np.zeros(shape)
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Unlucky(np.random.PCG64(seed)))
+    (chain,) = (one for one in EVERY if one.id == "causal.chain")
+    chain.check(reference_subject(), CASES[chain.case].corners[0])  # which raises if it is broken
 
 
 @by_id
@@ -434,6 +476,11 @@ class TestExpectations:
             expect_law(np.array([620, 380]), fair, alarm=1e-9, what="it", cause="")
         with pytest.raises(Broken, match="not by chance"):
             expect_law(np.array([5, 5]), np.array([1.0, 0.0]), alarm=1e-9, what="it", cause="")
+        bound = false_alarm_bound(np.array([540, 460]), fair)
+        assert 1e-4 < bound < 1
+        expect_law(np.array([540, 460]), fair, alarm=bound * 0.999, what="it", cause="")
+        with pytest.raises(Broken):
+            expect_law(np.array([540, 460]), fair, alarm=bound * 1.001, what="it", cause="")
 
     @pytest.mark.parametrize("shared", range(30, 71))
     def test_two_coins_are_independent_as_fishers_exact_test_has_it(self, shared: int) -> None:

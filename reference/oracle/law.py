@@ -4,12 +4,16 @@ The false-alarm rates are bounds that hold for every sample size, not limits for
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from reference.oracle.counts import Weights
 from reference.oracle.learning import softmax
+
+Observed: TypeAlias = Int64[np.ndarray, "K"] | Float64[np.ndarray, "K"]
+"""How often each value was drawn; in fractions if a draw is shared among values."""
 
 
 def joint_law(table: Weights, token: int, n: int) -> Float64[np.ndarray, "*Cs"]:
@@ -35,7 +39,7 @@ def law_after(table: Weights, token: int, n: int) -> Float64[np.ndarray, "C"]:
     return law
 
 
-def divergence(observed: Int64[np.ndarray, "K"], law: Float64[np.ndarray, "K"]) -> float:
+def divergence(observed: Observed, law: Float64[np.ndarray, "K"]) -> float:
     """Give the Kullback-Leibler divergence of the observed frequencies from the law.
 
     Shape: K counts, K probabilities -> one number, in nats per draw; inf where something was
@@ -48,17 +52,19 @@ def divergence(observed: Int64[np.ndarray, "K"], law: Float64[np.ndarray, "K"]) 
     return max(0.0, float((frequencies * np.log(frequencies / law[seen])).sum()))
 
 
-def false_alarm_bound(observed: Int64[np.ndarray, "K"], law: Float64[np.ndarray, "K"]) -> float:
+def false_alarm_bound(observed: Observed, law: Float64[np.ndarray, "K"]) -> float:
     """Bound the probability that draws from the law itself diverge from it as far as these do.
 
     For n draws among K possible values and a divergence d, it is at most
     exp(-n d) (e n d / (K - 1))^(K - 1) wherever n d > K - 1 (Agrawal 2020), and at most 1.
-    Values that the law rules out are not counted among the K.
+    Values that the law rules out are not counted among the K. If a draw is shared among values, so
+    that each gets its probability on average, the bound holds too: it follows from the mean of a
+    convex function of the counts.
 
     Shape: K counts, K probabilities -> one number from 0 to 1.
     Raises: ValueError where nothing was drawn.
     """
-    n = int(observed.sum())
+    n = round(float(observed.sum()))
     if n == 0:
         raise ValueError("nothing was drawn; a sample needs 1 draw to be judged")
     excess = n * divergence(observed, law)

@@ -543,8 +543,8 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
     Alarm: at most 1e-9 a run, by Agrawal's bound: of each of two cases half for its steps and half
     for pairs of them.
 
-    Power: where likelier tokens come first, a draw falls evenly into eight parts of its law; a
-    cache that keeps a wrong position, or nothing, makes later draws fall otherwise.
+    Power: if likelier tokens come first, the draws are spread evenly over eight parts of their law;
+    a cache that keeps a wrong position, or nothing, spreads later draws differently.
     """
     C, n = case.C, case.n
     model = wide_model(subject, C, case.table)
@@ -557,26 +557,40 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
     above = np.cumsum(np.take_along_axis(P, order, axis=-1), axis=-1)
     new = out[:, case.T :].numpy()[..., None]
     rank = np.take_along_axis(places, new, axis=-1)
-    high = np.take_along_axis(above, rank, axis=-1)[..., 0]
-    chance = np.take_along_axis(P, new, axis=-1)[..., 0]
-    dice = np.random.default_rng(case.table).random(high.shape)
-    part = np.clip((high - dice * chance) * BINS, 0, BINS - 1).astype(np.int64)  # (B, n)
+    share = _shares(
+        np.take_along_axis(above, rank, axis=-1), np.take_along_axis(P, new, axis=-1)
+    )  # (B, n, BINS)
     for step in range(n):
-        counts = np.bincount(part[:, step], minlength=BINS)
         expect_law(
-            counts,
+            share[:, step].sum(axis=0),
             np.full(BINS, 1 / BINS),
             alarm=ALARM / 4 / n,
             what=f"new token {step}, sorted by how likely it was, in eight parts",
             cause=f"new token {step} is not drawn from the law of all tokens before it"
             + (": a cache that is not what the tokens so far would give" if step else ""),
         )
-    half = part[:, : n // 2 * 2] // 2  # in four parts, of pairs that have no token in common
-    pairs = half[:, ::2] * (BINS // 2) + half[:, 1::2]
+    half = share[..., ::2] + share[..., 1::2]  # in four parts
+    last = n // 2 * 2  # of pairs that have no token in common
+    pairs = np.einsum("bti,btj->ij", half[:, 0:last:2], half[:, 1:last:2])
     expect_law(
-        np.bincount(pairs.ravel(), minlength=(BINS // 2) ** 2),
+        pairs.ravel(),
         np.full((BINS // 2) ** 2, (2 / BINS) ** 2),
         alarm=ALARM / 4,
         what="each two new tokens in a row, sorted likewise, in four parts",
         cause="tokens of one call depend on each other beyond the chain: a draw is used twice",
     )
+
+
+def _shares(end: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Return how much of each draw's interval of probability lies in each of BINS equal parts.
+
+    If the draws are right, each part gets 1 / BINS on average. A die that picks a point of the
+    interval would do for the bound only on average over dice. This is its mean, and the bound holds
+    for the mean whatever the draws are, since the divergence is convex.
+
+    Shape: (B, n, 1), (B, n, 1) -> (B, n, BINS), summing to 1 for each draw.
+    """
+    edges = np.linspace(0, 1, BINS + 1)
+    edges[0], edges[-1] = -np.inf, np.inf  # for ends that rounding moved
+    shares: np.ndarray = np.diff(np.clip((edges - end + length) / np.maximum(length, 1e-12), 0, 1))
+    return shares

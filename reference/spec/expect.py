@@ -205,7 +205,7 @@ def expect_refused(
 
 
 def expect_law(
-    observed: Int64[np.ndarray, "K"],
+    observed: Int64[np.ndarray, "K"] | Float64[np.ndarray, "K"],
     law: Float64[np.ndarray, "K"],
     *,
     alarm: float,
@@ -214,7 +214,7 @@ def expect_law(
 ) -> None:
     """Ask whether draws can come from a law; right ones are turned down at most at rate `alarm`."""
     bound = false_alarm_bound(observed, law)
-    draws = int(observed.sum())
+    draws = round(float(observed.sum()))
     frequencies = observed / draws
     worst = int(np.abs(frequencies - law).argmax())
     expect(
