@@ -1,4 +1,6 @@
-"""Turn a run's figures into RESULTS.md and growth.png: python -m benchmarks.report FILE.
+"""Turn a run's figures into RESULTS.md, growth.png and the README's table of the engine.
+
+python -m benchmarks.report FILE
 
 FILE is what `pytest benchmarks --benchmark-only --benchmark-json=FILE` has written.
 """
@@ -6,6 +8,7 @@ FILE is what `pytest benchmarks --benchmark-only --benchmark-json=FILE` has writ
 import argparse
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import report_growth
+from benchmarks import readme, report_growth
 from benchmarks.goals import DISTURBED, Goal, Measured, goals_table
 from benchmarks.wording import duration, in_seconds, machine_list, percent, rate, share, times
 
@@ -413,7 +416,9 @@ def report(run: Run, grown: report_growth.Growth | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write RESULTS.md and growth.png beside this file")
+    parser = argparse.ArgumentParser(
+        description="Write RESULTS.md, growth.png and the README's table"
+    )
     parser.add_argument("file", type=Path, help="what --benchmark-json has written")
     run = Run(json.loads(parser.parse_args().file.read_text(encoding="utf-8")))
     growth(run).savefig(HERE / "growth.png", dpi=150)
@@ -421,6 +426,8 @@ def main() -> None:
     if grown is not None:
         report_growth.plot(grown).savefig(report_growth.PLOT, dpi=150)
     report_growth.RESULTS.write_text(report(run, grown), encoding="utf-8")
+    with suppress(KeyError):  # only a part of the benchmarks was run
+        readme.main()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Counting and sampling: the engine against the oracle, and the sampler's law to the last draw."""
 
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from threading import Event, current_thread
 from typing import Any
@@ -149,11 +151,11 @@ def test_what_cannot_be_counted_is_refused() -> None:
 
 def test_no_part_outlives_an_error_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    true, may_end, done = threads.wait, Event(), Event()
+    may_end, done = Event(), Event()
 
     def waiting(others: list[Any]) -> None:
         may_end.set()  # the other part goes on only when it is waited for
-        true(others)
+        wait(others)
 
     def work(part: int, _parts: int) -> None:
         if part == 0:
@@ -174,7 +176,7 @@ def test_a_forked_process_starts_threads_of_its_own(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(threads, "_pools", {})
     workers = []
     for process in (1, 2):
-        monkeypatch.setattr(threads.os, "getpid", lambda process=process: process)
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
         for _again in range(2):  # the second call of a process needs no new threads
             threads.in_parts(
                 lambda part, _parts: workers.append(current_thread()) if part else None, most=2
@@ -324,8 +326,8 @@ def test_seeds_two_golden_ratios_apart_share_their_streams() -> None:
 
 def test_a_token_below_the_resolution_of_a_column_is_never_drawn() -> None:
     for power, drawn in ((-31.9, True), (-32.1, False)):
-        law = torch.tensor([0.5, 0.5, 2.0**power / 3], dtype=torch.float64)
-        law = law_of(fast.Sampler(law.log().expand(3, 3)))
+        chances = torch.tensor([0.5, 0.5, 2.0**power / 3], dtype=torch.float64)
+        law = law_of(fast.Sampler(chances.log().expand(3, 3)))
         assert bool(law[0, 2] > 0) is drawn
 
 

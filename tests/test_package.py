@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -220,3 +220,32 @@ def test_the_notes_here_are_the_notes() -> None:
     if not SHARED_NOTES.exists():
         pytest.skip("the user's own copy of the notes is not at ../shared/notes")
     assert NOTES.read_bytes() == SHARED_NOTES.read_bytes()
+
+
+@pytest.fixture
+def readme() -> ModuleType:
+    """Give what makes the README's table; benchmarks are no package that tests can import."""
+    spec = spec_from_file_location("readme", ROOT / "benchmarks/readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readmes_ratios_are_those_of_the_benchmarks(readme: ModuleType) -> None:
+    page, results = (path.read_text(encoding="utf-8") for path in (readme.README, readme.RESULTS))
+    assert readme.table(results) in page, "run: python -m benchmarks.readme"
+    found = re.findall(r"[\d,.]+x ", readme.table(results))
+    assert len(found) == sum(len(ratios) for _does, ratios in readme.ROWS.values())
+
+
+def test_the_readmes_table_follows_the_results(readme: ModuleType) -> None:
+    page, results = (path.read_text(encoding="utf-8") for path in (readme.README, readme.RESULTS))
+    step = re.search(r"^\| a training step.*\| at least [^|]*\| (\d+x) \|", results, re.MULTILINE)
+    assert step is not None
+    others = results[: step.start(1)] + "1,234x" + results[step.end(1) :]
+    assert readme.renewed(page, others).count("1,234x") == 1
+    assert readme.renewed(readme.renewed(page, others), results) == page
+    with pytest.raises(KeyError, match="a training step"):
+        readme.table(results[: step.start()] + results[step.end() :])

@@ -175,8 +175,8 @@ def test_the_verdict_on_a_chain_depends_on_no_dice_of_the_kit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Unlucky(np.random.Generator):
-        def random(self, shape: Any) -> Any:
-            return np.zeros(shape)
+        def random(self, size: Any = None, *_more: Any, **_named: Any) -> Any:
+            return np.zeros(size)
 
     monkeypatch.setattr(np.random, "default_rng", lambda seed: Unlucky(np.random.PCG64(seed)))
     (chain,) = (one for one in EVERY if one.id == "causal.chain")

@@ -15,7 +15,7 @@ SOURCES = ("adamw.py", "caching.py", "compiling.py", "instructions.py", "kernels
 """
 
 
-class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba is not annotated
+class KernelCache(FunctionCache):
     """Numba's cache of one function, with a key that covers all sources and LLVM's version.
 
     Numba looks at the function's own file and at its own version alone. So without this class a
@@ -25,23 +25,23 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba is not annotate
     """
 
     def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]  # Numba's
         file = self._cache_file
         file._source_stamp = (file._source_stamp, llvmlite.__version__, digest())  # noqa: SLF001  Numba has no public way
 
     def load_overload(self, signature: Any, target: Any) -> Any:  # noqa: ANN401  Numba's
         """Return the machine code for these types, or None if it must be compiled."""
         try:
-            return super().load_overload(signature, target)
+            return super().load_overload(signature, target)  # type: ignore[no-untyped-call]  # Numba's
         except Exception:  # noqa: BLE001  a damaged pickle can raise anything
             with suppress(OSError):
-                self.flush()
+                self.flush()  # type: ignore[no-untyped-call]  # Numba's
             return None
 
     def save_overload(self, signature: Any, code: Any) -> None:  # noqa: ANN401  Numba's
         """Write the machine code for these types, if the file system allows it."""
         with suppress(OSError):
-            super().save_overload(signature, code)
+            super().save_overload(signature, code)  # type: ignore[no-untyped-call]  # Numba's
 
 
 @cache
