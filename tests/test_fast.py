@@ -664,7 +664,7 @@ def test_the_engine_gives_the_names_that_it_lists() -> None:
 
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ModuleType]:
-    """Copy the engine's sources to tmp_path, and return what imports the kernels from there anew."""
+    """Copy the engine's sources, and return what imports the kernels from there anew."""
     for source in Path(fast.__path__[0]).glob("*.py"):
         shutil.copy(source, tmp_path)
     monkeypatch.setattr(fast, "__path__", [str(tmp_path)])

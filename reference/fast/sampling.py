@@ -97,7 +97,7 @@ class Sampler:
         out[:, :T] = idx
         if max_new_tokens:
             continue_rows = self._on_cuda if idx.is_cuda else self._on_cpu
-            continue_rows(out, T, int(seed), int(first_row))  # or NumPy's, which add otherwise
+            continue_rows(out, T, seed, first_row)
         return out
 
     def _on_cpu(self, out: Ids, T: int, seed: int, first_row: int) -> None:
