@@ -36,6 +36,9 @@ _NAME = "checkpoint-{:010d}.safetensors"
 _PATTERN = "checkpoint-" + "[0-9]" * 10 + ".safetensors"
 _STREAM = "generator."
 
+PATTERN = f"{FOLDER}/{_PATTERN}"
+"""Pattern of a run's checkpoints, relative to the directory of the model."""
+
 _KIND = Kind(
     header="bigram-reference-checkpoint",
     what="checkpoint of bigram-reference",

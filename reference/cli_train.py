@@ -19,6 +19,7 @@ from reference.cli_options import (
     JsonOption,
     PlotOption,
     SeedOption,
+    to_folder,
 )
 from reference.terminal import OutputConsole, exit_code, print_json
 
@@ -26,7 +27,8 @@ MOST_RATE = MOST_ADDED = 1e6
 """Largest learning rate, and most that is added to a count: as TrainConfig and Additive have it."""
 
 OutOption = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder to write the model into.")
+    Path,
+    typer.Option("--out", metavar="DIR", parser=to_folder, help="Folder to write the model into."),
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace a model, and a run, that is in DIR already.")
@@ -102,7 +104,12 @@ def train(
     ] = None,
     tensorboard: Annotated[
         Path | None,
-        typer.Option("--tensorboard", metavar="DIR", help="Write TensorBoard's event files."),
+        typer.Option(
+            "--tensorboard",
+            metavar="DIR",
+            parser=to_folder,
+            help="Write TensorBoard's event files.",
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -187,14 +194,16 @@ def fit(
 
         from reference import jobs
         from reference.checkpoint import checkpoints
+        from reference.checks import check_positive
         from reference.curve import exact_loss
         from reference.distributed import joined
         from reference.errors import ModelFileError
         from reference.fast.fitting import Additive, table_of
         from reference.files import only_writer
-        from reference.model_file import check_can_save, model_of, save_model
+        from reference.model_file import FILE, check_can_save, model_of, save_model
         from reference.oracle.counts import entropy_floor
 
+    check_positive("--add", add, maximum=MOST_ADDED)
     smoothing = Additive(k=add)
     with ExitStack() as stack:
         ranks = stack.enter_context(joined(torch.device("cpu")))
@@ -203,7 +212,7 @@ def fit(
 
         def prepare() -> None:
             check_can_save(out, overwrite=overwrite)
-            stack.enter_context(only_writer(out))
+            stack.enter_context(only_writer(out, writes=(FILE,)))
             if checkpoints(out) and not overwrite:
                 raise ModelFileError(
                     f"{out} has checkpoints of a training run; give another directory, or "

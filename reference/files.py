@@ -327,11 +327,14 @@ def remove_made(made: Sequence[Path]) -> None:
 
 
 @contextmanager
-def only_writer(directory: Path) -> Iterator[None]:
+def only_writer(directory: Path, *, writes: Sequence[str] = ()) -> Iterator[None]:
     """Keep every other process that calls this out of an existing directory.
 
-    The system releases it with the process, however that ends. What killed processes left half
-    written there, or in a folder of it that has no lock of its own, is removed.
+    The system releases the lock with the process, however that ends.
+
+    `writes` are patterns of the files that only the holder of this lock writes, relative to the
+    directory. What killed processes left half written of these is removed. Nothing else is, since
+    a different command may be writing it.
 
     Raises: InUseError if another process has it; OutputError if it cannot be acquired.
     """
@@ -340,8 +343,7 @@ def only_writer(directory: Path) -> Iterator[None]:
     file = directory / _LOCK
     lock = filelock.FileLock(file)
     try:
-        if file.is_symlink():  # old versions of filelock empty the file that it leads to
-            raise OSError(errno.ELOOP, f"{_LOCK} in it is a link. Remove it")  # noqa: TRY301  below
+        _check_ours(file)  # old versions of filelock empty it, or the file that it leads to
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise InUseError(
@@ -351,15 +353,27 @@ def only_writer(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(directory, error) from error
     try:
-        _remove_leftovers(directory)
+        _remove_leftovers(directory, writes)
         yield
     finally:
         lock.release()
 
 
-def _remove_leftovers(directory: Path) -> None:
-    for leftover in [*directory.glob(f"*{PARTIAL}"), *directory.glob(f"*/*{PARTIAL}")]:
-        folder = leftover.parent
-        with suppress(OSError):
-            if folder == directory or not (folder.is_symlink() or (folder / _LOCK).exists()):
-                leftover.unlink()
+def _check_ours(lock: Path) -> None:
+    """Raise OSError if a file is not one that locks a folder: it is a link, or holds something."""
+    with suppress(FileNotFoundError):
+        found = lock.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise OSError(errno.ELOOP, f"{_LOCK} in it is a link. Remove it")
+        if found.st_size and stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EEXIST, f"{_LOCK} in it is not empty, so it is not a lock. Move it")
+
+
+def _remove_leftovers(directory: Path, writes: Sequence[str]) -> None:
+    for pattern in writes:
+        for leftover in directory.glob(f"{pattern}.*{PARTIAL}"):
+            name, _, number = leftover.name.removesuffix(PARTIAL).rpartition(".")
+            is_ours = number.isdecimal() and Path(name).match(Path(pattern).name)
+            if is_ours and not leftover.parent.is_symlink():
+                with suppress(OSError):
+                    leftover.unlink()

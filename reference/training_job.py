@@ -13,13 +13,13 @@ from rich.text import Text
 
 import reference
 from reference import jobs, plots
-from reference.checkpoint import Checkpoint, Run
+from reference.checkpoint import PATTERN, Checkpoint, Run
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.distributed import Ranks, check_shares
 from reference.files import make_writable, only_writer
 from reference.model import BigramLanguageModel
-from reference.model_file import save_model
+from reference.model_file import FILE, save_model
 from reference.runs import Keeping, Watching, watch_training
 from reference.terminal import print_json
 from reference.training import TrainConfig
@@ -152,7 +152,7 @@ def _version(distribution: str) -> str:
 def _claim(job: TrainJob, run: Run, stack: ExitStack) -> Checkpoint | None:
     """Make sure that all can be written, that nobody else does, and that nothing gets lost."""
     make_writable(job.out)
-    stack.enter_context(only_writer(job.out))
+    stack.enter_context(only_writer(job.out, writes=(FILE, PATTERN)))
     job.outputs.check()
     if job.plot is not None:
         plots.check_can_plot(job.plot)

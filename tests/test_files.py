@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from reference import cli
 from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
 from reference.files import (
     PARTIAL,
@@ -361,23 +362,41 @@ def test_a_folder_that_holds_something_is_left_with_its_lock(tmp_path: Path) -> 
     assert {one.name for one in (tmp_path / "a").iterdir()} == {".lock", "theirs"}
 
 
-def test_what_another_process_is_writing_in_a_folder_of_its_own_is_left_alone(
+def test_only_half_written_files_of_the_locks_holder_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "run/kept").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run/link").symlink_to("../elsewhere")
+    ours = {f"run/model.1{PARTIAL}", f"run/kept/step-7.22{PARTIAL}"}
+    others = {
+        f"run/page.html.1{PARTIAL}",
+        f"run/model.old.1{PARTIAL}",
+        f"run/model{PARTIAL}",
+        f"run/kept/model.1{PARTIAL}",
+        f"run/kept/step-7.old.1{PARTIAL}",
+        f"elsewhere/step-7.1{PARTIAL}",
+    }
+    for name in ours | others:
+        (tmp_path / name).touch()
+    with only_writer(tmp_path / "run", writes=("model", "kept/step-[0-9]", "link/step-[0-9]")):
+        left = {name for name in ours | others if (tmp_path / name).exists()}
+    assert left == others
+
+
+def test_what_another_command_is_writing_in_the_same_folder_or_below_is_left_alone(
     tmp_path: Path,
 ) -> None:
-    for name in ("ours", "theirs", "elsewhere"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "outer").mkdir()
-    for name in ("ours", "theirs"):
-        (tmp_path / name).rename(tmp_path / "outer" / name)
-    (tmp_path / "outer/link").symlink_to("../elsewhere")
-    partial = f"file.1{PARTIAL}"
-    places = ("outer", "outer/ours", "outer/theirs", "elsewhere")
-    with only_writer(tmp_path / "outer/theirs"):
-        for place in places:
-            (tmp_path / place / partial).touch()
-        with only_writer(tmp_path / "outer"):
-            left = [place for place in places if (tmp_path / place / partial).exists()]
-    assert left == ["outer/theirs", "elsewhere"]
+    (tmp_path / "run/tokens").mkdir(parents=True)
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat. " * 9)
+    pages = [tmp_path / "run/page.html", tmp_path / "run/tokens/page.html"]
+    with replacing(pages[0]) as one, replacing(pages[1]) as other:
+        one.write(b"1")
+        other.write(b"1")
+        options = ["--data", str(text), "--out", str(tmp_path / "run")]
+        for command in (["fit"], ["train", "--steps", "2", "--overwrite"]):
+            with pytest.raises(SystemExit, match="^0$"):
+                cli.main([*command, *options])
+    assert [page.read_bytes() for page in pages] == [b"1", b"1"]
 
 
 def test_a_lock_that_is_a_link_is_not_opened(tmp_path: Path) -> None:
@@ -390,6 +409,13 @@ def test_a_lock_that_is_a_link_is_not_opened(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_file_that_only_has_the_locks_name_keeps_its_content(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("mine")
+    with pytest.raises(OutputError, match=r"\.lock in it is not empty"), only_writer(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_text() == "mine"
 
 
 def test_a_folder_has_one_writer(tmp_path: Path) -> None:

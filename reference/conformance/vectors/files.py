@@ -120,7 +120,7 @@ def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
         is false; LostVectorsError if it is a folder of this version with ids that would be lost.
     """
     make_writable(folder)
-    with only_writer(folder):
+    with only_writer(folder, writes=tuple(files)):
         old = _manifest_there(folder)
         others = [entry.name for entry in folder.iterdir() if entry.name != ".lock"]
         if old is None and others and not overwrite:
