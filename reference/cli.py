@@ -33,6 +33,7 @@ from reference.cli_options import (
     SeedOption,
     Voice,
     check_arguments,
+    to_folder,
 )
 from reference.errors import EmptyError
 from reference.terminal import (
@@ -160,7 +161,10 @@ def walkthrough(
 def generate(
     *,
     model_dir: Annotated[
-        Path, typer.Option("--model", metavar="DIR", help="Folder that `bigram train` wrote.")
+        Path,
+        typer.Option(
+            "--model", metavar="DIR", parser=to_folder, help="Folder that `bigram train` wrote."
+        ),
     ],
     prompt: Annotated[
         str | None,
@@ -210,10 +214,10 @@ def generate(
     draw = jobs.find_voice(voice, model)
     chunk = SAMPLED if voice == "sampler" else CHUNK
     idx = saved.vocabulary.encode(text).unsqueeze(0).to(where)  # (1, T)
-    pieces = [text]
+    pieces: list[str] = []  # for --json alone: what is written as it comes is not kept
+    show = pieces.append if as_json else write
+    show(text)
     seconds = 0.0
-    if not as_json:
-        write(text)
     for done in range(0, tokens, chunk):
         # The model sees the last token alone, so each piece goes on from there.
         last = idx[:, -1:]  # (1, 1)
@@ -221,9 +225,7 @@ def generate(
         idx = draw(last, min(chunk, tokens - done), generator)
         new = idx[0, 1:].tolist()
         seconds += time.perf_counter() - started
-        pieces.append(saved.vocabulary.decode(new))
-        if not as_json:
-            write(pieces[-1])
+        show(saved.vocabulary.decode(new))
     rate = tokens / seconds if seconds else 0.0
     if as_json:
         print_json(

@@ -57,6 +57,16 @@ def _finite(value: float) -> float:
     return value
 
 
+def to_folder(name: str) -> Path:
+    """Return the path of a folder; an empty name, as of a variable that is not set, is not `.`.
+
+    Raises: typer.BadParameter.
+    """
+    if not name:
+        raise typer.BadParameter("the name is empty; give the name of a folder, or . for this one")
+    return Path(name)
+
+
 class Device(StrEnum):
     """Where tensors live."""
 
@@ -113,5 +123,10 @@ JsonOption = Annotated[
 ]
 PlotOption = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="DIR", help="Draw pictures into this folder (matplotlib)."),
+    typer.Option(
+        "--plot",
+        metavar="DIR",
+        parser=to_folder,
+        help="Draw pictures into this folder (matplotlib).",
+    ),
 ]

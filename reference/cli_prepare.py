@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from reference.cli_options import to_folder
 from reference.terminal import INTERRUPTED, OutputConsole, SafeConsole, Words, bar, print_json
 
 LOG_LINES = 10
@@ -35,7 +36,10 @@ def prepare(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder to write the tokens into.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", parser=to_folder, help="Folder to write the tokens into."
+        ),
     ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for machines when done.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from reference.cli_options import TimeoutOption
+from reference.cli_options import TimeoutOption, to_folder
 from reference.cli_subject import (
     OURS,
     Adapter,
@@ -47,7 +47,9 @@ vectors = typer.Typer(
 @vectors.command()
 def export(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", parser=to_folder, help="Where to write them.")
+    ],
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Write into a folder that holds other things, too."),
@@ -91,6 +93,7 @@ def verify(
         Path | None,
         typer.Argument(
             metavar="[DIR]",
+            parser=to_folder,
             help="A folder of vectors; without it, those that come with this package.",
             show_default=False,
         ),

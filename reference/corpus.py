@@ -17,6 +17,7 @@ from reference.checks import check_text
 from reference.errors import (
     EmptyError,
     NotTextError,
+    TextFileError,
     TooShortError,
     UnknownSplitError,
 )
@@ -34,6 +35,9 @@ TWIN = "twin"
 
 TINYSHAKESPEARE = "tinyshakespeare"
 """The real text, downloaded once."""
+
+STDIN = "-"
+"""What `bigram prepare` calls standard input. It is no source, since it can be read only once."""
 
 AT_ONCE = 2**20
 """Tokens that are counted, or hashed, at a time."""
@@ -236,6 +240,13 @@ def load_corpus(
         )
     if not isinstance(source, (str, Path)):
         raise NotTextError(f"source is {source!r:.60}; it must be a name or a path")
+    if source == "":
+        raise TextFileError('source is empty; give a file, a folder, "twin" or "tinyshakespeare"')
+    if source == STDIN:
+        raise TextFileError(
+            f"source is {STDIN}, standard input: `bigram prepare {STDIN} --out DIR` reads it. Then "
+            "give DIR in its place"
+        )
     path = Path(source)
     try:
         is_folder = path.is_dir()

@@ -16,8 +16,8 @@ import torch
 
 from reference.corpus import Corpus, load_corpus
 from reference.errors import BigramError, printable
+from reference.files import check_outputs
 from reference.notes import Figures
-from reference.oracle.counts import bigram_counts
 from reference.terminal import write
 from reference.twin import Tables, build_twin
 
@@ -31,7 +31,7 @@ def count_tables(corpus: Corpus) -> Tables:
     figures = Figures()
     corpus.check_length("train", figures.block_size)
     length = figures.block_size + 1
-    train, C = corpus.train.numpy(), len(corpus.vocabulary)
+    train = corpus.train.numpy()
     offsets: list[int] = []
     for bound in (len(train) - length, len(train) - length + 1):  # the notes', the lecture's
         generator = torch.Generator().manual_seed(figures.seed)
@@ -39,10 +39,10 @@ def count_tables(corpus: Corpus) -> Tables:
     offsets.sort()
     return Tables(
         characters=corpus.vocabulary.characters,
-        train=bigram_counts(train, C),
-        val=bigram_counts(corpus.val.numpy(), C),
+        train=corpus.pair_counts("train"),
+        val=corpus.pair_counts("val"),
         offsets=np.array(offsets),
-        windows=np.stack([train[i : i + length] for i in offsets]),
+        windows=np.stack([train[i : i + length] for i in offsets]).astype(np.int64),
     )
 
 
@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("tables", type=Path, nargs="?", help="file to write the tables into")
     chosen = parser.parse_args(arguments)
     try:
+        check_outputs({"tables": chosen.tables}, [chosen.text])
         tables = count_tables(load_corpus(chosen.text))
         digest = build_twin(tables).sha256()
         if chosen.tables is not None:

@@ -117,6 +117,8 @@ def _checked(inputs: Sequence[Path | str]) -> list[str]:
     names = [str(one) for one in inputs]
     if not names:
         raise EmptyError("there is no input; give one text file or more")
+    if "" in names:
+        raise TextFileError("the name of an input is empty; give the name of a text file")
     if names.count(STDIN) > 1:
         raise TextFileError('"-" is standard input, which can be read only once; name it once')
     return names

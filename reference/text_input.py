@@ -4,6 +4,7 @@ import codecs
 import gzip
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Generator
@@ -21,7 +22,13 @@ CHUNK = 2**20
 """Bytes of text that are looked at together."""
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-"""How compressed files begin, and no UTF-8 text does."""
+"""First bytes of compressed files. UTF-8 text never starts with them."""
+
+SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""First bytes of a .zst file that starts with a frame to skip, as pzstd writes them."""
+
+WINDOW = 2**31
+"""Largest window of a .zst file, in bytes: what `zstd --long=31` makes. It takes as much memory."""
 
 BOM = codecs.BOM_UTF8
 
@@ -41,24 +48,63 @@ def read_text(path: Path) -> str:
         wrong byte is.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            check_has_end(str(path), file.fileno())
+            raw = file.read(CHUNK)
+            _check_text_begins(path, raw)  # before the rest takes time and memory
+            raw += file.read()
+    except TextFileError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = error.strerror if isinstance(error, OSError) else error
         raise TextFileError(
             f"{path} cannot be read: {reason}. Give the path of a UTF-8 text file or of what "
             '`bigram prepare` wrote, "twin" (embedded) or "tinyshakespeare" (a download)'
         ) from error
-    if raw.startswith((GZIP, ZSTD)):
-        raise TextFileError(
-            f"{path} is compressed with {'gzip' if raw.startswith(GZIP) else 'Zstandard'}: "
-            f"`bigram prepare {path} --out DIR` reads it. Then give DIR in its place"
-        )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _not_utf8(str(path), 0, error) from error
     _refuse_nul(str(path), 0, raw)
     return text.removeprefix("\ufeff")
+
+
+def check_has_end(name: str, descriptor: int) -> None:
+    """Raise if an open file is a device such as /dev/zero, which can be read for ever.
+
+    A terminal has an end, and so has /dev/null.
+
+    Raises: TextFileError.
+    """
+    found = os.fstat(descriptor)
+    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
+        return
+    if not os.isatty(descriptor) and not os.path.samestat(found, Path(os.devnull).stat()):
+        raise TextFileError(f"{name} is a device, which may have no end. Give a file or a pipe")
+
+
+def _check_text_begins(path: Path, start: bytes) -> None:
+    """Raise if the first bytes of a file show that it is compressed or is not UTF-8 text.
+
+    Raises: TextFileError.
+    """
+    if compression := compressed_with(start):
+        raise TextFileError(
+            f"{path} is compressed with {compression}: `bigram prepare {path} --out DIR` reads it. "
+            "Then give DIR in its place"
+        )
+    try:
+        codecs.utf_8_decode(start, "strict", False)  # noqa: FBT003  its arguments have no names
+    except UnicodeDecodeError as error:
+        raise _not_utf8(str(path), 0, error) from error
+    _refuse_nul(str(path), 0, start)
+
+
+def compressed_with(start: bytes) -> str:
+    """Return "gzip" or "Zstandard" if a file with these first bytes is compressed, and else ""."""
+    if start.startswith(GZIP):
+        return "gzip"
+    return "Zstandard" if start.startswith(ZSTD) or SKIPPED.match(start) else ""
 
 
 def carriage_returns(name: str) -> str:
@@ -116,7 +162,7 @@ def find_input(path: Path, *, name: str | None = None) -> TextInput:
         if isinstance(error, TextFileError):
             raise
         raise _unreadable(name, error) from error
-    if magic == ZSTD and find_spec("zstandard") is None:
+    if compressed_with(magic) == "Zstandard" and find_spec("zstandard") is None:
         raise MissingExtraError(
             f"{name} is compressed with Zstandard, which is not installed; "
             "pip install 'bigram-reference[zstd]' brings it, or decompress the file first"
@@ -199,11 +245,11 @@ def _decoded(name: str, stream: Stream, file: io.FileIO, start: int) -> Generato
 
 
 def _decompressed(file: io.FileIO) -> Stream:
-    magic = file.read(len(ZSTD))
+    compression = compressed_with(file.read(len(ZSTD)))
     file.seek(0)
-    if magic.startswith(GZIP):
+    if compression == "gzip":
         return gzip.GzipFile(fileobj=file)
-    if magic == ZSTD:
+    if compression == "Zstandard":
         return io.BufferedReader(_Zstd(file), CHUNK)
     return file
 
@@ -226,7 +272,7 @@ class _Zstd(io.RawIOBase):
     def __init__(self, file: io.FileIO) -> None:
         import zstandard  # noqa: PLC0415  an extra
 
-        self._file, self._frames = file, zstandard.ZstdDecompressor()
+        self._file, self._frames = file, zstandard.ZstdDecompressor(max_window_size=WINDOW)
         self._frame, self._error = self._frames.decompressobj(), zstandard.ZstdError
         self._text = memoryview(b"")
         self._begun = False

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from reference.model_file import load_model
 from reference.oracle.counts import bigram_counts
 from reference.runs import watch_training
 from reference.training import TrainConfig, train
+from reference.vocabulary import Vocabulary
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
 
@@ -440,6 +442,70 @@ def test_a_path_that_the_system_rejects_is_2_with_one_line(
     assert shown.err.startswith("error: ")
     assert shown.err.count("\n") == 1
     assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "--data", "TEXT", "--out="],
+        ["train", "--data", "TEXT", "--out="],
+        ["train", "--data", "TEXT", "--out", "new", "--plot="],
+        ["train", "--data", "TEXT", "--out", "new", "--tensorboard="],
+        ["walkthrough", "--data="],
+        ["walkthrough", "--plot="],
+        ["generate", "--model="],
+        ["prepare", "TEXT", "--out="],
+        ["prepare", "", "--out", "new"],
+        ["vectors", "export", ""],
+        ["vectors", "verify", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_name_is_not_the_working_folder(
+    text: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(text.parent)
+    assert run(*[str(text) if one == "TEXT" else one for one in arguments]) == 2
+    assert "is empty" in capsys.readouterr().err
+    assert list(text.parent.iterdir()) == [text]
+
+
+def test_a_wrong_addition_is_named_by_its_option(
+    text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = text.parent / "model"
+    assert run("fit", "--data", str(text), "--out", str(out), "--add", "0") == 2
+    assert "--add is 0.0" in capsys.readouterr().err
+    assert run("fit", "--data", str(text), "--out", str(out), "--add", "1e-323") == 0
+    assert load_model(out).model.token_embedding_table.weight.isfinite().all()
+
+
+class Piece(str):
+    """A text to which there can be weak references."""
+
+
+@pytest.mark.parametrize(("options", "most"), [([], 2), (["--json"], 9)], ids=["text", "json"])
+def test_generate_keeps_its_text_for_json_alone(
+    options: list[str], most: int, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Piece]] = []
+    kept: list[int] = []
+
+    def decode(_vocabulary: Vocabulary, ids: list[int]) -> str:
+        piece = Piece("a" * len(ids))
+        made.append(weakref.ref(piece))
+        kept.append(sum(one() is not None for one in made))
+        return piece
+
+    monkeypatch.setattr(Vocabulary, "decode", decode)
+    monkeypatch.setattr(cli, "CHUNK", 5)
+    assert run("generate", "--model", str(model), "--tokens", "45", *options) == 0
+    assert len(made) == 9
+    assert max(kept) <= most
+    assert not options or max(kept) == most
 
 
 @pytest.mark.parametrize("options", [["fit"], ["fit", "--json"], ["train", "--steps", "5"]])

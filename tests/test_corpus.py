@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from reference import download
+from reference import download, text_input
 from reference.corpus import Corpus, load_corpus
 from reference.errors import (
     EmptyError,
@@ -134,8 +135,59 @@ def test_tinyshakespeare_by_name_is_the_fetched_file(
     assert corpus.vocabulary.characters == " benort"
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_a_device_without_end_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (Path("/dev/zero"), tmp_path / "link"):
+        with pytest.raises(TextFileError, match=f"{path} is a device, which may have no end"):
+            load_corpus(path)
+    with pytest.raises(EmptyError, match="null is empty"):
+        load_corpus("/dev/null")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no /dev/fd")
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [(b"\0", "byte 0x00 at offset 0"), (b"\xff", "byte 0xff"), (b"\x1f\x8b", "with gzip")],
+)
+def test_what_is_not_text_is_rejected_by_its_start(
+    start: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_input, "CHUNK", 8)
+    reading, writing = os.pipe()  # which stays open, so that its end never comes
+    try:
+        os.write(writing, start + b"a" * 8)
+        with pytest.raises(TextFileError, match=words):
+            load_corpus(f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_text_is_the_same_wherever_its_start_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.txt").write_text("\ufeffö\u732b\U0001f600abc", "utf-8")
+    for size in range(1, 9):
+        monkeypatch.setattr(text_input, "CHUNK", size)
+        assert load_corpus(tmp_path / "text.txt").vocabulary.characters == "abcö\u732b\U0001f600"
+
+
+def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may enter every folder")
+    (tmp_path / "closed").mkdir(0)
+    for name in ("closed", "closed/text.txt"):
+        with pytest.raises((TextFileError, TokenFileError), match=f"{name}.*Permission denied"):
+            load_corpus(tmp_path / name)
+
+
 @pytest.mark.usefixtures("own_checks_only")
 def test_what_is_no_source_is_refused() -> None:
+    with pytest.raises(TextFileError, match="source is empty"):
+        load_corpus("")
+    with pytest.raises(TextFileError, match="source is -, standard input.*bigram prepare - --out"):
+        load_corpus("-")
     for value in (None, b"text.txt", 5):
         with pytest.raises(NotTextError, match="a name or a path"):
             load_corpus(value)  # type: ignore[arg-type]  # wrong on purpose

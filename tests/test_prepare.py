@@ -159,6 +159,27 @@ def test_what_is_compressed_is_known_by_its_bytes(
     assert made.sources[0].bytes == len(TEXT.encode())
 
 
+def test_a_zst_that_starts_with_a_skipped_frame_or_has_a_large_window_is_decompressed(
+    tmp_path: Path,
+) -> None:
+    frame = zstandard.compress(TEXT.encode())
+    size = len(frame).to_bytes(4, "little")
+    settings = zstandard.ZstdCompressionParameters(compression_level=1, window_log=28)
+    wide = zstandard.ZstdCompressor(compression_params=settings).compressobj()
+    for name, content in [
+        ("pzstd", b"\x50\x2a\x4d\x18\4\0\0\0" + size + frame),
+        ("last", b"\x5f\x2a\x4d\x18\4\0\0\0" + size + frame),
+        ("wide", wide.compress(TEXT.encode()) + wide.flush()),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(TextFileError, match=f"{name} is compressed with Zstandard"):
+            load_corpus(tmp_path / name)
+        prepare([tmp_path / name], tmp_path / f"{name}-out")
+        assert holds(tmp_path / f"{name}-out", TEXT)
+    (tmp_path / "text").write_bytes(b"\x60\x2a\x4d\x18" + TEXT.encode())  # none of these
+    prepare([tmp_path / "text"], tmp_path / "text-out")
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, frames], ids=["gzip", "zstd"])
 def test_every_cut_of_what_is_compressed_is_refused(
     tmp_path: Path, compress: Callable[[bytes], bytes]

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from reference import count_tables, twin as twin_module
-from reference.corpus import Corpus
+from reference.corpus import Corpus, load_corpus
 from reference.errors import TwinError
 from reference.oracle.counts import bigram_counts
+from reference.prepare import prepare
 from reference.twin import TABLES, Tables, build_twin, euler_trail, load_twin
 
 # Of the real text's count tables, train then val, as int64 in C order.
@@ -72,6 +73,28 @@ def test_the_script_makes_the_packaged_tables_from_the_real_text(
     count_tables.main([str(real_text), str(out)])
     assert out.read_bytes() == TABLES.read_bytes()
     assert capsys.readouterr().out.strip() == twin_module.SHA256
+
+
+def test_the_script_makes_the_same_tables_from_a_prepared_text(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("the cat sat on the mat. " * 40)
+    prepare([tmp_path / "text"], tmp_path / "tokens")
+    text, tokens = (
+        count_tables.count_tables(load_corpus(tmp_path / name)) for name in ("text", "tokens")
+    )
+    for name in ("characters", "train", "val", "offsets", "windows"):
+        assert np.array_equal(getattr(text, name), getattr(tokens, name)), name
+
+
+def test_the_script_does_not_write_over_the_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_text("the cat sat on the mat. " * 9)
+    (tmp_path / "link").symlink_to("text")
+    for name in ("text", "link"):
+        with pytest.raises(SystemExit, match="2"):
+            count_tables.main([str(tmp_path / "text"), str(tmp_path / name)])
+        assert "which is an input" in capsys.readouterr().err
+    assert (tmp_path / "text").read_text() == "the cat sat on the mat. " * 9
 
 
 def test_the_tables_are_a_few_kilobytes() -> None:

@@ -100,7 +100,8 @@ def table_of(counts: Counts, smoothing: Smoothing) -> Table:
         empty = totals[:, 0] == 0
         weights[empty], totals[empty] = 1.0, 1.0
     table = np.full(weights.shape, -np.inf)  # of which a pair without counts keeps its own
-    np.log(weights / totals, out=table, where=weights > 0)
+    np.log(weights, out=table, where=weights > 0)
+    table -= np.log(totals)  # not the logarithm of the quotient, which underflows for a tiny k
     return torch.from_numpy(table.astype(np.float32))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reference.model import BigramLanguageModel
-from reference.oracle.counts import bigram_counts, entropy_floor
+from reference.oracle.counts import entropy_floor
 from reference.shapes import Ids
 from reference.training import TrainConfig
 from reference.walkthrough.data import documented_batch, documented_model, raised
@@ -127,7 +127,7 @@ def main_rows(setting: Setting) -> Iterator[Row]:
     torch.manual_seed(setting.seed)
     data, T = setting.corpus.train, figures.block_size
     ix = torch.randint(len(data) - T, (len(figures.batch),)).tolist()
-    x, y = (torch.stack([data[i + s : i + s + T] for i in ix]) for s in (0, 1))
+    x, y = (torch.stack([data[i + s : i + s + T] for i in ix]).long() for s in (0, 1))
     lecture = nats(m(x, y)[1])
     yield here.erratum(
         "loss, all offsets",
@@ -166,8 +166,7 @@ def optimizer_rows(setting: Setting) -> Iterator[Row]:
         "the counts' own probabilities.",
         recorded=decay == figures.weight_decay,
     )
-    C = len(setting.corpus.vocabulary)
-    floor = entropy_floor(bigram_counts(setting.corpus.train.numpy(), C))
+    floor = entropy_floor(setting.corpus.pair_counts("train"))
     yield here.match(
         "entropy floor, nats",
         figures.entropy_floor,
