@@ -47,15 +47,25 @@ def prepare(
 ) -> None:
     """Turn text of any size into a folder of tokens, which `--data DIR` then takes.
 
-    The text is read in little memory, twice where a character comes late. Whatever ends the
-    command, a kill or a full disk too, the same command goes on where it stopped; text that is
-    rejected leaves nothing behind, and no folder that the command made.
+    The text is read in little memory, twice if a character comes late. Whatever ends the command,
+    even a kill or a full disk, the same command continues where it stopped. Text that is rejected
+    leaves nothing behind, and no folder that the command made.
+
+    When a command continues, standard input must give the same text again, or nothing: then the
+    copy in DIR is used, and the command says so (with --json in "messages"). A different text is
+    rejected.
     """
     from reference import prepare as preparing
     from reference.manifest import VOCABULARY
     from reference.text_input import carriage_returns
 
     console = OutputConsole(as_json=as_json, stops=False)
+    messages: list[str] = []
+
+    def say(message: str) -> None:
+        messages.append(message)
+        console.print(Text(message), soft_wrap=True)
+
     with _bar(console) as progress:
         shown = _Shown(progress, console)
         try:
@@ -63,7 +73,7 @@ def prepare(
                 inputs,
                 out,
                 progress=shown.update,
-                say=lambda line: console.print(Text(line), soft_wrap=True),
+                say=say,
             )
         except KeyboardInterrupt:
             line = "interrupted; the same command goes on from what is on disk"
@@ -80,6 +90,7 @@ def prepare(
             dtype=manifest.dtype,
             vocab_size=manifest.vocab_size,
             sources=[vars(source) for source in manifest.sources],
+            messages=messages,
         )
     console.print(
         Text(

@@ -26,7 +26,7 @@ from reference.manifest import DTYPES, PieceDigests, smallest_dtype
 from reference.oracle.counts import bigram_counts
 from reference.shapes import Ids, StoredStream
 from reference.splits import train_length
-from reference.text_input import read_text
+from reference.text_input import STDIN, read_text
 from reference.token_files import WHOLE, Share, TokenFiles, open_token_files
 from reference.vocabulary import Vocabulary
 
@@ -35,9 +35,6 @@ TWIN = "twin"
 
 TINYSHAKESPEARE = "tinyshakespeare"
 """The real text, downloaded once."""
-
-STDIN = "-"
-"""What `bigram prepare` calls standard input. It is no source, since it can be read only once."""
 
 AT_ONCE = 2**20
 """Tokens that are counted, or hashed, at a time."""

@@ -8,6 +8,7 @@ in between, the same call goes on where it stopped.
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -23,7 +24,6 @@ from reference.encoding import Characters, Encoder
 from reference.errors import (
     BigramError,
     EmptyError,
-    MissingExtraError,
     NotTextError,
     OutputError,
     TextFileError,
@@ -36,18 +36,37 @@ from reference.manifest import (
     TOKENS,
     VOCABULARY,
     Manifest,
+    PieceDigests,
+    read_manifest,
     smallest_dtype,
 )
 from reference.splits import train_length
-from reference.text_input import CHUNK, Chunk, TextInput, changed, find_input, read_chunks
-from reference.token_writer import UNFINISHED, TokenWriter
-from reference.unfinished import ENCODING, READING, TRYING, State, check_same, load_state
+from reference.text_input import (
+    CHUNK,
+    STDIN,
+    Chunk,
+    TextInput,
+    changed,
+    check_has_end,
+    find_input,
+    read_chunks,
+)
+from reference.token_writer import TokenWriter
+from reference.unfinished import (
+    COPYING,
+    ENCODING,
+    READING,
+    SPOOL,
+    TRYING,
+    UNFINISHED,
+    State,
+    check_same,
+    load_state,
+    start_over,
+)
 
-SPOOL = "stdin.unfinished"
-"""Where standard input is copied to, which can be read only once."""
-
-STDIN = "-"
-"""How standard input is named among the inputs."""
+NAMES = (MANIFEST, TOKENS, VOCABULARY, STATE, UNFINISHED, SPOOL)
+"""Names of the files that are written into a folder, some of them until the end only."""
 
 SAVE_EVERY = 2**26
 """Bytes of text, or of tokens, after which what is done is put on disk, to be gone on from."""
@@ -70,31 +89,40 @@ def prepare(
 
     What is compressed with gzip or Zstandard is decompressed on the way; a byte order mark at the
     beginning of a file is left out. "-" is standard input, which is first copied into the folder,
-    as it comes, and removed in the end.
+    as it comes; the copy is removed in the end.
 
     `progress` is told "encoding", to how many bytes of the files, and their sum; where a character
     comes that the first megabytes have not, then "reading" the rest, and "encoding" all. A call
     that is interrupted, killed, or finds the disk full can be repeated with the same arguments: it
-    goes on where the first one stopped, of which `say` is told. One that rejects its text leaves
-    nothing behind, and removes the folders that it made.
+    continues where the first one stopped, and tells `say` so. A call for a folder that holds the
+    tokens of the same inputs already changes nothing. One that rejects its text leaves nothing
+    behind, and removes the folders that it made.
 
-    Raises: TextFileError where an input cannot be read, is no UTF-8 text, damaged, or changes
-        meanwhile; EmptyError where all are empty; TooShortError where there is no pair to train on;
-        OutputError where the folder cannot be written, or has tokens already, or those of other
-        inputs; InUseError where another process writes into it; MissingExtraError for .zst without
-        zstandard; NotTextError where an input is no path.
+    When a call continues, its standard input must be what was copied, byte for byte, or empty: then
+    the copy is used, and `say` is told.
+
+    Raises: TextFileError if an input cannot be read, is not UTF-8 text, is damaged, changes
+        meanwhile, or is a file that this call would write; EmptyError if all are empty;
+        TooShortError if there is no pair to train on; OutputError if the folder cannot be written,
+        or holds something of different inputs, or files of these names that no unfinished call
+        has left; InUseError if another process writes into it; MissingExtraError for .zst without
+        zstandard; NotTextError if an input is not a path; TokenFileError if the folder holds
+        damaged tokens.
     """
     names = _checked(inputs)
     found = [None if name == STDIN else find_input(Path(name)) for name in names]
     folder = Path(out)
+    _check_not_ours(folder, found)
     made = make_writable(folder)
-    with only_writer(folder):
+    with only_writer(folder, writes=(MANIFEST, VOCABULARY, STATE, SPOOL)):
         tell = progress or (lambda *_: None)
         try:
             state = _begin(folder, found, say or (lambda _: None))
         except BigramError:
             remove_made(made)
             raise
+        if isinstance(state, Manifest):
+            return state
         try:
             written = state.tokens == state.total and (folder / TOKENS).exists()
             if state.doing == TRYING:
@@ -105,7 +133,7 @@ def prepare(
             if not written:
                 state = _encode(folder, state, tell)
         except (TextFileError, EmptyError, TooShortError):
-            _remove(folder, STATE, UNFINISHED, SPOOL)
+            _remove(folder, UNFINISHED, SPOOL, STATE)
             remove_made(made)
             raise
         return _finish(folder, state)
@@ -124,41 +152,175 @@ def _checked(inputs: Sequence[Path | str]) -> list[str]:
     return names
 
 
-def _begin(folder: Path, found: Sequence[TextInput | None], say: Callable[[str], None]) -> State:
-    """Go on from the state that is there, or begin one.
+def _check_not_ours(folder: Path, found: Sequence[TextInput | None]) -> None:
+    """Raise if an input is one of the files that are written into the folder, or removed there.
+
+    Raises: TextFileError.
+    """
+    for file in [Path(text.path) for text in found if text]:
+        for name in NAMES:
+            if _is_same_file(file, folder / name):
+                raise TextFileError(
+                    f"{file} is an input, and `bigram prepare` writes this file itself, as "
+                    f"{folder / name}. Rename it, or give a different folder"
+                )
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # there is no such file
+        return False
+
+
+def _begin(
+    folder: Path, found: Sequence[TextInput | None], say: Callable[[str], None]
+) -> State | Manifest:
+    """Continue from the state that is there, or begin; return the manifest if all is done.
 
     Raises: OutputError.
     """
     spool = folder / SPOOL
-    resumed = (folder / STATE).exists()
-    if not resumed:
-        for name in (MANIFEST, TOKENS, VOCABULARY):
-            if (folder / name).exists():
-                raise OutputError(f"{folder} has a {name} already; give another directory")
-        if None in found:
-            if sys.stdin is None:
-                raise TextFileError("standard input is closed; give it a text, or name a file")
-            say(f"copying standard input to {spool}")
-            with replacing(spool) as copy:
-                shutil.copyfileobj(sys.stdin.buffer, copy, CHUNK)
+    if (folder / STATE).exists():
+        state = load_state(folder)
+        is_copied = any(one.path == str(spool.absolute()) for one in state.inputs)
+        is_over = (folder / MANIFEST).exists() or state.doing == COPYING
+        if not is_over and (spool.exists() or not is_copied):
+            return _continue(folder, state, found, say)
+        _remove(folder, UNFINISHED, SPOOL, STATE)  # left by a call that was killed amidst this
+    is_done = (folder / MANIFEST).exists()
+    for name in (UNFINISHED, SPOOL) if is_done else NAMES:
+        if os.path.lexists(folder / name):
+            raise OutputError(
+                f"{folder} has a {name} already; give another directory, or remove it if nobody "
+                "needs it"
+            )
     try:
-        inputs = tuple(one or find_input(spool, name="standard input") for one in found)
-    except MissingExtraError:
-        if not resumed:
-            _remove(folder, SPOOL)
+        if None in found:
+            State(inputs=(), doing=COPYING).save(folder)  # which claims the copy before it is made
+        inputs = tuple(one or _copied(spool, say) for one in found)
+        if not is_done:
+            state = State(inputs=inputs)
+            state.save(folder)
+            return state
+        manifest = _same(folder, inputs)
+    except BaseException:
+        _remove(folder, SPOOL, STATE)
         raise
-    if not resumed:
-        state = State(inputs=inputs)
-        state.save(folder)
-        return state
-    state = load_state(folder)
+    _remove(folder, SPOOL, STATE)
+    say(f"{folder} holds the tokens of the same text already: there is nothing to do")
+    return manifest
+
+
+def _copied(spool: Path, say: Callable[[str], None]) -> TextInput:
+    """Copy standard input into a file.
+
+    Raises: TextFileError if there is none, or it is a device; MissingExtraError; OutputError.
+    """
+    _check_stdin()
+    say(f"copying standard input to {spool}")
+    with replacing(spool) as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy, CHUNK)
+    return find_input(spool, name="standard input")
+
+
+def _check_stdin() -> None:
+    """Raise if standard input is closed, or a device that may have no end.
+
+    Raises: TextFileError.
+    """
+    if sys.stdin is None:
+        raise TextFileError("standard input is closed; give it a text, or name a file")
+    try:
+        descriptor = sys.stdin.buffer.fileno()
+    except OSError:  # a stream of this process, which is not a file
+        return
+    check_has_end("standard input", descriptor)
+
+
+def _same(folder: Path, inputs: Sequence[TextInput]) -> Manifest:
+    """Return the manifest of a finished folder, if it holds the tokens of these inputs.
+
+    Raises: OutputError if it does not; TokenFileError if it is damaged; TextFileError.
+    """
+    from reference.token_files import open_token_files  # noqa: PLC0415  torch is slow to import
+
+    manifest = read_manifest(folder / MANIFEST)
+    characters = open_token_files(folder, verify=False).vocabulary.characters
+    if not _gives(manifest, characters, inputs):
+        raise OutputError(f"{folder} has a {MANIFEST} already; give another directory")
+    return manifest
+
+
+def _gives(manifest: Manifest, characters: str, inputs: Sequence[TextInput]) -> bool:
+    """Return whether inputs give the tokens that a manifest has the digests of."""
+    if [Path(one.name).name for one in inputs] != [source.name for source in manifest.sources]:
+        return False
+    encoder, digests = Encoder(characters, manifest.dtype), PieceDigests()
+    for text, source in zip(inputs, manifest.sources, strict=True):
+        n = 0
+        with closing(read_chunks(text)) as chunks:
+            for chunk in chunks:
+                tokens = encoder.encode(chunk)
+                if tokens is None:
+                    return False
+                digests.update(tokens.data.cast("B"))
+                pieces = len(digests.whole)
+                if pieces and digests.whole[-1:] != [*manifest.pieces[pieces - 1 : pieces]]:
+                    return False  # early, as the text may be long
+                n += len(tokens)
+        if n != source.characters:
+            return False
+    return digests.all() == manifest.pieces
+
+
+def _continue(
+    folder: Path, state: State, found: Sequence[TextInput | None], say: Callable[[str], None]
+) -> State:
+    """Return the state that is there, if the inputs are the same.
+
+    Raises: OutputError.
+    """
+    spool = folder / SPOOL
+    inputs = tuple(one or find_input(spool, name="standard input") for one in found)
     check_same(folder, state.inputs, inputs)
+    if None in found:
+        _check_same_stdin(folder, say)
     state = replace(state, inputs=inputs)  # which may be named in another way now
     say(
         f"going on in {folder}: {_shown(state)} {inputs[state.input].name} "
         f"from byte {state.offset:,}"
     )
     return state
+
+
+def _check_same_stdin(folder: Path, say: Callable[[str], None]) -> None:
+    """Raise if standard input is neither empty nor, byte for byte, what was copied.
+
+    A terminal is not read: nobody types a text twice.
+
+    Raises: OutputError.
+    """
+    spool, same = folder / SPOOL, 0
+    if sys.stdin is not None and not sys.stdin.buffer.isatty():
+        _check_stdin()
+        with spool.open("rb") as copy:
+            while new := sys.stdin.buffer.read(CHUNK):
+                if new != copy.read(len(new)):
+                    raise _different(folder, same)
+                same += len(new)
+            if same and copy.read(1):
+                raise _different(folder, same)
+    if not same:
+        say(f"standard input gives nothing: using what was copied before to {spool}")
+
+
+def _different(folder: Path, same: int) -> OutputError:
+    return OutputError(
+        f"{folder} holds an unfinished `bigram prepare` of a different standard input, which "
+        f"differs after byte {same:,} or later. Give the same text, or none (< /dev/null) to use "
+        f"the copy. {start_over(folder)}"
+    )
 
 
 def _collect(folder: Path, state: State, tell: Progress) -> State:
@@ -278,12 +440,12 @@ def _finish(folder: Path, state: State) -> Manifest:
         out.write(vocabulary)
     with replacing(folder / MANIFEST) as out:
         out.write(manifest.to_bytes())
-    _remove(folder, STATE, SPOOL)
+    _remove(folder, SPOOL, STATE)
     return manifest
 
 
 def _remove(folder: Path, *names: str) -> None:
-    """Remove what is there of these: first the state, which claims the others.
+    """Remove these files if they are there; the state must be the last, as it claims the others.
 
     Raises: OutputError.
     """

@@ -18,6 +18,9 @@ from jaxtyping import UInt32
 
 from reference.errors import MissingExtraError, TextFileError
 
+STDIN = "-"
+"""Name of standard input among the inputs of `bigram prepare`."""
+
 CHUNK = 2**20
 """Bytes of text that are looked at together."""
 
@@ -94,7 +97,7 @@ def _check_text_begins(path: Path, start: bytes) -> None:
             "Then give DIR in its place"
         )
     try:
-        codecs.utf_8_decode(start, "strict", False)  # noqa: FBT003  its arguments have no names
+        codecs.utf_8_decode(start, "strict", False)
     except UnicodeDecodeError as error:
         raise _not_utf8(str(path), 0, error) from error
     _refuse_nul(str(path), 0, start)

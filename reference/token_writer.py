@@ -5,7 +5,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from jaxtyping import Integer
@@ -13,10 +12,7 @@ from jaxtyping import Integer
 from reference.errors import OutputError
 from reference.files import flush
 from reference.manifest import DTYPES, PIECE, PieceDigests, smallest_dtype
-from reference.unfinished import TRYING, State
-
-UNFINISHED: Final = "tokens.unfinished"
-"""What the tokens are called until they are all there."""
+from reference.unfinished import TRYING, UNFINISHED, State
 
 
 class TokenWriter:

@@ -13,9 +13,16 @@ from reference.text_input import TextInput
 FORMAT = 2
 """The version of what the file holds."""
 
-TRYING, READING, ENCODING = STEPS = ("trying", "reading", "encoding")
-"""What is done to a text: encoded with the characters of its beginning, as long as no other comes;
-read for its characters from there on; encoded with them all."""
+UNFINISHED = "tokens.unfinished"
+"""Name of the tokens until all of them are there."""
+
+SPOOL = "stdin.unfinished"
+"""Name of the copy of standard input, which can be read only once."""
+
+COPYING, TRYING, READING, ENCODING = STEPS = ("copying", "trying", "reading", "encoding")
+"""What is done to a text: copied, if it is standard input; encoded with the characters of its
+beginning, as long as no other comes; read for its characters from there on; encoded with them all.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +90,7 @@ def load_state(folder: Path) -> State:
     except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise OutputError(
             f"{file} is damaged, or of another version of bigram-reference: {printable(error)}. "
-            "Remove it, and run the command again, which then begins anew"
+            f"{start_over(folder)}"
         ) from error
     return state
 
@@ -102,6 +109,10 @@ def _check(state: State) -> None:
         raise ValueError("a field is of another type")
     if state.doing not in STEPS:
         raise ValueError("it is at a step that is none")
+    if state.doing == COPYING:
+        if state != State(inputs=(), doing=COPYING):
+            raise ValueError("nothing is known of a text that is being copied")
+        return
     state.characters.encode()  # a lone surrogate, which JSON can name, is no character
     if any(one >= other for one, other in pairwise(state.characters)):
         raise ValueError("its characters are not sorted")
@@ -137,5 +148,11 @@ def check_same(folder: Path, before: Sequence[TextInput], now: Sequence[TextInpu
             return
     raise OutputError(
         f"{folder} holds an unfinished `bigram prepare` of other inputs: {difference}. Give the "
-        f"same files in the same order; or remove {folder / STATE}, to begin anew"
+        f"same files in the same order. {start_over(folder)}"
     )
+
+
+def start_over(folder: Path) -> str:
+    """Return what to do with a folder to start over in it."""
+    left = ", ".join(name for name in (STATE, UNFINISHED, SPOOL) if (folder / name).exists())
+    return f"To start over, remove {left} in {folder} and run the command again"

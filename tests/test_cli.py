@@ -486,6 +486,8 @@ def test_a_wrong_addition_is_named_by_its_option(
 class Piece(str):
     """A text to which there can be weak references."""
 
+    __slots__ = ("__weakref__",)
+
 
 @pytest.mark.parametrize(("options", "most"), [([], 2), (["--json"], 9)], ids=["text", "json"])
 def test_generate_keeps_its_text_for_json_alone(

@@ -292,7 +292,9 @@ def test_rejected_text_leaves_no_folder_that_was_made_and_every_other_one(tmp_pa
 def test_a_link_in_place_of_the_tokens_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "text").write_text(TEXT)
     (tmp_path / "mine").write_text("mine")
-    (tmp_path / "out").mkdir()
+    with in_small_steps():
+        interrupted([tmp_path / "text"], tmp_path / "out")
+    (tmp_path / "out/tokens.unfinished").unlink()
     (tmp_path / "out/tokens.unfinished").symlink_to("../mine")
     with pytest.raises(OutputError, match=r"tokens\.unfinished cannot be written: it is a link"):
         prepare([tmp_path / "text"], tmp_path / "out")
@@ -398,8 +400,18 @@ def test_what_is_prepared_already_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(TEXT.encode())
     prepare([tmp_path / "text"], tmp_path / "out")
     before = written(tmp_path / "out")
-    with pytest.raises(OutputError, match="has a manifest.json already; give another directory"):
-        prepare([tmp_path / "text"], tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    for name, text in (("other", TEXT), ("text", TEXT[1:]), ("text", TEXT[:-1]), ("text", "xyz")):
+        file = tmp_path / "other" / name
+        file.write_bytes(text.encode())
+        with pytest.raises(OutputError, match="has a manifest.json already; give another dir"):
+            prepare([file], tmp_path / "out")
+        with pytest.raises(OutputError, match="has a manifest.json already; give another dir"):
+            prepare([tmp_path / "text", file], tmp_path / "out")
+        assert written(tmp_path / "out") == before
+    file.write_bytes(b"\xff")
+    with pytest.raises(TextFileError):
+        prepare([file], tmp_path / "out")
     assert written(tmp_path / "out") == before
     for name in ("tokens.bin", "vocabulary.json"):
         (tmp_path / name).mkdir()
@@ -485,6 +497,28 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
         assert resumed > n * 0.8
 
 
+def test_killed_at_any_step_standard_input_goes_on_to_the_same_bytes_and_leaves_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(1, 10_000):
+        out = tmp_path / f"out{n}"
+
+        def work(n: int = n, out: Path = out) -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                give(TEXT, patch)
+                Dies(n, patch)
+                prepare(["-"], out)
+
+        code, said = in_child(work)
+        if code == 0:
+            break
+        assert (code, said) == (-signal.SIGKILL, "")
+        give(TEXT, monkeypatch)
+        prepare(["-"], out)
+        assert written(out) == written(tmp_path / "out1")
+    assert n > 30
+
+
 def test_killed_at_random_times_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(TEXT.encode() * 300)
     dice = random.Random(1337)
@@ -552,9 +586,11 @@ def test_other_inputs_do_not_go_on_and_the_difference_is_named(
             with pytest.raises(OutputError, match=words + ".*same files in the same order"):
                 prepare(others, out)
         inputs[0].write_bytes(b"abc")
-        with pytest.raises(OutputError, match="a.txt has changed since.*prepare.json, to begin"):
+        start_over = "remove prepare.json, tokens.unfinished in"
+        with pytest.raises(OutputError, match=f"a.txt has changed since.*{start_over}"):
             prepare(inputs, out)
         (out / "prepare.json").unlink()
+        (out / "tokens.unfinished").unlink()
         prepare(inputs, out)
     assert holds(out, "abc" + TEXT[::-1] + "x")
 
@@ -566,13 +602,14 @@ def test_a_damaged_state_is_named(tmp_path: Path, inputs: list[Path]) -> None:
         state = (out / "prepare.json").read_bytes()
         for bad in (b"", state[:-9], state.replace(b"8", b"9"), b"[]"):
             (out / "prepare.json").write_bytes(bad)
-            with pytest.raises(OutputError, match="prepare.json is damaged.*begins anew"):
+            with pytest.raises(OutputError, match="prepare.json is damaged.*To start over, remove"):
                 prepare(inputs, out)
 
 
 @pytest.mark.parametrize(
     "change",
     [
+        {"doing": "copying"},
         {"format": True},
         {"input": 2},
         {"input": -1},
@@ -608,7 +645,7 @@ def test_a_state_that_is_sealed_and_that_nothing_left_is_refused(
         fields = manifest.unseal((out / "prepare.json").read_bytes())
         assert fields["doing"] == "encoding"
         (out / "prepare.json").write_bytes(manifest.seal({**fields, **change}))
-        with pytest.raises(OutputError, match="prepare.json is damaged.*begins anew"):
+        with pytest.raises(OutputError, match="prepare.json is damaged.*To start over, remove"):
             prepare(inputs, out, say=lambda _: None)
         (out / "prepare.json").write_bytes(manifest.seal(fields))
         prepare(inputs, out)
@@ -667,14 +704,128 @@ def test_tokens_that_are_others_are_written_again(
         assert holds(tmp_path / "out", TEXT + TEXT[::-1] + "x")
 
 
+def give(text: str, patch: pytest.MonkeyPatch) -> None:
+    """Let standard input give a text."""
+    patch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+
+
 def test_standard_input_that_was_copied_need_not_be_given_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(TEXT.encode())))
+    told = "standard input gives nothing: using what was copied before"
+    for number, text in enumerate([TEXT, "", None]):
+        out, said = tmp_path / str(number), list[str]()
+        give(TEXT, monkeypatch)
+        with in_small_steps():
+            interrupted(["-"], out)
+            if text is None:
+                monkeypatch.setattr(sys, "stdin", None)
+            else:
+                give(text, monkeypatch)
+            prepare(["-"], out, say=said.append)
+        assert (told in "".join(said)) == (not text)
+        assert holds(out, TEXT)
+        written(out)
+
+
+def test_a_terminal_is_not_asked_for_a_text_that_was_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(TEXT, monkeypatch)
     with in_small_steps():
         interrupted(["-"], tmp_path / "out")
-        prepare(["-"], tmp_path / "out")
+    terminal = SimpleNamespace(isatty=lambda: True)  # which cannot be read
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=terminal))
+    prepare(["-"], tmp_path / "out")
     assert holds(tmp_path / "out", TEXT)
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["x" + TEXT, TEXT[:70], TEXT + "a", TEXT[:-1] + "x"],
+    ids=["other", "start", "longer", "end"],
+)
+def test_a_different_standard_input_is_not_mixed_with_what_was_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    out = tmp_path / "out"
+    give(TEXT, monkeypatch)
+    with in_small_steps():
+        interrupted(["-"], out)
+        give(other, monkeypatch)
+        left = {file.name: file.read_bytes() for file in out.iterdir()}
+        words = "of a different standard input.*< /dev/null.*To start over, remove"
+        with pytest.raises(OutputError, match=words):
+            prepare(["-"], out)
+    assert left == {file.name: file.read_bytes() for file in out.iterdir()}
+    for name in ("prepare.json", "tokens.unfinished", "stdin.unfinished"):
+        (out / name).unlink()
+    give(other, monkeypatch)
+    prepare(["-"], out)
+    assert holds(out, other)
+
+
+def test_the_command_says_that_it_uses_what_was_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(TEXT, monkeypatch)
+    with in_small_steps():
+        interrupted(["-"], tmp_path / "out")
+        assert run("prepare", "-", "--out", str(tmp_path / "out"), "--json") == 0
+    first, second = json.loads(capsys.readouterr().out)["messages"]
+    assert first.startswith("standard input gives nothing: using what was copied before")
+    assert second.startswith("going on in")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_a_device_without_end_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/zero").open() as zeros:
+        monkeypatch.setattr(sys, "stdin", zeros)
+        with pytest.raises(TextFileError, match="standard input is a device"):
+            prepare(["-"], tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", preparing.NAMES)
+@pytest.mark.parametrize("link", [False, True], ids=["there", "link"])
+def test_an_input_that_has_a_name_of_the_commands_own_files_is_kept(
+    tmp_path: Path, name: str, link: bool
+) -> None:
+    out = tmp_path / "own"
+    out.mkdir()
+    (out / name).write_bytes(TEXT.encode())
+    file = out / name
+    if link:
+        file = tmp_path / "text"
+        file.hardlink_to(out / name)
+    with pytest.raises(TextFileError, match=f"is an input, and.*{name}. Rename it"):
+        prepare([file], out)
+    (tmp_path / "else").write_text(TEXT)
+    with pytest.raises((OutputError, TokenFileError), match=f"{name} (already|is damaged)"):
+        prepare([tmp_path / "else"], out)
+    assert [one.name for one in out.iterdir() if one.name != ".lock"] == [name]
+    assert (out / name).read_bytes() == TEXT.encode()
+
+
+def test_the_same_inputs_once_more_change_nothing(
+    tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(TEXT, monkeypatch)
+    with in_small_steps(piece=512):
+        made = prepare([*inputs, "-"], tmp_path / "out")
+        before = written(tmp_path / "out")
+        give(TEXT, monkeypatch)
+        said = list[str]()
+        assert prepare([*inputs, "-"], tmp_path / "out", say=said.append) == made
+        assert "holds the tokens of the same text already" in said[-1]
+        assert written(tmp_path / "out") == before
+        for text in ("x" + TEXT, TEXT[:-1], ""):
+            give(text, monkeypatch)
+            with pytest.raises(OutputError, match="has a manifest.json already"):
+                prepare([*inputs, "-"], tmp_path / "out")
+            assert written(tmp_path / "out") == before
 
 
 def test_a_full_disk_is_named_and_there_is_a_way_on(tmp_path: Path, inputs: list[Path]) -> None:
