@@ -483,10 +483,8 @@ def test_a_wrong_addition_is_named_by_its_option(
     assert load_model(out).model.token_embedding_table.weight.isfinite().all()
 
 
-class Piece(str):
+class Piece(str):  # noqa: SLOT000  slots would exclude weak references
     """A text to which there can be weak references."""
-
-    __slots__ = ("__weakref__",)
 
 
 @pytest.mark.parametrize(("options", "most"), [([], 2), (["--json"], 9)], ids=["text", "json"])

@@ -1,9 +1,12 @@
 """Counting and sampling: the engine against the oracle, and the sampler's law to the last draw."""
 
+import os
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
+from threading import Event, current_thread
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,9 @@ from reference.fast.instructions import LANES, STEPS
 from reference.oracle.counts import bigram_counts, counting_optimum, cross_entropy, entropy_floor
 from reference.oracle.law import false_alarm_bound, joint_law
 from reference.oracle.learning import softmax
+
+FOREIGN = np.dtype(np.int64).newbyteorder()
+"""int64 in the byte order that this machine does not have."""
 
 ALARM = 1e-9
 """The chance, at most, that a right sampler fails one of the statistical tests."""
@@ -71,6 +77,13 @@ def test_counts_are_the_oracles(
 def test_counts_of_any_text_are_the_oracles(tokens: list[int], C: int) -> None:
     counts = fast.count(torch.tensor(tokens), C)
     assert counts.tolist() == bigram_counts(tokens, C).tolist()
+
+
+@pytest.mark.usefixtures("own_checks_only")
+def test_a_count_takes_numpys_integers() -> None:
+    tokens = torch.tensor([0, 1, 1])
+    places: Any = {"begin": np.int64(0), "end": np.uint8(3)}
+    assert fast.count(tokens, np.int64(2), **places).tolist() == [[0, 1], [0, 1]]  # type: ignore[arg-type]  # as checks allow
 
 
 def test_a_vocabulary_of_one_can_be_counted() -> None:
@@ -128,6 +141,7 @@ def test_what_cannot_be_counted_is_refused() -> None:
         (good.short(), DtypeError, "int16; it must be one of int64, int32, uint16, uint8"),
         (good.view(3, 3), RankError, r"2 dimensions, shape \(3, 3\)"),
         (good[:1], TooShortError, "1 tokens"),
+        (good.numpy().astype(FOREIGN), DtypeError, "in this machine's byte order"),
     ]:
         with pytest.raises(error, match=words):
             fast.count(tokens, 2)  # type: ignore[arg-type]  # on purpose
@@ -143,6 +157,43 @@ def test_what_cannot_be_counted_is_refused() -> None:
 
 
 # -- threads --
+
+
+def test_no_part_outlives_an_error_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    may_end, done = Event(), Event()
+
+    def waiting(others: list[Any]) -> None:
+        may_end.set()  # the other part goes on only when it is waited for
+        wait(others)
+
+    def work(part: int, _parts: int) -> None:
+        if part == 0:
+            raise ZeroDivisionError
+        may_end.wait()
+        done.set()
+
+    monkeypatch.setattr(threads, "wait", waiting)
+    with pytest.raises(ZeroDivisionError):
+        threads.in_parts(work, most=2)
+    ended = done.is_set()
+    may_end.set()
+    assert ended
+
+
+def test_a_forked_process_starts_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(threads, "_pools", {})
+    workers = []
+    for process in (1, 2):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        for _again in range(2):  # the second call of a process needs no new threads
+            threads.in_parts(
+                lambda part, _parts: workers.append(current_thread()) if part else None, most=2
+            )
+    assert workers[0] is workers[1]
+    assert workers[2] is workers[3]
+    assert workers[1] is not workers[2]
 
 
 def test_every_part_is_done_once_and_errors_come_through(several: int) -> None:
@@ -216,10 +267,16 @@ def draws(seed: int, row: int) -> Iterator[int]:
 
 
 def continued(sampler: fast.Sampler, token: int, n: int, seed: int, row: int) -> list[int]:
-    C, made = sampler.vocab_size, []
+    return drawn_from(sampler._entries, sampler.vocab_size, token, n, seed, row)
+
+
+def drawn_from(  # noqa: PLR0913, PLR0917  as a kernel takes them
+    entries: Any, C: int, token: int, n: int, seed: int, row: int
+) -> list[int]:
+    made = []
     for draw, _ in zip(draws(seed, row), range(n), strict=False):
         column, fraction = divmod(draw * C, 2**32)
-        threshold, alias = divmod(int(sampler._entries[token * C + column]), 2**32)
+        threshold, alias = divmod(int(entries[token * C + column]), 2**32)
         token = column if fraction >> 1 < threshold else alias // C
         made.append(token)
     return made
@@ -241,6 +298,45 @@ def test_tokens_are_those_of_the_law_in_plain_integers(C: int, B: int, n: int) -
     assert torch.equal(tokens[:, :2], idx)
     for row, (_first, last, *made) in enumerate(tokens.tolist()):
         assert made == continued(sampler, last, n, 2**63 - 1, row + 4)
+
+
+@pytest.mark.parametrize("C", [1_000, 4_097, 30_011])
+def test_every_token_of_a_large_vocabulary_is_drawn_as_in_plain_integers(C: int) -> None:
+    from reference.fast import kernels  # noqa: PLC0415  an extra
+
+    entries = np.zeros(C * C, np.int64)  # in memory only where it is written
+    rng = np.random.default_rng(C)
+    aliases = rng.permutation(C) * C
+    entries[:C] = (rng.integers(2**31, size=C) << 32) + aliases
+    # Row 0 leads everywhere. All other rows lead back to it, and about half of all tokens are 0.
+    for B in (1, LANES):  # by itself, and side by side
+        out = np.zeros((B, 4 * C // B + 1), np.int64)
+        kernels.sample_rows(entries, C, np.uint64(5), 0, out, 1, 0, B)
+        for row in range(B):
+            assert out[row, 1:].tolist() == drawn_from(entries, C, 0, 4 * C // B, 5, row)
+        assert len(np.unique(out)) > 0.7 * C
+
+
+def test_the_last_rows_stream_is_as_in_plain_integers() -> None:
+    sampler = fast.Sampler(torch.randn(5, 5))
+    idx, last = torch.zeros((1, 1), dtype=torch.int64), 2**63 - 1
+    tokens = sampler.generate(idx, 9, seed=0, first_row=last)
+    assert tokens[0, 1:].tolist() == continued(sampler, 0, 9, 0, last)
+
+
+def test_seeds_two_golden_ratios_apart_share_their_streams() -> None:
+    sampler = fast.Sampler(TABLES["ordinary"])
+    idx = torch.zeros((6, 1), dtype=torch.int64)
+    tokens = sampler.generate(idx, 20, seed=7)
+    shifted = sampler.generate(idx, 20, seed=(7 + 2 * 2 * GOLDEN) % 2**64)
+    assert torch.equal(shifted[:4], tokens[2:])
+
+
+def test_a_token_below_the_resolution_of_a_column_is_never_drawn() -> None:
+    for power, drawn in ((-31.9, True), (-32.1, False)):
+        chances = torch.tensor([0.5, 0.5, 2.0**power / 3], dtype=torch.float64)
+        law = law_of(fast.Sampler(chances.log().expand(3, 3)))
+        assert bool(law[0, 2] > 0) is drawn
 
 
 def test_streams_for_another_device_are_the_same() -> None:
@@ -456,6 +552,11 @@ def test_what_cannot_be_sampled_is_refused() -> None:
         ({"seed": 2**63}, OutOfRangeError, "seed is 9223372036854775808"),
         ({"seed": 1.0}, NotAnIntegerError, "seed is 1.0"),
         ({"first_row": -1}, OutOfRangeError, "first_row is -1"),
+        (
+            {"first_row": 2**63},
+            OutOfRangeError,
+            "first_row is 9223372036854775808; it must be 0 to",
+        ),
         ({"max_new_tokens": -1}, OutOfRangeError, "max_new_tokens is -1"),
         ({"idx": idx + 3}, TokenRangeError, r"idx\[0, 0\] is 3"),
         ({"idx": idx[0]}, RankError, "idx has 1 dimensions"),

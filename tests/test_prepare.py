@@ -409,9 +409,9 @@ def test_what_is_prepared_already_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="has a manifest.json already; give another dir"):
             prepare([tmp_path / "text", file], tmp_path / "out")
         assert written(tmp_path / "out") == before
-    file.write_bytes(b"\xff")
+    (tmp_path / "text").write_bytes(b"\xff")
     with pytest.raises(TextFileError):
-        prepare([file], tmp_path / "out")
+        prepare([tmp_path / "text"], tmp_path / "out")
     assert written(tmp_path / "out") == before
     for name in ("tokens.bin", "vocabulary.json"):
         (tmp_path / name).mkdir()
