@@ -88,13 +88,13 @@ class Run:
         for name in ("seed", "engine"):
             here, there = getattr(self, name), getattr(other, name)
             if here != there:
-                differences.append(f"{name} is {here}, and was {there}")
+                differences.append(f"{name} is {here}, and was {printable(there)}")
         if self.vocabulary != other.vocabulary:
             differences.append(_difference(self.vocabulary, other.vocabulary))
         elif self.fingerprint != other.fingerprint:
             differences.append(
                 f"the text is another: {self.corpus}, SHA-256 {self.fingerprint[:12]}..., and was "
-                f"{other.corpus}, {other.fingerprint[:12]}..."
+                f"{printable(other.corpus)}, {printable(other.fingerprint[:12])}..."
             )
         if differences:
             raise MismatchError(

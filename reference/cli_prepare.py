@@ -56,7 +56,7 @@ def prepare(
     rejected.
     """
     from reference import prepare as preparing
-    from reference.manifest import VOCABULARY
+    from reference.manifest import MANIFEST, STATE, VOCABULARY
     from reference.text_input import carriage_returns
 
     console = OutputConsole(as_json=as_json, stops=False)
@@ -76,7 +76,12 @@ def prepare(
                 say=say,
             )
         except KeyboardInterrupt:
-            line = "interrupted; the same command goes on from what is on disk"
+            if (out / STATE).exists():
+                line = "interrupted; the same command goes on from what is on disk"
+            elif (out / MANIFEST).exists():
+                line = f"interrupted; {out} is finished"
+            else:
+                line = "interrupted; nothing was kept"
             console.print(Text(line), soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
     if "\r" in json.loads((out / VOCABULARY).read_bytes()):

@@ -75,7 +75,8 @@ BEGINNING = 4
 """Chunks of text whose characters are tried on all of it."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""What is told what is done ("reading" or "encoding"), to how many bytes of the files, and all."""
+"""What is told what is done ("reading", "encoding" or "verifying"), to how many bytes of the files,
+and all."""
 
 
 def prepare(
@@ -117,7 +118,7 @@ def prepare(
     with only_writer(folder, writes=(MANIFEST, VOCABULARY, STATE, SPOOL)):
         tell = progress or (lambda *_: None)
         try:
-            state = _begin(folder, found, say or (lambda _: None))
+            state = _begin(folder, found, say or (lambda _: None), tell)
         except BigramError:
             remove_made(made)
             raise
@@ -174,7 +175,10 @@ def _is_same_file(one: Path, other: Path) -> bool:
 
 
 def _begin(
-    folder: Path, found: Sequence[TextInput | None], say: Callable[[str], None]
+    folder: Path,
+    found: Sequence[TextInput | None],
+    say: Callable[[str], None],
+    tell: Progress,
 ) -> State | Manifest:
     """Continue from the state that is there, or begin; return the manifest if all is done.
 
@@ -203,12 +207,12 @@ def _begin(
             state = State(inputs=inputs)
             state.save(folder)
             return state
-        manifest = _same(folder, inputs)
+        manifest = _same(folder, inputs, tell)
     except BaseException:
         _remove(folder, SPOOL, STATE)
         raise
     _remove(folder, SPOOL, STATE)
-    say(f"{folder} holds the tokens of the same text already: there is nothing to do")
+    say(f"{folder} has the tokens of this text already")
     return manifest
 
 
@@ -238,8 +242,10 @@ def _check_stdin() -> None:
     check_has_end("standard input", descriptor)
 
 
-def _same(folder: Path, inputs: Sequence[TextInput]) -> Manifest:
+def _same(folder: Path, inputs: Sequence[TextInput], tell: Progress) -> Manifest:
     """Return the manifest of a finished folder, if it holds the tokens of these inputs.
+
+    The manifest has no time or path of a file, so the text is read.
 
     Raises: OutputError if it does not; TokenFileError if it is damaged; TextFileError.
     """
@@ -247,16 +253,19 @@ def _same(folder: Path, inputs: Sequence[TextInput]) -> Manifest:
 
     manifest = read_manifest(folder / MANIFEST)
     characters = open_token_files(folder, verify=False).vocabulary.characters
-    if not _gives(manifest, characters, inputs):
+    if not _gives(manifest, characters, inputs, tell):
         raise OutputError(f"{folder} has a {MANIFEST} already; give another directory")
     return manifest
 
 
-def _gives(manifest: Manifest, characters: str, inputs: Sequence[TextInput]) -> bool:
+def _gives(
+    manifest: Manifest, characters: str, inputs: Sequence[TextInput], tell: Progress
+) -> bool:
     """Return whether inputs give the tokens that a manifest has the digests of."""
     if [Path(one.name).name for one in inputs] != [source.name for source in manifest.sources]:
         return False
     encoder, digests = Encoder(characters, manifest.dtype), PieceDigests()
+    before, total = 0, sum(text.size for text in inputs)
     for text, source in zip(inputs, manifest.sources, strict=True):
         n = 0
         with closing(read_chunks(text)) as chunks:
@@ -269,6 +278,8 @@ def _gives(manifest: Manifest, characters: str, inputs: Sequence[TextInput]) -> 
                 if pieces and digests.whole[-1:] != [*manifest.pieces[pieces - 1 : pieces]]:
                     return False  # early, as the text may be long
                 n += len(tokens)
+                tell("verifying", before + chunk.position, total)
+        before += text.size
         if n != source.characters:
             return False
     return digests.all() == manifest.pieces

@@ -125,6 +125,15 @@ def test_notes_that_are_too_long_for_a_header_are_rejected(
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
+def test_what_a_checkpoint_says_does_not_command_the_terminal(tmp_path: Path) -> None:
+    hostile = "a\n\x1b[2J"
+    for name in ("engine", "corpus", "fingerprint"):
+        changes = {"fingerprint": "0", name: hostile}
+        other = dataclasses.replace(RUN, **changes)  # type: ignore[arg-type]  # fields differ
+        with pytest.raises(MismatchError, match=r"a\\n\\x1b\[2J"):
+            RUN.check_same(other, tmp_path)
+
+
 def test_the_same_run_may_have_other_steps_and_nothing_else(tmp_path: Path) -> None:
     RUN.check_same(RUN, tmp_path)
     longer = dataclasses.replace(RUN, config=TrainConfig(steps=7))

@@ -173,15 +173,6 @@ def test_a_text_is_the_same_wherever_its_start_is_cut(
         assert load_corpus(tmp_path / "text.txt").vocabulary.characters == "abcö\u732b\U0001f600"
 
 
-def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may enter every folder")
-    (tmp_path / "closed").mkdir(0)
-    for name in ("closed", "closed/text.txt"):
-        with pytest.raises((TextFileError, TokenFileError), match=f"{name}.*Permission denied"):
-            load_corpus(tmp_path / name)
-
-
 @pytest.mark.usefixtures("own_checks_only")
 def test_what_is_no_source_is_refused() -> None:
     with pytest.raises(TextFileError, match="source is empty"):

@@ -1,7 +1,7 @@
 """Counting and sampling: the engine against the oracle, and the sampler's law to the last draw."""
 
-import os
 import math
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait

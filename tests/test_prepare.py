@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -420,6 +421,52 @@ def test_what_is_prepared_already_is_left_alone(tmp_path: Path) -> None:
             prepare([tmp_path / "text"], tmp_path / name)
 
 
+def test_the_same_text_that_is_finished_is_told_and_left_alone(
+    inputs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    options = ["prepare", *map(str, inputs), "--out", str(out)]
+    assert run(*options) == 0
+    before, told = written(out), capsys.readouterr().out.splitlines()
+    os.utime(inputs[0])
+    assert run(*options) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert f"{out} has the tokens of this text already" in again
+    assert again[-2:] == told[-2:]
+    assert written(out) == before
+    for name in ("tokens.bin", "vocabulary.json", "manifest.json"):
+        (out / name).write_bytes(before[name][:-1])
+        assert run(*options) == 2
+        (out / name).write_bytes(before[name])
+    assert run(*options[:2], *options[3:]) == 2
+    assert run("prepare", "-", "--out", str(out)) == 2
+    assert written(out) == before
+
+
+@pytest.mark.parametrize("name", ["a.txt", "-"])
+def test_an_interrupt_at_the_end_advises_nothing_that_fails(
+    name: str,
+    inputs: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(inputs[0].read_bytes())))
+    monkeypatch.chdir(tmp_path)
+    remove = preparing._remove
+
+    def interrupt(*arguments: Any) -> None:
+        remove(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "_remove", interrupt)
+        assert run("prepare", name, "--out", "out") == 130
+    assert capsys.readouterr().out.endswith("interrupted; out is finished\n")
+    if name != "-":
+        assert run("prepare", name, "--out", "out") == 0
+
+
 def test_one_prepare_at_a_time_writes_into_a_folder(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(TEXT.encode())
     (tmp_path / "out").mkdir()
@@ -819,7 +866,7 @@ def test_the_same_inputs_once_more_change_nothing(
         give(TEXT, monkeypatch)
         said = list[str]()
         assert prepare([*inputs, "-"], tmp_path / "out", say=said.append) == made
-        assert "holds the tokens of the same text already" in said[-1]
+        assert "has the tokens of this text already" in said[-1]
         assert written(tmp_path / "out") == before
         for text in ("x" + TEXT, TEXT[:-1], ""):
             give(text, monkeypatch)
@@ -869,6 +916,7 @@ def test_what_may_not_be_written_or_read_is_named() -> None:
         (folder / "text").write_text(TEXT)
         (folder / "secret").write_text(TEXT)
         (folder / "secret").chmod(0)
+        prepare([folder / "text"], folder / "first")  # imports what only root may read
         (folder / "theirs").mkdir(0o777)
         (folder / "theirs").chmod(0o777)
 
@@ -888,6 +936,19 @@ def test_what_may_not_be_written_or_read_is_named() -> None:
         assert "TextFileError" in said
         assert "secret cannot be read: Permission denied" in said
         assert as_nobody("text", "theirs/out") == (0, "")
+        (folder / "closed").mkdir(0)
+
+        def load(name: str) -> tuple[int, str]:
+            def work() -> None:
+                os.setuid(65_534)
+                load_corpus(folder / name)
+
+            return in_child(work)
+
+        for name in ("closed", "closed/text", "secret"):
+            code, said = load(name)
+            assert code == 2
+            assert f"{name} cannot be read: Permission denied" in said
 
 
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
