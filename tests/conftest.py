@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jaxtyping
@@ -6,6 +7,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from reference import cli_check, cli_vectors
+from reference.conformance import isolation
+from reference.conformance.processes import Server
+from reference.conformance.vectors import running
 from reference.corpus import Corpus, load_corpus
 
 # No deadline: machines are shared, and a slow run is no wrong one.
@@ -46,3 +51,21 @@ def global_stream() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1337)
         yield
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def shared_server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all checks of this process copy one server: each would take seconds to start its own."""
+
+    @contextmanager
+    def lent() -> Iterator[Server]:
+        yield one_server
+
+    for module in (cli_check, cli_vectors, isolation, running):
+        monkeypatch.setattr(module, "Server", lent)

@@ -447,7 +447,7 @@ def test_a_server_that_is_left_alone_removes_its_folder(server: Server) -> None:
 def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "START", "raise SystemExit('there is no torch')")
     with pytest.raises(WorkerError, match="there is no torch"):
-        list(run_isolated(model("Right"), plan("loss.scalar")))
+        list(run_isolated(model("Right"), plan("loss.scalar"), server=Server()))
 
 
 @pytest.fixture
