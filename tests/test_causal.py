@@ -305,7 +305,10 @@ def of_hub(factory: str, *clauses: str) -> dict[str, Result]:
     target = Target(target=f"{HERE / 'hub_models.py'}:{factory}", adapter="transformers")
     plan = Plan(clauses=planned(list(clauses) or None, None, CAUSAL), profile=CAUSAL, examples=2)
     # On a busy machine a clause may take longer than the command would wait.
-    return {result.id: result for result in run_isolated(target, plan, timeout=3600)}
+    told = {result.id: result for result in run_isolated(target, plan, timeout=3600)}
+    judged = {Verdict.PASS, Verdict.FAIL, Verdict.SKIP, Verdict.BLOCKED}
+    assert {name: result for name, result in told.items() if result.verdict not in judged} == {}
+    return told
 
 
 @needs_hub
