@@ -37,6 +37,7 @@ from reference.cli_options import (
 )
 from reference.errors import EmptyError
 from reference.terminal import (
+    CLOSED,
     FAILED,
     UNFINISHED,
     OutputConsole,
@@ -265,4 +266,8 @@ def _called(arguments: Sequence[str] | None) -> None:
         code = app(given, standalone_mode=False)
     except typer.Abort:
         raise SystemExit(UNFINISHED) from None
+    except SystemExit as stopped:
+        if stopped.code == FAILED:  # typer and rich raise this if the reader of the help has gone
+            raise SystemExit(CLOSED) from None
+        raise
     raise SystemExit(code or 0)

@@ -152,7 +152,8 @@ def check(
 
     Exit codes: 0 it conforms, or keeps the clauses that were selected; 1 a must or a should is not
     kept (a choice never counts); 2 wrong usage, or a subject that cannot be loaded; 3 the kit could
-    not finish, or could not write a report; 130 interrupted; 141 nobody reads the output any more.
+    not finish, or could not write a report; 130 interrupted; 141 nobody reads the output any
+    more; 143 told to end (SIGTERM).
     """
     parts = (get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward)
     named = (target, replay, gradient, plain_generate, *parts)

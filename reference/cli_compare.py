@@ -37,7 +37,8 @@ def compare(
     line says so.
 
     Exit codes: 0 the comparison was made, whatever it says; 2 wrong usage, or a file that is not a
-    report; 3 the page could not be written; 130 interrupted; 141 broken pipe.
+    report; 3 the page could not be written; 130 interrupted; 141 nobody reads
+    the output any more; 143 told to end (SIGTERM).
     """
     check_outputs({"--html": html}, reports)
     console = OutputConsole(as_json=as_json, stops=True)

@@ -131,7 +131,8 @@ def verify(
     oracle and the reference. With one: each answer that is not as expected, by clause.
 
     Exit codes: 0 all is as it should be; 1 an answer of the subject is not; 2 wrong usage, a folder
-    that is damaged or none, or a subject that cannot be loaded; 3 could not finish.
+    that is damaged or none, or a subject that cannot be loaded; 3 could not finish; 130
+    interrupted; 141 nobody reads the output any more; 143 told to end (SIGTERM).
     """
     check_one_subject(subject, engine or Own.REFERENCE, command)
     console = OutputConsole(as_json=as_json, stops=True)

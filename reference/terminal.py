@@ -27,6 +27,7 @@ from rich.status import Status
 from rich.table import Column
 from rich.text import Text
 
+from reference.conformance.processes import WorkerError
 from reference.errors import (
     BigramError,
     DownloadError,
@@ -48,6 +49,16 @@ UNWRITTEN = 1000
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a disk says that is full, or broken."""
+
+COULD_NOT_FINISH = (
+    DownloadError,
+    LostRankError,
+    NonFiniteLossError,
+    NotWrittenError,
+    TwinError,
+    WorkerError,
+)
+"""Errors of a right command that could not be done; others are of a wrong one."""
 
 MOST_OF_ERROR = 1000
 """Characters of a long error message that are shown: the first ones, and the last ones."""
@@ -108,8 +119,7 @@ def _is_unfinished(error: BigramError) -> bool:
     """Tell a right command that could not be done from a wrong one."""
     if isinstance(error, OutputError):
         return getattr(error.__cause__, "errno", None) in FULL
-    unfinished = (DownloadError, LostRankError, NonFiniteLossError, NotWrittenError, TwinError)
-    return isinstance(error, unfinished)
+    return isinstance(error, COULD_NOT_FINISH)
 
 
 def _stop(error: Exception, code: int) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import UInt32
 
-from reference.errors import MissingExtraError, TextFileError
+from reference.errors import MissingExtraError, TextFileError, is_out_of_memory
 
 STDIN = "-"
 """Name of standard input among the inputs of `bigram prepare`."""
@@ -269,7 +269,8 @@ def _skip(stream: Stream, start: int) -> None:
 class _Zstd(io.RawIOBase):
     """A .zst as it comes, frame by frame; zstandard's own reader takes a cut file for a whole one.
 
-    Raises: EOFError where the last frame is cut short; zlib.error where one is damaged, as gzip.
+    Raises: EOFError where the last frame is cut short; zlib.error where one is damaged, as gzip;
+        MemoryError if there is too little memory for a frame's window.
     """
 
     def __init__(self, file: io.FileIO) -> None:
@@ -300,6 +301,8 @@ class _Zstd(io.RawIOBase):
             try:
                 self._text = memoryview(self._frame.decompress(compressed))
             except self._error as error:
+                if is_out_of_memory(error):
+                    raise MemoryError(str(error)) from error
                 raise zlib.error(str(error)) from error
         n = min(len(room), len(self._text))
         room[:n], self._text = self._text[:n], self._text[n:]

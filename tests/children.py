@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,8 @@ def fork(call: Callable[[], object], *, output: Path | None = None) -> int:
     except BaseException:  # noqa: BLE001  whatever it is, it is told
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
+        with suppress(OSError):  # its reader has gone, or its disk is full
+            sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 

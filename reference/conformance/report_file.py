@@ -53,14 +53,12 @@ def read_at_most(file: Path, size: int) -> bytes:
 def strict_json(text: str | bytes) -> object:
     """Parse JSON in which every name has one value and every number is one.
 
-    Raises: ValueError if it is anything else, nested too deep, or too large for the memory.
+    Raises: ValueError if it is anything else, or nested too deep; MemoryError.
     """
     try:
         data = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
     except RecursionError as error:
         raise ValueError(f"it is nested deeper than {DEEPEST}") from error
-    except MemoryError as error:
-        raise ValueError("it is too large for the memory") from error
     if not _is_nested(data, at_most=DEEPEST):
         raise ValueError(f"it is nested deeper than {DEEPEST}")
     return data
