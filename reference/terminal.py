@@ -60,6 +60,9 @@ COULD_NOT_FINISH = (
 )
 """Errors of a right command that could not be done; others are of a wrong one."""
 
+NO_THREAD = "can't start new thread"
+"""What Python says if there is no memory for the stack of a thread, or no process left."""
+
 MOST_OF_ERROR = 1000
 """Characters of a long error message that are shown: the first ones, and the last ones."""
 
@@ -85,7 +88,7 @@ def run(command: Callable[[Sequence[str] | None], object], arguments: Sequence[s
     except OSError as error:  # a disk that is full, say
         _stop(error, UNFINISHED)
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+        if not (is_out_of_memory(error) or str(error) == NO_THREAD):
             raise
         first = next(iter(str(error).splitlines()), "")  # Python's own says nothing
         _stop(MemoryError(f"there is not enough memory: {first}".rstrip(": ")), UNFINISHED)

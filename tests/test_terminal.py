@@ -289,6 +289,7 @@ def test_memory_that_runs_out_is_told_of_whatever_the_error_says(
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), True),
+        (RuntimeError("can't start new thread"), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
         (RuntimeError("a view may not share memory with its base"), False),
     ],
