@@ -126,6 +126,10 @@ class RankVariableError(BigramError, ValueError):
     """An environment variable that tells a process its rank is missing or invalid."""
 
 
+class WorkerError(BigramError, RuntimeError):
+    """The process that judges subjects could not be started."""
+
+
 class DeviceError(BigramError, RuntimeError):
     """The asked device is not to be had on this machine."""
 

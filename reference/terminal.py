@@ -27,7 +27,6 @@ from rich.status import Status
 from rich.table import Column
 from rich.text import Text
 
-from reference.conformance.processes import WorkerError
 from reference.errors import (
     BigramError,
     DownloadError,
@@ -36,6 +35,7 @@ from reference.errors import (
     NotWrittenError,
     OutputError,
     TwinError,
+    WorkerError,
     is_out_of_memory,
     printable,
 )
@@ -119,7 +119,7 @@ def exit_code(ended_by: int) -> int:
 
 
 def _is_unfinished(error: BigramError) -> bool:
-    """Tell a right command that could not be done from a wrong one."""
+    """Return whether a right command could not be done, and not whether it was wrong."""
     if isinstance(error, OutputError):
         return getattr(error.__cause__, "errno", None) in FULL
     return isinstance(error, COULD_NOT_FINISH)

@@ -16,9 +16,9 @@ from reference.conformance.example import answers_of
 from reference.conformance.load_errors import NoFileError
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.plugin import ClauseCollector
-from reference.conformance.processes import WorkerError
 from reference.conformance.runner import blank
 from reference.conformance.verdicts import BROKEN, Result, Verdict
+from reference.errors import WorkerError
 from reference.spec.catalogue import catalogue
 from reference.spec.errata import erratum
 

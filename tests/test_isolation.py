@@ -22,10 +22,11 @@ from reference.conformance.deaths import place, why
 from reference.conformance.forking import is_ending
 from reference.conformance.isolation import run_isolated
 from reference.conformance.load_errors import NoFileError
-from reference.conformance.processes import Copy, End, Server, WorkerError
+from reference.conformance.processes import Copy, End, Server
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.targets import Target, open_target
 from reference.conformance.verdicts import Result, Verdict
+from reference.errors import WorkerError
 from reference.spec.clause import Clause
 
 HOSTILE = Path(__file__).parent / "hostile"

@@ -16,11 +16,12 @@ from torch import Tensor
 from reference.conformance import isolation
 from reference.conformance.api import subject_of
 from reference.conformance.isolation import UNPROTECTED, IsolatedRun, run_isolated
-from reference.conformance.processes import Server, WorkerError
+from reference.conformance.processes import Server
 from reference.conformance.runner import Plan, planned
 from reference.conformance.targets import Opened, Target
 from reference.conformance.unprotected import surviving
 from reference.conformance.verdicts import RAN, Result, Verdict
+from reference.errors import WorkerError
 
 HERE = Path(__file__).parent
 RIGHT = f"{HERE / 'hostile/models.py'}:Right"

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import IO
 
 from reference.conformance.forking import is_ending, kill_below, kill_group
-from reference.errors import BigramError
+from reference.errors import WorkerError
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
@@ -35,10 +35,6 @@ KEPT = 4096
 LONGEST_TRACE = 2**16
 MOST_READS = 256
 """How much of what is left of an ended copy is read, however much more there is."""
-
-
-class WorkerError(BigramError, RuntimeError):
-    """The process that subjects are judged in cannot be started."""
 
 
 def can_copy() -> bool:
