@@ -188,6 +188,10 @@ def joined(device: torch.device) -> Iterator[Ranks]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
+    # AdamW's first step imports this module, whose functions keep the group of that time as a
+    # default. The group's threads would then run on, and could abort the process at its end.
+    from torch.distributed.nn import functional  # noqa: F401, PLC0415  before there is a group
+
     with _reached():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

@@ -384,6 +384,27 @@ def test_each_rank_of_the_engine_takes_its_own_rows_only(
         assert changed.nonzero().flatten().tolist() == list(range(rank, 65, 4))
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no threads")
+def test_a_rank_that_has_left_has_none_of_the_groups_threads() -> None:
+    # Threads that live on until Python ends can abort the process, after all of its work. A process
+    # of its own is needed: only the first import of torch's module can keep the group.
+    code = (
+        "import os, torch\n"
+        "from reference.distributed import joined\n"
+        "with joined(torch.device('cpu')):\n"
+        "    weight = torch.nn.Parameter(torch.ones(3))\n"
+        "    weight.sum().backward()\n"
+        "    torch.optim.AdamW([weight]).step()\n"
+        "tasks = [f'/proc/self/task/{task}/comm' for task in os.listdir('/proc/self/task')]\n"
+        "left = [open(task).read() for task in tasks]\n"
+        "assert not [name for name in left if 'gloo' in name], left\n"
+    )
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    with launched(*launcher, "--standalone", "--no-python", sys.executable, "-c", code) as process:
+        _shown, errors = process.communicate(timeout=900)
+    assert process.returncode == 0, errors
+
+
 def test_a_batch_need_not_divide_evenly(tmp_path: Path, twin: Corpus) -> None:
     config = TrainConfig(steps=50, batch_size=7)
     table, _mean, _losses = trained(ALONE, twin, config)
