@@ -75,8 +75,8 @@ BEGINNING = 4
 """Chunks of text whose characters are tried on all of it."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""What is told what is done ("reading", "encoding" or "verifying"), to how many bytes of the files,
-and all."""
+"""Callback for the work that is being done ("reading", "encoding" or "verifying"), the bytes of the
+files that are done, and all their bytes."""
 
 
 def prepare(
@@ -100,7 +100,7 @@ def prepare(
     behind, and removes the folders that it made.
 
     When a call continues, its standard input must be what was copied, byte for byte, or empty: then
-    the copy is used, and `say` is told.
+    the copy is used, and `say` gets a line about it.
 
     Raises: TextFileError if an input cannot be read, is not UTF-8 text, is damaged, changes
         meanwhile, or is a file that this call would write; EmptyError if all are empty;
@@ -219,7 +219,7 @@ def _begin(
 def _copied(spool: Path, say: Callable[[str], None]) -> TextInput:
     """Copy standard input into a file.
 
-    Raises: TextFileError if there is none, or it is a device; MissingExtraError; OutputError.
+    Raises: TextFileError if it is closed or a device; MissingExtraError; OutputError.
     """
     _check_stdin()
     say(f"copying standard input to {spool}")

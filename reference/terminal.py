@@ -182,7 +182,7 @@ class SafeConsole(Console):
     whatever is shown in whatever way, no control character but the line end gets through.
 
     What goes to standard error is a message about the work and never the work itself. If it
-    can't be written (the disk is full, or the reader has gone), the command goes on without it.
+    can't be written (the disk is full, or the reader has gone), the command continues without it.
     """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  rich's own

@@ -164,7 +164,7 @@ def test_no_part_outlives_an_error_in_another(monkeypatch: pytest.MonkeyPatch) -
     may_end, done = Event(), Event()
 
     def waiting(others: list[Any]) -> None:
-        may_end.set()  # the other part goes on only when it is waited for
+        may_end.set()  # the other part continues only when it is waited for
         wait(others)
 
     def work(part: int, _parts: int) -> None:

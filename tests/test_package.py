@@ -224,7 +224,7 @@ def test_the_notes_here_are_the_notes() -> None:
 
 @pytest.fixture
 def readme() -> ModuleType:
-    """Give what makes the README's table; benchmarks are no package that tests can import."""
+    """Return what makes the README's table; benchmarks are no package that tests can import."""
     spec = spec_from_file_location("readme", ROOT / "benchmarks/readme.py")
     assert spec is not None
     assert spec.loader is not None

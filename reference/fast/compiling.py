@@ -61,7 +61,7 @@ def compiled(*liberties: str) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         plain = inspect.unwrap(function)  # past checks of types at run time
         kernel = numba.njit(plain, nogil=True, error_model="numpy", fastmath=set(liberties))
-        with suppress(RuntimeError, OSError):  # no folder for it: compiled anew by each process
+        with suppress(RuntimeError, OSError):  # no folder for it: each process compiles
             kernel._cache = KernelCache(plain)  # noqa: SLF001  as Numba's enable_caching does
         return cast("Function", kernel)
 
