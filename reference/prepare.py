@@ -170,7 +170,7 @@ def _check_not_ours(folder: Path, found: Sequence[TextInput | None]) -> None:
 def _is_same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # there is no such file
+    except (OSError, ValueError):  # there is no such file, or no file can have such a name
         return False
 
 

@@ -398,7 +398,7 @@ def test_ctrl_c_anywhere_else_is_130_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run("walkthrough", "--data", "tinyshakespeare") == 130
 
 
-@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000 + "b", "loop"])
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000 + "b", "loop", "a\0b"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -442,6 +442,16 @@ def test_a_path_that_the_system_rejects_is_2_with_one_line(
     assert shown.err.startswith("error: ")
     assert shown.err.count("\n") == 1
     assert shown.out == ""
+
+
+def test_a_folder_whose_name_cannot_be_encoded_is_2(
+    text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["prepare", str(text)], ["train", "--data", str(text)]):
+        assert run(*command, "--out", "\ud800") == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith("error: \\ud800")
+        assert shown.count("\n") == 1
 
 
 @pytest.mark.parametrize(
