@@ -154,9 +154,14 @@ def save_checkpoint(checkpoint: Checkpoint, directory: Path, *, keep: int = KEEP
         write_tensors(file, tensors, header, _KIND)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"the notes cannot be written as JSON: {error}") from error
+    remove_old(directory, keep=keep)
+    return file
+
+
+def remove_old(directory: Path, *, keep: int) -> None:
+    """Remove all of a run's checkpoints but the last `keep`."""
     for old in checkpoints(directory)[:-keep]:
         old.unlink(missing_ok=True)
-    return file
 
 
 def checkpoint_file(directory: Path, step: int) -> Path:

@@ -18,6 +18,7 @@ from reference.checkpoint import (
     checkpoint_file,
     checkpoints,
     new_table,
+    remove_old,
     restore_generator,
     save_checkpoint,
 )
@@ -156,6 +157,7 @@ class _Session:
 
     def go(self, stop: Stop, watcher: Watcher) -> int:
         """Take the steps that are left, or until the stop; return what stopped them, or 0."""
+        self._remove_old()
         for step in self.trainer.steps(self._next_stop):
             taken = step.step
             if self.curve.is_due(taken):
@@ -178,6 +180,12 @@ class _Session:
             if stopped and not last:
                 return stopped
         return 0
+
+    def _remove_old(self) -> None:
+        """Remove what the resumed run left if it was killed after it wrote its last checkpoint."""
+        keeping = self.keeping
+        if keeping is not None and keeping.resumed is not None and self.ranks.is_first:
+            remove_old(keeping.directory, keep=keeping.keep)
 
     def _next_stop(self, taken: int) -> int:
         stops = [taken + every - taken % every for every in self.intervals]

@@ -138,6 +138,13 @@ def test_a_run_that_is_over_is_not_trained_on(tmp_path: Path) -> None:
     assert before == {file: file.stat().st_mtime_ns for file in checkpoints(tmp_path)}
 
 
+def test_a_checkpoint_too_many_is_removed_even_if_the_run_is_over(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    assert run(*command(folder, "--keep", "4")) == 0  # as if killed before it removed the fourth
+    assert run(*command(folder, "--keep", "3", "--resume")) == 0
+    assert [load_checkpoint(file).step for file in checkpoints(folder)] == [130, 140, 150]
+
+
 def test_without_an_interval_nothing_is_kept(tmp_path: Path) -> None:
     watch(tmp_path, every=0)
     assert checkpoints(tmp_path) == []
