@@ -144,8 +144,8 @@ def commands(text: Path, folder: Path) -> Iterator[tuple[str, list[str | Path]]]
 
 def imports() -> Iterator[tuple[str, list[str]]]:
     """Give what each command does before its work: starting Python and importing."""
-    yield IMPORTS[PREPARE], [sys.executable, "-c", "import reference.cli, reference.prepare"]
-    needs = "import reference.cli, reference.training_job, reference.fast.kernels"
+    yield IMPORTS[PREPARE], [sys.executable, "-c", "import reference.cli.main, reference.prepare"]
+    needs = "import reference.cli.main, reference.cli.training_job, reference.fast.kernels"
     yield IMPORTS[FIT], [sys.executable, "-c", needs]
 
 

@@ -1,5 +1,5 @@
 """`python -m reference` is the `bigram` command."""
 
-from reference.cli import main
+from reference.cli.main import main
 
 main()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from reference import cli_check, cli_vectors
+from reference.cli import check, vectors
 from reference.conformance import isolation
 from reference.conformance.processes import Server
 from reference.conformance.vectors import running
@@ -67,5 +67,5 @@ def shared_server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def lent() -> Iterator[Server]:
         yield one_server
 
-    for module in (cli_check, cli_vectors, isolation, running):
+    for module in (check, vectors, isolation, running):
         monkeypatch.setattr(module, "Server", lent)

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator
 
-from reference import cli, errors
-from reference.cli_options import MOST_MEMORY, MOST_SECONDS
+from reference import errors
+from reference.cli import main as cli
+from reference.cli.options import MOST_MEMORY, MOST_SECONDS
 from reference.conformance import check, parametrize_clauses
 from reference.conformance.api import read_saved, selection_of
 from reference.conformance.errors import ReplayError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reference import cli
+from reference.cli import main as cli
 from reference.conformance.example import answers_of
 from reference.conformance.load_errors import NoFileError
 from reference.conformance.parametrize import tell_pytest

@@ -15,7 +15,8 @@ import torch
 import zstandard
 from rich.console import Console
 
-from reference import __version__, cli, download, jobs, notes, runs
+from reference import __version__, download, notes, runs
+from reference.cli import engine as jobs, main as cli
 from reference.corpus import Corpus
 from reference.curve import exact_loss
 from reference.errors import DownloadError, TwinError

@@ -16,7 +16,7 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
-from reference import cli
+from reference.cli import main as cli
 from reference.conformance.comparison import (
     ABSENT,
     ALIKE,

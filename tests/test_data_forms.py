@@ -12,7 +12,8 @@ import pytest
 import typer.main
 import zstandard
 
-from reference import cli, download
+from reference import download
+from reference.cli import main as cli
 from reference.prepare import prepare
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 8

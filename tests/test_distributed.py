@@ -21,8 +21,10 @@ from rich.console import Console
 from torch import Tensor
 
 import reference
-from reference import cli, fast, jobs, training_job
+from reference import fast
 from reference.checkpoint import Run, checkpoints, load_checkpoint
+from reference.cli import engine as jobs, main as cli, training_job
+from reference.cli.training_job import TrainJob
 from reference.corpus import Corpus
 from reference.curve import LossCurve
 from reference.distributed import ALONE, Ranks, differences, joined
@@ -39,7 +41,6 @@ from reference.model_file import load_model
 from reference.runs import Keeping, watch_training
 from reference.trainers import new_trainer
 from reference.training import TrainConfig, TrainStep
-from reference.training_job import TrainJob
 from reference.watching import NOWHERE
 from tests.children import Raised, fork, in_ranks, wait
 

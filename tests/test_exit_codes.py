@@ -18,7 +18,7 @@ import pytest
 import typer.main
 import typer.rich_utils
 
-from reference import cli, cli_check, cli_pipe, cli_vectors, jobs
+from reference.cli import check, engine, main as cli, pipe, vectors
 from reference.conformance import comparison, isolation, processes
 from reference.conformance.processes import Copy, Server
 from reference.conformance.report import to_json
@@ -68,7 +68,7 @@ def limit_memory_of_server() -> None:
     """Start a server for this command alone, with less memory than torch needs."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({2**28}, {2**28})); "
     processes.START = limit + processes.START
-    for module in (cli_check, cli_vectors):  # which otherwise use the one that all tests share
+    for module in (check, vectors):  # which otherwise use the one that all tests share
         setattr(module, "Server", Server)  # noqa: B010  mypy takes an import for private
 
 
@@ -159,7 +159,7 @@ ROWS = {
         input=READS_NOTHING,
         memory=NEEDS_LITTLE,
         full_disk=PRINTS_ONLY,
-        midst=(cli_pipe, "files"),
+        midst=(pipe, "files"),
     ),
     "prepare": Row(
         right=("TEXT", "--out", "OUT"),
@@ -182,7 +182,7 @@ ROWS = {
         usage=("--add", "x"),
         input=("--data", "MISSING"),
         memory=("--data", "LARGE"),
-        midst=(jobs, "count_pairs"),
+        midst=(engine, "count_pairs"),
         silent=("--json",),
     ),
     "vectors export": Row(

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import reference
 from reference import BigramLanguageModel, Corpus, TrainConfig, fast, get_batch, train
+from reference.cli.engine import find_engine
 from reference.conformance.own import OWN
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.verdicts import Verdict
@@ -32,7 +33,6 @@ from reference.errors import (
     TokenRangeError,
 )
 from reference.fast import batches, caching, compiling, generation, kernels, losses, training
-from reference.jobs import find_engine
 from reference.oracle.counts import bigram_counts, cross_entropy
 from reference.vocabulary import Vocabulary
 

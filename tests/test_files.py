@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reference import cli
+from reference.cli import main as cli
 from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
 from reference.files import (
     PARTIAL,

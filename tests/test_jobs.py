@@ -2,7 +2,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from reference import jobs
+from reference.cli import engine
 from reference.corpus import Corpus
 from reference.errors import DeviceError, TooShortError
 from reference.model import BigramLanguageModel
@@ -40,15 +40,15 @@ def test_small_batches_are_trained_on_one_thread_and_unchecked(twin: Corpus) -> 
 
 def test_a_corpus_is_measured_before_the_work() -> None:
     console = Console(quiet=True)
-    assert jobs.load("twin", console, splits=("train", "val"), block_size=100_000).val.numel()
+    assert engine.load("twin", console, splits=("train", "val"), block_size=100_000).val.numel()
     with pytest.raises(TooShortError, match="val split"):
-        jobs.load("twin", console, splits=("train", "val"), block_size=200_000)
+        engine.load("twin", console, splits=("train", "val"), block_size=200_000)
 
 
 def test_devices_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert jobs.find_device("cpu").type == "cpu"
+    assert engine.find_device("cpu").type == "cpu"
     for there, found in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert jobs.find_device("auto").type == found
+        assert engine.find_device("auto").type == found
     with pytest.raises(DeviceError, match="--device is cuda"):
-        jobs.find_device("cuda")
+        engine.find_device("cuda")

@@ -35,8 +35,15 @@ import torch
 import typer
 from hypothesis import HealthCheck, event, given, settings, strategies as st
 
-from reference import cli, cli_check, cli_vectors, jobs, plots, stopping
-from reference.cli_options import (
+from reference import stopping
+from reference.cli import (
+    check as cli_check,
+    engine as jobs,
+    main as cli,
+    plots,
+    vectors as cli_vectors,
+)
+from reference.cli.options import (
     LEAST_MEMORY,
     LONGEST,
     MOST_BATCH,

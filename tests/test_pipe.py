@@ -19,7 +19,7 @@ import torch
 from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 
-from reference import cli
+from reference.cli import main as cli
 from reference.conformance.isolation import run_isolated
 from reference.conformance.load_errors import CommandError, HarnessError
 from reference.conformance.own import OWN

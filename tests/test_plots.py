@@ -7,7 +7,7 @@ import pytest
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
-from reference import cli, plots
+from reference.cli import main as cli, plots
 from reference.corpus import Corpus
 from reference.curve import LossCurve
 from reference.errors import MissingExtraError, OutputError

@@ -24,7 +24,8 @@ import torch
 import zstandard
 from hypothesis import given, settings, strategies as st
 
-from reference import cli, manifest, prepare as preparing, text_input, token_files, token_writer
+from reference import manifest, prepare as preparing, text_input, token_files, token_writer
+from reference.cli import main as cli
 from reference.corpus import Corpus, load_corpus
 from reference.encoding import Characters, Encoder
 from reference.errors import (

@@ -20,8 +20,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from reference import cli, files, watching
+from reference import files, watching
 from reference.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
+from reference.cli import main as cli
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.errors import (

@@ -23,7 +23,8 @@ from rich.table import Table
 from rich.text import Span, Text
 
 import reference
-from reference import cli, cli_vectors, terminal
+from reference import terminal
+from reference.cli import main as cli, vectors
 from reference.conformance.comparison import compare
 from reference.conformance.comparison_terminal import print_comparison
 from reference.conformance.parametrize import tell_pytest
@@ -230,7 +231,7 @@ def test_no_answer_to_a_vector_steers_the_terminal(data: st.DataObject) -> None:
         resting={text(): [wrong]},
     )
     with shown_on() as (console, file):
-        cli_vectors.print_summary(console, said, (vector,))
+        vectors.print_summary(console, said, (vector,))
     assert is_harmless(file.getvalue())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from reference.cli import main
+from reference.cli.main import main
 from reference.conformance.own import reference_subject
 from reference.conformance.targets import Target
 from reference.conformance.vectors import errors, files

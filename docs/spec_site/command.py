@@ -11,7 +11,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from reference import terminal
-from reference.cli import app
+from reference.cli.main import app
 from reference.conformance import plugin
 from spec_site.docstrings import inline, to_rst
 

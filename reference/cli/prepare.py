@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from reference.cli_options import to_folder
+from reference.cli.options import to_folder
 from reference.terminal import INTERRUPTED, OutputConsole, SafeConsole, Words, bar, print_json
 
 LOG_LINES = 10

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reference.cli_options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption
-from reference.cli_subject import (
+from reference.cli.options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption
+from reference.cli.subject_options import (
     OURS,
     Adapter,
     Command,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from reference.cli_options import TimeoutOption, to_folder
-from reference.cli_subject import (
+from reference.cli.options import TimeoutOption, to_folder
+from reference.cli.subject_options import (
     OURS,
     Adapter,
     Command,

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 import reference
-from reference import jobs, plots
 from reference.checkpoint import PATTERN, Checkpoint, Run
+from reference.cli import engine as jobs, plots
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.distributed import Ranks, check_shares

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reference import fast
 from reference.checkpoint import Checkpoint, Run, checkpoints, load_checkpoint
+from reference.cli.plots import loss_figure, save, tables_figure
 from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
 from reference.curve import LossCurve
 from reference.distributed import ALONE, Ranks
@@ -22,7 +23,6 @@ from reference.fast import compiling, cuda
 from reference.model import BigramLanguageModel
 from reference.model_file import check_can_save
 from reference.oracle.counts import Counts
-from reference.plots import loss_figure, save, tables_figure
 from reference.shapes import Ids
 from reference.terminal import SafeConsole, Words, bar
 from reference.text_input import carriage_returns

@@ -13,16 +13,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from reference import (
-    __version__,
-    cli_check,
-    cli_compare,
-    cli_pipe,
-    cli_prepare,
-    cli_train,
-    cli_vectors,
-)
-from reference.cli_options import (
+from reference import __version__
+from reference.cli import check, compare, pipe, prepare, train, vectors
+from reference.cli.options import (
     MOST,
     MOST_SEED,
     DataOption,
@@ -102,7 +95,8 @@ def walkthrough(
     with console.status("loading torch"):
         import torch
 
-        from reference import jobs, notes, plots, render
+        from reference import notes, render
+        from reference.cli import engine as jobs, plots
         from reference.runs import watch_training
         from reference.training import TrainConfig
         from reference.walkthrough.data import documented_model
@@ -200,7 +194,7 @@ def generate(
     """
     import torch
 
-    from reference import jobs
+    from reference.cli import engine as jobs
     from reference.model_file import load_model
 
     where = jobs.find_device(device)
@@ -245,12 +239,12 @@ def generate(
         )
 
 
-cli_check.add_commands(app)
-cli_compare.add_commands(app)
-cli_pipe.add_commands(app)
-cli_prepare.add_commands(app)
-cli_train.add_commands(app)
-cli_vectors.add_commands(app)
+check.add_commands(app)
+compare.add_commands(app)
+pipe.add_commands(app)
+prepare.add_commands(app)
+train.add_commands(app)
+vectors.add_commands(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from reference.cli_options import (
+from reference.cli.options import (
     MOST,
     MOST_BATCH,
     MOST_WINDOWS,
@@ -124,10 +124,10 @@ def train(
     """
     console = OutputConsole(as_json=as_json, stops=False)
     with console.status("loading torch"):
-        from reference import jobs
+        from reference.cli import engine as jobs
+        from reference.cli.training_job import TrainJob, do
         from reference.distributed import joined
         from reference.training import TrainConfig
-        from reference.training_job import TrainJob, do
         from reference.watching import Outputs
 
     if resume and overwrite:
@@ -192,9 +192,9 @@ def fit(
     with console.status("loading torch"):
         import torch
 
-        from reference import jobs
         from reference.checkpoint import checkpoints
         from reference.checks import check_positive
+        from reference.cli import engine as jobs
         from reference.curve import exact_loss
         from reference.distributed import joined
         from reference.errors import ModelFileError

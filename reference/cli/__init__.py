@@ -1,0 +1,1 @@
+"""The commands of `bigram`, one file each."""
