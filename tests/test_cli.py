@@ -16,7 +16,7 @@ import zstandard
 from rich.console import Console
 
 from reference import __version__, download, notes, runs
-from reference.cli import engine as jobs, main as cli
+from reference.cli import engine as cli_engine, generate, main as cli, plots
 from reference.corpus import Corpus
 from reference.curve import exact_loss
 from reference.errors import DownloadError, TwinError
@@ -190,7 +190,7 @@ def test_without_a_seed_the_continuation_is_another_and_can_be_repeated(
 def test_each_engine_continues_a_prompt(
     engine: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "SAMPLED", 100)
+    monkeypatch.setattr(generate, "SAMPLED", 100)
     capsys.readouterr()
     options = ["generate", "--model", str(model), "--tokens", "150", "--seed", "3"]
     assert run(*options) == 0
@@ -234,7 +234,7 @@ def test_the_engine_trains_the_same_model(
 def test_without_numba_auto_is_the_reference_and_fast_is_refused(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(jobs, "find_spec", lambda _name: None)
+    monkeypatch.setattr(cli_engine, "find_spec", lambda _name: None)
     monkeypatch.setattr(compiling, "is_there", lambda: False)
     options = ["train", "--data", str(text), "--out", str(tmp_path / "m"), "--steps", "3"]
     assert run(*options, "--engine", "fast") == 2
@@ -264,7 +264,7 @@ def test_generating_in_pieces_is_generating(
     options = ["generate", "--model", str(model), "--prompt", "cat", "--tokens", "50"]
     assert run(*options, "--seed", "3") == 0
     whole = capsys.readouterr().out
-    monkeypatch.setattr(cli, "CHUNK", 7)
+    monkeypatch.setattr(generate, "CHUNK", 7)
     assert run(*options, "--seed", "3") == 0
     assert capsys.readouterr().out == whole
 
@@ -373,7 +373,7 @@ def test_a_full_disk_is_3(
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device", "loss.png")
 
-    monkeypatch.setattr(jobs, "save", full)
+    monkeypatch.setattr(plots, "save", full)
     options = ["--data", str(text), "--out", str(tmp_path / "m"), "--plot", str(tmp_path / "p")]
     assert run("train", "--steps", "5", *options) == 3
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device: 'loss.png'\n"
@@ -512,7 +512,7 @@ def test_generate_keeps_its_text_for_json_alone(
         return piece
 
     monkeypatch.setattr(Vocabulary, "decode", decode)
-    monkeypatch.setattr(cli, "CHUNK", 5)
+    monkeypatch.setattr(generate, "CHUNK", 5)
     assert run("generate", "--model", str(model), "--tokens", "45", *options) == 0
     assert len(made) == 9
     assert max(kept) <= most

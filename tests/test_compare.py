@@ -17,14 +17,7 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from reference.cli import main as cli
-from reference.conformance.comparison import (
-    ABSENT,
-    ALIKE,
-    Comparison,
-    Row,
-    compare,
-    numbers,
-)
+from reference.conformance.comparison import ABSENT, ALIKE, Comparison, Row, compare, numbers
 from reference.conformance.comparison_json import to_json
 from reference.conformance.comparison_page import to_html
 from reference.conformance.comparison_terminal import print_comparison

@@ -23,7 +23,7 @@ from torch import Tensor
 import reference
 from reference import fast
 from reference.checkpoint import Run, checkpoints, load_checkpoint
-from reference.cli import engine as jobs, main as cli, training_job
+from reference.cli import loading, main as cli, training_job
 from reference.cli.training_job import TrainJob
 from reference.corpus import Corpus
 from reference.curve import LossCurve
@@ -192,7 +192,7 @@ def test_ranks_with_different_settings_are_told_of_each_before_the_first_step(
         raise AssertionError("the settings are compared before the work")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "load", load)
+        patch.setattr(loading, "load", load)
         first, second = from_all(in_ranks(2, work, tmp_path))
     assert first == second
     for name, (_other, message) in OTHER_SETTINGS.items():
@@ -305,12 +305,12 @@ def test_any_number_of_ranks_counts_exactly_the_same(
     def work(ranks: Ranks) -> Any:
         console = Console(quiet=True)
         return [
-            jobs.count_pairs(corpus, split, console, ranks=ranks)
+            loading.count_pairs(corpus, split, console, ranks=ranks)
             for corpus, split in ((twin, "train"), (twin, "val"), (tiny, "train"))
         ]
 
     expected = [twin.pair_counts("train"), twin.pair_counts("val"), tiny.pair_counts("train")]
-    jobs.count_pairs(tiny, "train", Console(quiet=True))  # what compiles is loaded once, for all
+    loading.count_pairs(tiny, "train", Console(quiet=True))  # what compiles is loaded once, for all
     for result in from_all(in_ranks(size, work, tmp_path)):
         for counts, whole in zip(result, expected, strict=True):
             assert counts.dtype == np.int64
@@ -322,10 +322,10 @@ def test_a_share_is_counted_and_not_the_whole(
 ) -> None:
     monkeypatch.setattr(Ranks, "add_up", lambda _self, tensor: tensor)
     console = Console(quiet=True)
-    jobs.count_pairs(twin, "train", console)  # what compiles is loaded once, for all
+    loading.count_pairs(twin, "train", console)  # what compiles is loaded once, for all
 
     def work(ranks: Ranks) -> int:
-        return int(jobs.count_pairs(twin, "train", console, ranks=ranks).sum())
+        return int(loading.count_pairs(twin, "train", console, ranks=ranks).sum())
 
     parts = from_all(in_ranks(4, work, tmp_path))
     assert sum(parts) == len(twin.train) - 1

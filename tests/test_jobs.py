@@ -2,7 +2,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from reference.cli import engine
+from reference.cli import engine, loading
 from reference.corpus import Corpus
 from reference.errors import DeviceError, TooShortError
 from reference.model import BigramLanguageModel
@@ -40,9 +40,9 @@ def test_small_batches_are_trained_on_one_thread_and_unchecked(twin: Corpus) -> 
 
 def test_a_corpus_is_measured_before_the_work() -> None:
     console = Console(quiet=True)
-    assert engine.load("twin", console, splits=("train", "val"), block_size=100_000).val.numel()
+    assert loading.load("twin", console, splits=("train", "val"), block_size=100_000).val.numel()
     with pytest.raises(TooShortError, match="val split"):
-        engine.load("twin", console, splits=("train", "val"), block_size=200_000)
+        loading.load("twin", console, splits=("train", "val"), block_size=200_000)
 
 
 def test_devices_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,18 +38,13 @@ from hypothesis import HealthCheck, event, given, settings, strategies as st
 from reference import stopping
 from reference.cli import (
     check as cli_check,
-    engine as jobs,
+    engine,
+    generate,
     main as cli,
     plots,
     vectors as cli_vectors,
 )
-from reference.cli.options import (
-    LEAST_MEMORY,
-    LONGEST,
-    MOST_BATCH,
-    MOST_MEMORY,
-    MOST_SECONDS,
-)
+from reference.cli.options import LEAST_MEMORY, LONGEST, MOST_BATCH, MOST_MEMORY, MOST_SECONDS
 from reference.conformance import check, isolation
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.guard import guarded
@@ -397,11 +392,11 @@ def stand_ins() -> Iterator[None]:
         patch.setattr(order, "before_training", lambda setting: iter(()))
         patch.setattr(figures, "after_training", lambda *given: iter(()))
         patch.setattr(plots, "save", lambda figure, file: None)
-        patch.setattr(jobs, "draw", lambda *given: None)
+        patch.setattr(plots, "draw", lambda *given: None)
         for name in ("CHUNK", "SAMPLED"):
-            patch.setattr(cli, name, 2**31)
+            patch.setattr(generate, name, 2**31)
         patch.setattr(
-            jobs,
+            engine,
             "find_voice",
             lambda engine, model: lambda idx, n, generator: idx.repeat(1, 1 + min(n, 3)),
         )

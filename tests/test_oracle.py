@@ -17,12 +17,7 @@ from reference.oracle.counts import (
     transition_probabilities,
 )
 from reference.oracle.law import divergence, false_alarm_bound, joint_law, law_after
-from reference.oracle.learning import (
-    AdamW,
-    adamw_step,
-    gradient,
-    softmax,
-)
+from reference.oracle.learning import AdamW, adamw_step, gradient, softmax
 
 C = 5
 texts = st.lists(st.integers(0, C - 1), min_size=2, max_size=80)

@@ -25,12 +25,7 @@ from reference.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_chec
 from reference.cli import main as cli
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
-from reference.errors import (
-    CheckpointError,
-    MissingExtraError,
-    NonFiniteLossError,
-    OutputError,
-)
+from reference.errors import CheckpointError, MissingExtraError, NonFiniteLossError, OutputError
 from reference.model import BigramLanguageModel
 from reference.model_file import FILE, load_model
 from reference.runs import Keeping, Watching, watch_training
@@ -501,7 +496,9 @@ def test_a_mistake_elsewhere_does_not_cost_the_run_that_is_overwritten(
         assert [one.read_bytes() for one in checkpoints(folder)] == before
 
 
-@pytest.mark.parametrize("name", ["jobs.count_pairs", "runs.new_trainer", "runs.save_checkpoint"])
+@pytest.mark.parametrize(
+    "name", ["cli.loading.count_pairs", "runs.new_trainer", "runs.save_checkpoint"]
+)
 def test_an_overwritten_run_stays_until_the_new_one_has_a_checkpoint(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -793,9 +790,7 @@ def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_tensorboard_reads_what_was_written_and_nothing_twice(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="event files are TensorBoard's: extra 'tensorboard'")
-    from tensorboard.backend.event_processing.event_accumulator import (  # noqa: PLC0415  an extra
-        EventAccumulator,
-    )
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415  an extra
 
     board = tmp_path / "board"
     told = Watching(outputs=Outputs(tensorboard=board), estimate_every=20)

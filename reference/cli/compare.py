@@ -62,8 +62,3 @@ def compare(
     finally:  # even if nobody reads the output anymore
         if html is not None:
             write_all({html: to_html(comparison, clauses).encode()})
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put the command on the app."""
-    app.command()(compare)

@@ -1,35 +1,21 @@
-"""What the commands have in common: a device, a corpus, and training that can be watched."""
+"""Which device and which engine a command computes with."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
-from rich.text import Text
 
 from reference import fast
 from reference.checkpoint import Checkpoint, Run, checkpoints, load_checkpoint
-from reference.cli.plots import loss_figure, save, tables_figure
-from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
-from reference.curve import LossCurve
-from reference.distributed import ALONE, Ranks
+from reference.corpus import Corpus
 from reference.errors import DeviceError, ModelFileError, OutOfRangeError
 from reference.fast import compiling, cuda
 from reference.model import BigramLanguageModel
 from reference.model_file import check_can_save
-from reference.oracle.counts import Counts
 from reference.shapes import Ids
-from reference.terminal import SafeConsole, Words, bar
-from reference.text_input import carriage_returns
 from reference.training import TrainConfig
-
-MANY = 2**26
-"""Pairs, from which on loading Numba is worth while to count them: they take half a second."""
 
 
 def find_device(wanted: str) -> torch.device:
@@ -87,41 +73,6 @@ def find_voice(
     return lambda idx, n, generator: model.generate(idx, n, generator=generator)
 
 
-def load(
-    source: str,
-    console: Console,
-    *,
-    splits: Sequence[str],
-    block_size: int = 8,
-    ranks: Ranks = ALONE,
-) -> Corpus:
-    """Load a corpus, under a progress bar where it is downloaded, or verified in its files.
-
-    The ranks of one machine divide the verifying between them, and each waits for all.
-
-    Raises: TooShortError where one of the splits is too short for a window, so that it is said
-        before the work and not in the midst of it; MismatchError where the ranks' corpora differ,
-        LostRankError where one could not load it; what `load_corpus` raises.
-    """
-    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with bar(console, *columns, DownloadColumn()) as progress:
-        doing = "downloading" if source == TINYSHAKESPEARE else "verifying"
-        task = progress.add_task(doing, total=None, visible=False)
-
-        def show(arrived: int, total: int) -> None:
-            progress.update(task, completed=arrived, total=total, visible=True)
-
-        corpus = load_corpus(source, share=ranks.local, progress=show)
-    ranks.check_same({"the corpus": corpus.fingerprint})
-    # Of what is in files, `bigram prepare` has said it.
-    if ranks.is_first and corpus.files is None and "\r" in corpus.vocabulary.characters:
-        note = f"note: {carriage_returns(source)}"
-        SafeConsole(stderr=True, soft_wrap=True).print(note)
-    for split in splits:
-        corpus.check_length(split, block_size)
-    return corpus
-
-
 def find_checkpoint(
     directory: Path, run: Run, *, resume: bool, overwrite: bool
 ) -> Checkpoint | None:
@@ -151,44 +102,6 @@ def find_checkpoint(
     return checkpoint
 
 
-def count_pairs(
-    corpus: Corpus, split: str, console: Console, *, ranks: Ranks = ALONE, least: int = 0
-) -> Counts:
-    """Count a split's pairs under a progress bar.
-
-    Where Numba is installed, the engine counts, from `least` pairs on: for few, loading it takes
-    longer. Each rank counts its part, and the sum of the parts is exact.
-
-    Shape: (C, C), summing to N - 1.
-    Raises: LostRankError; what reading the tokens raises.
-    """
-    share = ranks.share(len(corpus.split(split)) - 1)
-    if share.start == share.stop:  # more ranks than pairs
-        C = len(corpus.vocabulary)
-        counts: Counts = np.zeros((C, C), np.int64)
-    else:
-        with _bar(console, "counting") as show:
-            places = {"begin": share.start, "end": share.stop}
-            if share.stop - share.start >= least and compiling.is_there():
-                stream, C = corpus.stream(split), len(corpus.vocabulary)
-                counts = fast.count(stream, C, progress=show, **places)
-            else:
-                counts = corpus.pair_counts(split, progress=show, **places)
-    return ranks.add_up(torch.from_numpy(counts)).numpy()
-
-
-@contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something has come, where there is a terminal: call it with the done, and all.
-
-    What takes no longer than a blink is not shown.
-    """
-    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with bar(console, *columns) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
 def compile_engine(model: BigramLanguageModel, corpus: Corpus, config: TrainConfig) -> None:
     """Take a step on a copy, so that the time of a first compilation is not taken for training's.
 
@@ -196,16 +109,3 @@ def compile_engine(model: BigramLanguageModel, corpus: Corpus, config: TrainConf
     """
     there = corpus.to(model.token_embedding_table.weight.device)
     next(fast.train(copy.deepcopy(model), there, config, generator=torch.Generator(), block=1))
-
-
-def draw(
-    directory: Path,
-    model: BigramLanguageModel,
-    curve: LossCurve,
-    corpus: Corpus,
-    console: Console,
-) -> None:
-    """Draw the loss curve and the tables into a folder."""
-    save(loss_figure(curve), directory / "loss.png")
-    save(tables_figure(model, curve, corpus.vocabulary), directory / "tables.png")
-    console.print(Text(f"drawn: loss.png and tables.png in {directory}"), soft_wrap=True)

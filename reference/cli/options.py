@@ -130,3 +130,14 @@ PlotOption = Annotated[
         help="Draw pictures into this folder (matplotlib).",
     ),
 ]
+
+
+OutOption = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", parser=to_folder, help="Folder to write the model into."),
+]
+
+
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model, and a run, that is in DIR already.")
+]

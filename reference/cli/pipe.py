@@ -64,8 +64,3 @@ def _print_message(console: Console, descriptor: str, message: object) -> None:
     """Print a line as it is sent, not wrapped, so that it can be copied."""
     text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
     console.print(Text.assemble((f"{descriptor} ", "dim"), text), soft_wrap=True)
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put it on the app."""
-    app.command()(pipe)

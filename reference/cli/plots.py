@@ -7,6 +7,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.text import Text
+
+from reference.corpus import Corpus
 from reference.curve import LossCurve
 from reference.errors import MissingExtraError, printable
 from reference.files import make_writable, replacing
@@ -142,3 +146,16 @@ def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def draw(
+    directory: Path,
+    model: BigramLanguageModel,
+    curve: LossCurve,
+    corpus: Corpus,
+    console: Console,
+) -> None:
+    """Draw the loss curve and the tables into a folder."""
+    save(loss_figure(curve), directory / "loss.png")
+    save(tables_figure(model, curve, corpus.vocabulary), directory / "tables.png")
+    console.print(Text(f"drawn: loss.png and tables.png in {directory}"), soft_wrap=True)

@@ -136,8 +136,3 @@ def _bar(console: Console) -> Progress:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put the command on the app."""
-    app.command()(prepare)

@@ -13,7 +13,8 @@ from rich.text import Text
 
 import reference
 from reference.checkpoint import PATTERN, Checkpoint, Run
-from reference.cli import engine as jobs, plots
+from reference.cli import loading, plots
+from reference.cli.engine import check_can_compile, compile_engine, find_checkpoint
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.distributed import Ranks, check_shares
@@ -49,28 +50,28 @@ class TrainJob:
 def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
     """Do a training job, together with the other ranks; give the signal that ended it, or 0.
 
-    Raises: what `jobs.load`, `jobs.find_checkpoint` and `watch_training` raise; OutputError where
+    Raises: what `load`, `find_checkpoint` and `watch_training` raise; OutputError where
         something could not be written, InUseError where another process writes there.
     """
     ranks.check_same(_settings(job) if ranks.size > 1 else {})
     if job.engine == "fast":
-        jobs.check_can_compile(job.device)
+        check_can_compile(job.device)
     else:
         check_shares(job.config.batch_size, ranks)
     splits = ("train", "val") if job.estimate_every else ("train",)
-    corpus = jobs.load(
+    corpus = loading.load(
         job.data, console, splits=splits, block_size=job.config.block_size, ranks=ranks
     )
     run = Run.of(corpus, job.config, seed=job.seed, engine=job.engine)
     with ExitStack() as stack:
         resumed = ranks.from_first(lambda: _claim(job, run, stack))
-        least = 0 if job.engine == "fast" else jobs.MANY
-        counts = jobs.count_pairs(corpus, "train", console, ranks=ranks, least=least)
+        least = 0 if job.engine == "fast" else loading.MANY
+        counts = loading.count_pairs(corpus, "train", console, ranks=ranks, least=least)
         torch.manual_seed(job.seed)
         model = BigramLanguageModel(len(corpus.vocabulary)).to(job.device)
         if job.engine == "fast":
             with console.status("compiling the engine, if it is not yet"):
-                jobs.compile_engine(model, corpus, job.config)
+                compile_engine(model, corpus, job.config)
         first = resumed.step if resumed is not None else 0
         if job.resume:
             console.print(
@@ -106,7 +107,7 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
         seconds = time.perf_counter() - started
         val_loss = None
         if len(corpus.val) > 1:
-            val_counts = jobs.count_pairs(corpus, "val", console, ranks=ranks, least=least)
+            val_counts = loading.count_pairs(corpus, "val", console, ranks=ranks, least=least)
             val_loss = exact_loss(model, val_counts)
         if ranks.is_first:
             about = {
@@ -118,7 +119,7 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
             file = save_model(model, corpus.vocabulary, job.out, about=about, overwrite=True)
             _tell(job, console, file, about)
             if job.plot is not None:
-                jobs.draw(job.plot, model, curve, corpus, console)
+                plots.draw(job.plot, model, curve, corpus, console)
     return ended_by
 
 
@@ -156,7 +157,7 @@ def _claim(job: TrainJob, run: Run, stack: ExitStack) -> Checkpoint | None:
     job.outputs.check()
     if job.plot is not None:
         plots.check_can_plot(job.plot)
-    return jobs.find_checkpoint(job.out, run, resume=job.resume, overwrite=job.overwrite)
+    return find_checkpoint(job.out, run, resume=job.resume, overwrite=job.overwrite)
 
 
 def _about(

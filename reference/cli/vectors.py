@@ -229,8 +229,3 @@ def print_summary(console: Console, said: "Summary", every: "tuple[Vector, ...]"
     console.print(
         Text(f"{said.planned} vectors: {said.kept} kept, {said.wrong} not, {said.skipped} skipped")
     )
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put them on the app."""
-    app.add_typer(vectors)

@@ -6,24 +6,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from reference.conformance.comparison import (
-    ALIKE,
-    EMPTY,
-    Column,
-    Comparison,
-    Row,
-    numbers,
-)
+from reference.conformance.comparison import ALIKE, EMPTY, Column, Comparison, Row, numbers
 from reference.conformance.printing import MIN_WIDTH, STYLES, print_hanging, print_section
-from reference.conformance.wording import (
-    CHOICE,
-    LISTED,
-    Mark,
-    by_concept,
-    counted,
-    label,
-    mark_of,
-)
+from reference.conformance.wording import CHOICE, LISTED, Mark, by_concept, counted, label, mark_of
 from reference.errors import printable
 
 GAP = 2

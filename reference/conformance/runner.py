@@ -15,11 +15,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed as seeded, set
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from reference.conformance.errors import (
-    SubjectCrash,
-    UnknownClauseError,
-    WaiverError,
-)
+from reference.conformance.errors import SubjectCrash, UnknownClauseError, WaiverError
 from reference.conformance.guard import message_of
 from reference.conformance.strategies import LONGEST, Cases, cases_of
 from reference.conformance.subjects import BLACK_BOX

@@ -1,0 +1,93 @@
+"""Load a corpus and count its pairs, under a progress bar."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
+
+from reference import fast
+from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
+from reference.distributed import ALONE, Ranks
+from reference.fast import compiling
+from reference.oracle.counts import Counts
+from reference.terminal import SafeConsole, Words, bar
+from reference.text_input import carriage_returns
+
+MANY = 2**26
+"""Pairs, from which on loading Numba is worth while to count them: they take half a second."""
+
+
+def load(
+    source: str,
+    console: Console,
+    *,
+    splits: Sequence[str],
+    block_size: int = 8,
+    ranks: Ranks = ALONE,
+) -> Corpus:
+    """Load a corpus, under a progress bar where it is downloaded, or verified in its files.
+
+    The ranks of one machine divide the verifying between them, and each waits for all.
+
+    Raises: TooShortError where one of the splits is too short for a window, so that it is said
+        before the work and not in the midst of it; MismatchError where the ranks' corpora differ,
+        LostRankError where one could not load it; what `load_corpus` raises.
+    """
+    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with bar(console, *columns, DownloadColumn()) as progress:
+        doing = "downloading" if source == TINYSHAKESPEARE else "verifying"
+        task = progress.add_task(doing, total=None, visible=False)
+
+        def show(arrived: int, total: int) -> None:
+            progress.update(task, completed=arrived, total=total, visible=True)
+
+        corpus = load_corpus(source, share=ranks.local, progress=show)
+    ranks.check_same({"the corpus": corpus.fingerprint})
+    # Of what is in files, `bigram prepare` has said it.
+    if ranks.is_first and corpus.files is None and "\r" in corpus.vocabulary.characters:
+        note = f"note: {carriage_returns(source)}"
+        SafeConsole(stderr=True, soft_wrap=True).print(note)
+    for split in splits:
+        corpus.check_length(split, block_size)
+    return corpus
+
+
+def count_pairs(
+    corpus: Corpus, split: str, console: Console, *, ranks: Ranks = ALONE, least: int = 0
+) -> Counts:
+    """Count a split's pairs under a progress bar.
+
+    Where Numba is installed, the engine counts, from `least` pairs on: for few, loading it takes
+    longer. Each rank counts its part, and the sum of the parts is exact.
+
+    Shape: (C, C), summing to N - 1.
+    Raises: LostRankError; what reading the tokens raises.
+    """
+    share = ranks.share(len(corpus.split(split)) - 1)
+    if share.start == share.stop:  # more ranks than pairs
+        C = len(corpus.vocabulary)
+        counts: Counts = np.zeros((C, C), np.int64)
+    else:
+        with _bar(console, "counting") as show:
+            places = {"begin": share.start, "end": share.stop}
+            if share.stop - share.start >= least and compiling.is_there():
+                stream, C = corpus.stream(split), len(corpus.vocabulary)
+                counts = fast.count(stream, C, progress=show, **places)
+            else:
+                counts = corpus.pair_counts(split, progress=show, **places)
+    return ranks.add_up(torch.from_numpy(counts)).numpy()
+
+
+@contextmanager
+def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something has come, where there is a terminal: call it with the done, and all.
+
+    What takes no longer than a blink is not shown.
+    """
+    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with bar(console, *columns) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
