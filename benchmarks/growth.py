@@ -144,7 +144,10 @@ def commands(text: Path, folder: Path) -> Iterator[tuple[str, list[str | Path]]]
 
 def imports() -> Iterator[tuple[str, list[str]]]:
     """Give what each command does before its work: starting Python and importing."""
-    yield IMPORTS[PREPARE], [sys.executable, "-c", "import reference.cli.main, reference.prepare"]
+    yield (
+        IMPORTS[PREPARE],
+        [sys.executable, "-c", "import reference.cli.main, reference.tokens.prepare"],
+    )
     needs = "import reference.cli.main, reference.cli.training_job, reference.fast.kernels"
     yield IMPORTS[FIT], [sys.executable, "-c", needs]
 

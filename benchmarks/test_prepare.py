@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from benchmarks.timing import Timer, Work
-from reference.manifest import TOKENS
-from reference.prepare import prepare
 from reference.splits import train_length
+from reference.tokens.format import TOKENS
+from reference.tokens.prepare import prepare
 
 C = 65
 LONG, BRIEF = 10**8, 10**6

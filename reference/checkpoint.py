@@ -17,9 +17,9 @@ from torch import Tensor
 from reference.checks import check_count
 from reference.corpus import Corpus
 from reference.errors import BigramError, CheckpointError, MismatchError, printable
-from reference.files import make_writable
+from reference.files.atomic import make_writable
+from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
-from reference.tensor_file import Kind, read_tensors, write_tensors
 from reference.training import TrainConfig
 from reference.vocabulary import Vocabulary
 

@@ -21,13 +21,13 @@ from reference.errors import (
     TooShortError,
     UnknownSplitError,
 )
-from reference.file_tokens import FileTokens, check_part, read_part
-from reference.manifest import DTYPES, PieceDigests, smallest_dtype
+from reference.files.text import STDIN, read_text
 from reference.oracle.counts import bigram_counts
 from reference.shapes import Ids, StoredStream
 from reference.splits import train_length
-from reference.text_input import STDIN, read_text
-from reference.token_files import WHOLE, Share, TokenFiles, open_token_files
+from reference.tokens.folder import WHOLE, Share, TokenFiles, open_token_files
+from reference.tokens.format import DTYPES, PieceDigests, smallest_dtype
+from reference.tokens.stream import FileTokens, check_part, read_part
 from reference.vocabulary import Vocabulary
 
 TWIN = "twin"
@@ -220,7 +220,7 @@ def load_corpus(
     Source: notes, TRAINING > [ Data ].
     """
     if source == TWIN:
-        from reference.twin import load_twin  # noqa: PLC0415  a name that is not asked for costs nothing
+        from reference.tinyshakespeare.twin import load_twin  # noqa: PLC0415  a name that is not asked for costs nothing
 
         twin = load_twin()
         return Corpus(
@@ -230,7 +230,7 @@ def load_corpus(
             val=torch.from_numpy(twin.val),
         )
     if source == TINYSHAKESPEARE:
-        from reference.download import fetch_tinyshakespeare  # noqa: PLC0415  likewise
+        from reference.tinyshakespeare.download import fetch_tinyshakespeare  # noqa: PLC0415  likewise
 
         return Corpus.from_text(
             read_text(fetch_tinyshakespeare(progress=progress)), name="Tiny Shakespeare"

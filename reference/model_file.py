@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from reference.errors import ModelFileError, OutputError, printable
-from reference.files import make_writable
+from reference.files.atomic import make_writable
+from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.shapes import Table
-from reference.tensor_file import Kind, read_tensors, write_tensors
 from reference.vocabulary import Vocabulary
 
 FILE = "model.safetensors"

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from reference.curve import Point
 from reference.errors import MissingExtraError, OutputError
-from reference.files import check_can_append, make_writable, open_to_append
+from reference.files.atomic import check_can_append, make_writable, open_to_append
 from reference.terminal import SafeConsole, Words, bar
 from reference.training import TrainConfig
 

@@ -11,7 +11,6 @@ import safetensors.torch
 import torch
 from hypothesis import given, strategies as st
 
-from reference import tensor_file
 from reference.checkpoint import (
     FOLDER,
     Checkpoint,
@@ -23,6 +22,7 @@ from reference.checkpoint import (
 )
 from reference.corpus import Corpus
 from reference.errors import CheckpointError, MismatchError, OutOfRangeError, OutputError
+from reference.files import tensors as tensor_file
 from reference.training import TrainConfig
 
 TEXT = "hello, world. " * 20

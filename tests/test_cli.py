@@ -15,7 +15,7 @@ import torch
 import zstandard
 from rich.console import Console
 
-from reference import __version__, download, notes, runs
+from reference import __version__, notes, runs
 from reference.cli import engine as cli_engine, generate, main as cli, plots
 from reference.corpus import Corpus
 from reference.curve import exact_loss
@@ -25,6 +25,7 @@ from reference.model import BigramLanguageModel
 from reference.model_file import load_model
 from reference.oracle.counts import bigram_counts
 from reference.runs import watch_training
+from reference.tinyshakespeare import download
 from reference.training import TrainConfig, train
 from reference.vocabulary import Vocabulary
 

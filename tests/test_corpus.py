@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from reference import download, text_input
 from reference.corpus import Corpus, load_corpus
 from reference.errors import (
     EmptyError,
@@ -17,6 +16,8 @@ from reference.errors import (
     TooShortError,
     UnknownSplitError,
 )
+from reference.files import text as text_input
+from reference.tinyshakespeare import download
 
 
 @given(st.text(min_size=1))

@@ -12,9 +12,9 @@ import pytest
 import typer.main
 import zstandard
 
-from reference import download
 from reference.cli import main as cli
-from reference.prepare import prepare
+from reference.tinyshakespeare import download
+from reference.tokens.prepare import prepare
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 8
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from reference import download
-from reference.download import fetch_tinyshakespeare
 from reference.errors import DownloadError
+from reference.tinyshakespeare import download
+from reference.tinyshakespeare.download import fetch_tinyshakespeare
 
 TEXT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 5000  # 305 kB
 

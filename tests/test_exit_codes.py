@@ -25,10 +25,10 @@ from reference.conformance.report import to_json
 from reference.conformance.vectors import files
 from reference.conformance.verdicts import Report
 from reference.curve import LossCurve
-from reference.encoding import Encoder
-from reference.manifest import seal, unseal
 from reference.spec import catalogue
 from reference.terminal import CLOSED, INTERRUPTED, TERMINATED
+from reference.tokens.encoder import Encoder
+from reference.tokens.format import seal, unseal
 from reference.vocabulary import Vocabulary
 from tests.children import fork, wait
 

@@ -14,7 +14,7 @@ import pytest
 
 from reference.cli import main as cli
 from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
-from reference.files import (
+from reference.files.atomic import (
     PARTIAL,
     check_can_append,
     check_outputs,

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, strategies as st
 from safetensors import safe_open
 
-from reference import tensor_file
 from reference.errors import ModelFileError, OutputError
+from reference.files import tensors
 from reference.model import BigramLanguageModel
 from reference.model_file import FILE, check_can_save, load_model, save_model
 from reference.vocabulary import Vocabulary
@@ -276,7 +276,7 @@ def test_what_is_too_long_for_a_header_is_rejected(
     def refuse(*_arguments: object, **_options: object) -> bytes:
         raise safetensors.SafetensorError("Error while serializing: header too large")
 
-    monkeypatch.setattr(tensor_file, "save", refuse)
+    monkeypatch.setattr(tensors, "save", refuse)
     with pytest.raises(ModelFileError, match=r"`about` cannot be written: .* header too large"):
         save_model(*made("hello"), tmp_path / "new")
     assert not (tmp_path / "new" / FILE).exists()

@@ -24,10 +24,8 @@ import torch
 import zstandard
 from hypothesis import given, settings, strategies as st
 
-from reference import manifest, prepare as preparing, text_input, token_files, token_writer
 from reference.cli import main as cli
 from reference.corpus import Corpus, load_corpus
-from reference.encoding import Characters, Encoder
 from reference.errors import (
     BigramError,
     EmptyError,
@@ -39,9 +37,12 @@ from reference.errors import (
     TokenFileError,
     TooShortError,
 )
-from reference.files import only_writer
-from reference.manifest import read_manifest
-from reference.prepare import prepare
+from reference.files import text as text_input
+from reference.files.atomic import only_writer
+from reference.tokens import folder as token_files, format as manifest, prepare as preparing, writer
+from reference.tokens.encoder import Characters, Encoder
+from reference.tokens.format import read_manifest
+from reference.tokens.prepare import prepare
 
 TEXT = ("the cat sat on the mat.\r\n" * 9 + "die Katze saß dabei, \u732b\U0001f600\n") * 12
 FILES = ("manifest.json", "tokens.bin", "vocabulary.json")
@@ -58,7 +59,7 @@ def in_small_steps(
         patch.setattr(text_input, "CHUNK", chunk)
         patch.setattr(preparing, "SAVE_EVERY", save_every)
         patch.setattr(preparing, "BEGINNING", beginning)
-        for module in (manifest, token_files, token_writer):
+        for module in (manifest, token_files, writer):
             patch.setattr(module, "PIECE", piece)
         yield
 
@@ -484,7 +485,7 @@ class Dies:
             (os, "fsync"),
             (Path, "replace"),
             (Path, "unlink"),
-            (token_writer.TokenWriter, "_write"),
+            (writer.TokenWriter, "_write"),
         ):
             patch.setattr(owner, name, self.counted(getattr(owner, name)))
 

@@ -20,12 +20,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from reference import files, watching
+from reference import watching
 from reference.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
 from reference.cli import main as cli
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.errors import CheckpointError, MissingExtraError, NonFiniteLossError, OutputError
+from reference.files import atomic
 from reference.model import BigramLanguageModel
 from reference.model_file import FILE, load_model
 from reference.runs import Keeping, Watching, watch_training
@@ -318,7 +319,7 @@ def test_killed_at_a_random_moment_it_goes_on_to_the_same_table(
     assert killed >= runs // 2
 
 
-WRITERS = {files.__file__, str(Path(files.__file__).with_name("checkpoint.py"))}
+WRITERS = {atomic.__file__, str(Path(atomic.__file__).with_name("checkpoint.py"))}
 
 
 def kill_at_line(number: int) -> None:
@@ -352,7 +353,7 @@ def test_killed_anywhere_inside_the_writing_it_goes_on_to_the_same_table(
 def kill_amidst_write(number: int) -> None:
     """Have the process killed when half of the number-th file's content is on the disk."""
     left = number
-    flush = files.flush
+    flush = atomic.flush
 
     def cut(out: Any) -> None:
         nonlocal left
@@ -363,7 +364,7 @@ def kill_amidst_write(number: int) -> None:
             flush(out)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    files.flush = cut
+    atomic.flush = cut
 
 
 def test_a_half_written_checkpoint_is_none(
@@ -373,7 +374,7 @@ def test_a_half_written_checkpoint_is_none(
         folder = tmp_path / str(number)
         code = wait(start(folder, prepare=partial(kill_amidst_write, number)))
         assert code == -signal.SIGKILL
-        assert any(file.name.endswith(files.PARTIAL) for file in (folder / FOLDER).iterdir())
+        assert any(file.name.endswith(atomic.PARTIAL) for file in (folder / FOLDER).iterdir())
         assert len(checkpoints(folder)) == min(number, 3)
         resume_and_compare(folder, "reference", undisturbed["reference"][0])
     folder = tmp_path / "model"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from reference import corpus as corpora, fast, manifest as manifests, token_files
+from reference import corpus as corpora, fast
 from reference.corpus import Corpus, load_corpus
 from reference.errors import (
     BigramError,
@@ -23,11 +23,12 @@ from reference.errors import (
     TooShortError,
     UnknownSplitError,
 )
-from reference.file_tokens import FileTokens
-from reference.manifest import Manifest, PieceDigests, smallest_dtype
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import bigram_counts
-from reference.prepare import prepare
+from reference.tokens import folder as token_files, format as manifests
+from reference.tokens.format import Manifest, PieceDigests, smallest_dtype
+from reference.tokens.prepare import prepare
+from reference.tokens.stream import FileTokens
 from reference.training import TrainConfig, train
 
 TEXT = "the cat sat on the mat, und die Katze saß dabei. " * 40
@@ -100,7 +101,7 @@ def test_the_fingerprint_is_of_pieces_that_are_not_cut_at_the_split(
 ) -> None:
     for module in (manifests, token_files):
         monkeypatch.setattr(module, "PIECE", 100)
-    monkeypatch.setattr("reference.token_writer.PIECE", 100)
+    monkeypatch.setattr("reference.tokens.writer.PIECE", 100)
     monkeypatch.setattr(corpora, "AT_ONCE", 37)
     filed = load_corpus(folder_of(TEXT, tmp_path))
     assert filed.files is not None
@@ -113,7 +114,7 @@ def test_the_processes_of_a_machine_divide_the_verifying(
 ) -> None:
     for module in (manifests, token_files):
         monkeypatch.setattr(module, "PIECE", 100)
-    monkeypatch.setattr("reference.token_writer.PIECE", 100)
+    monkeypatch.setattr("reference.tokens.writer.PIECE", 100)
     folder = folder_of(TEXT, tmp_path)
     tokens = folder / "tokens.bin"
     content = bytearray(tokens.read_bytes())
@@ -350,7 +351,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path: Path, name: str) -
 def test_damage_is_named_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (manifests, token_files):
         monkeypatch.setattr(module, "PIECE", 128)
-    monkeypatch.setattr("reference.token_writer.PIECE", 128)
+    monkeypatch.setattr("reference.tokens.writer.PIECE", 128)
     out = folder_of(TEXT, tmp_path)
     content = bytearray((out / "tokens.bin").read_bytes())
     content[300] ^= 1

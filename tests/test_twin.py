@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from reference import count_tables, twin as twin_module
 from reference.corpus import Corpus, load_corpus
 from reference.errors import TwinError
 from reference.oracle.counts import bigram_counts
-from reference.prepare import prepare
-from reference.twin import TABLES, Tables, build_twin, euler_trail, load_twin
+from reference.tinyshakespeare import make_twin, twin as twin_module
+from reference.tinyshakespeare.twin import TABLES, Tables, build_twin, euler_trail, load_twin
+from reference.tokens.prepare import prepare
 
 # Of the real text's count tables, train then val, as int64 in C order.
 COUNTS_SHA256 = "c31a964fdcf37a261723b7c43ba577e94e8d59a656e0d986d9c9c3faeb0b42f0"
@@ -65,12 +65,12 @@ def test_the_twin_is_mixed_as_a_text_is(twin: Corpus) -> None:
 def test_the_script_makes_the_packaged_tables_from_the_real_text(
     real: Corpus, tmp_path: Path, real_text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made, kept = count_tables.count_tables(real), Tables.load(TABLES)
+    made, kept = make_twin.count_tables(real), Tables.load(TABLES)
     assert made.characters == kept.characters
     for name in ("train", "val", "offsets", "windows"):
         assert np.array_equal(getattr(made, name), getattr(kept, name)), name
     out = tmp_path / "tables.npz"
-    count_tables.main([str(real_text), str(out)])
+    make_twin.main([str(real_text), str(out)])
     assert out.read_bytes() == TABLES.read_bytes()
     assert capsys.readouterr().out.strip() == twin_module.SHA256
 
@@ -79,7 +79,7 @@ def test_the_script_makes_the_same_tables_from_a_prepared_text(tmp_path: Path) -
     (tmp_path / "text").write_text("the cat sat on the mat. " * 40)
     prepare([tmp_path / "text"], tmp_path / "tokens")
     text, tokens = (
-        count_tables.count_tables(load_corpus(tmp_path / name)) for name in ("text", "tokens")
+        make_twin.count_tables(load_corpus(tmp_path / name)) for name in ("text", "tokens")
     )
     for name in ("characters", "train", "val", "offsets", "windows"):
         assert np.array_equal(getattr(text, name), getattr(tokens, name)), name
@@ -92,7 +92,7 @@ def test_the_script_does_not_write_over_the_text(
     (tmp_path / "link").symlink_to("text")
     for name in ("text", "link"):
         with pytest.raises(SystemExit, match="2"):
-            count_tables.main([str(tmp_path / "text"), str(tmp_path / name)])
+            make_twin.main([str(tmp_path / "text"), str(tmp_path / name)])
         assert "which is an input" in capsys.readouterr().err
     assert (tmp_path / "text").read_text() == "the cat sat on the mat. " * 9
 
@@ -145,7 +145,7 @@ def test_the_script_says_what_is_wrong(
 ) -> None:
     (tmp_path / "SHORT").write_text("abc")
     with pytest.raises(SystemExit, match="2"):
-        count_tables.main([str(tmp_path / argument) for argument in arguments])
+        make_twin.main([str(tmp_path / argument) for argument in arguments])
     assert "error: " in capsys.readouterr().err
 
 

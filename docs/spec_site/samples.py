@@ -267,7 +267,7 @@ class Page:
             return {}
         if not REAL_TEXT.exists():
             pytest.skip("the real Tiny Shakespeare is not at ../shared/data")
-        kept = self.cache / "bigram-reference"  # as reference.download names it
+        kept = self.cache / "bigram-reference"  # as reference.tinyshakespeare.download names it
         kept.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(REAL_TEXT, kept / REAL_TEXT.name)
         return {"XDG_CACHE_HOME": str(self.cache)}

@@ -28,7 +28,7 @@ from reference.cli.subject_options import (
 )
 from reference.conformance.processes import Server
 from reference.errors import BigramError, shown
-from reference.files import check_outputs, write_all
+from reference.files.atomic import check_outputs, write_all
 from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 
 if TYPE_CHECKING:

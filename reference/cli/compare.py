@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reference.files import check_outputs, write_all
+from reference.files.atomic import check_outputs, write_all
 from reference.terminal import OutputConsole, print_json
 
 

@@ -48,7 +48,7 @@ def fit(
         from reference.distributed import joined
         from reference.errors import ModelFileError
         from reference.fast.fitting import Additive, table_of
-        from reference.files import only_writer
+        from reference.files.atomic import only_writer
         from reference.model_file import FILE, check_can_save, model_of, save_model
         from reference.oracle.counts import entropy_floor
 

@@ -12,9 +12,9 @@ from reference import fast
 from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
 from reference.distributed import ALONE, Ranks
 from reference.fast import compiling
+from reference.files.text import carriage_returns
 from reference.oracle.counts import Counts
 from reference.terminal import SafeConsole, Words, bar
-from reference.text_input import carriage_returns
 
 MANY = 2**26
 """Pairs, from which on loading Numba is worth while to count them: they take half a second."""

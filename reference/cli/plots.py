@@ -13,7 +13,7 @@ from rich.text import Text
 from reference.corpus import Corpus
 from reference.curve import LossCurve
 from reference.errors import MissingExtraError, printable
-from reference.files import make_writable, replacing
+from reference.files.atomic import make_writable, replacing
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities

@@ -55,9 +55,9 @@ def prepare(
     copy in DIR is used, and the command says so (with --json in "messages"). A different text is
     rejected.
     """
-    from reference import prepare as preparing
-    from reference.manifest import MANIFEST, STATE, VOCABULARY
-    from reference.text_input import carriage_returns
+    from reference.files.text import carriage_returns
+    from reference.tokens import prepare as preparing
+    from reference.tokens.format import MANIFEST, STATE, VOCABULARY
 
     console = OutputConsole(as_json=as_json, stops=False)
     messages: list[str] = []

@@ -18,7 +18,7 @@ from reference.cli.engine import check_can_compile, compile_engine, find_checkpo
 from reference.corpus import Corpus
 from reference.curve import LossCurve, exact_loss
 from reference.distributed import Ranks, check_shares
-from reference.files import make_writable, only_writer
+from reference.files.atomic import make_writable, only_writer
 from reference.model import BigramLanguageModel
 from reference.model_file import FILE, save_model
 from reference.runs import Keeping, Watching, watch_training

@@ -71,7 +71,7 @@ def export(
     with console.status("loading torch") as status:
         from reference.conformance.vectors import files
         from reference.conformance.vectors.making import made
-        from reference.files import make_writable
+        from reference.files.atomic import make_writable
 
         make_writable(folder)
         contents = made(status.update) if anew else files.shipped()

@@ -25,13 +25,6 @@ import zstandard
 from fuzz_json import dumped
 from rich.console import Console
 
-from reference import (
-    manifest as manifests,
-    prepare as preparing,
-    text_input,
-    token_files,
-    token_writer,
-)
 from reference.checkpoint import (
     Checkpoint,
     Run,
@@ -57,12 +50,27 @@ from reference.errors import (
     TokenFileError,
     TooShortError,
 )
-from reference.manifest import DTYPES, Manifest, Source, read_manifest, seal, smallest_dtype, unseal
+from reference.files import text as text_input
 from reference.model import BigramLanguageModel
 from reference.model_file import load_model, save_model
-from reference.prepare import prepare
 from reference.spec.clause import Level
 from reference.splits import train_length
+from reference.tokens import (
+    folder as token_files,
+    format as manifests,
+    prepare as preparing,
+    writer,
+)
+from reference.tokens.format import (
+    DTYPES,
+    Manifest,
+    Source,
+    read_manifest,
+    seal,
+    smallest_dtype,
+    unseal,
+)
+from reference.tokens.prepare import prepare
 from reference.training import TrainConfig
 
 T = TypeVar("T")
@@ -472,7 +480,7 @@ class Stop(Exception):  # noqa: N818  no error, but what ends a run from outside
 
 def small_steps() -> None:
     """Let a few bytes be as much as many megabytes are elsewhere."""
-    for module in (manifests, token_files, token_writer):
+    for module in (manifests, token_files, writer):
         vars(module)["PIECE"] = 16
     vars(preparing)["SAVE_EVERY"] = 8
     vars(text_input)["CHUNK"] = 8

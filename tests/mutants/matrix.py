@@ -176,7 +176,7 @@ def digest() -> str:
     files = [getattr(module, "__file__", None) for module in sys.modules.values()]
     paths = {Path(file).resolve() for file in files if file}
     paths = {path for path in paths if {HERE, ROOT / "reference"} & {*path.parents}}
-    paths |= {ROOT / "reference/twin.npz", ROOT / "constraints.txt"}
+    paths |= {ROOT / "reference/tinyshakespeare/twin.npz", ROOT / "constraints.txt"}
     whole = hashlib.sha256()
     for path in sorted(paths):
         whole.update(f"{path.relative_to(ROOT)} {path.stat().st_size}\n".encode())

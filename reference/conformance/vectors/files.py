@@ -20,9 +20,9 @@ from reference.conformance.vectors.errors import (
 from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.errors import FileNameError, OutputError, printable
-from reference.files import inside, make_writable, only_writer, read_regular, replacing
-from reference.manifest import are, listed, seal, unseal
+from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
 from reference.spec.catalogue import VERSION as CONTRACT
+from reference.tokens.format import are, listed, seal, unseal
 
 SHIPPED = Path(__file__).parents[2] / f"vectors/v{VERSION}"
 """Those that come with the package."""

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Integer
 
 from reference.errors import OutputError
-from reference.files import flush
-from reference.manifest import DTYPES, PIECE, PieceDigests, smallest_dtype
-from reference.unfinished import TRYING, UNFINISHED, State
+from reference.files.atomic import flush
+from reference.tokens.format import DTYPES, PIECE, PieceDigests, smallest_dtype
+from reference.tokens.resume import TRYING, UNFINISHED, State
 
 
 class TokenWriter:

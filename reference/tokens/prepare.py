@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from reference import __version__
-from reference.encoding import Characters, Encoder
 from reference.errors import (
     BigramError,
     EmptyError,
@@ -29,19 +28,8 @@ from reference.errors import (
     TextFileError,
     TooShortError,
 )
-from reference.files import make_writable, only_writer, put_in_place, remove_made, replacing
-from reference.manifest import (
-    MANIFEST,
-    STATE,
-    TOKENS,
-    VOCABULARY,
-    Manifest,
-    PieceDigests,
-    read_manifest,
-    smallest_dtype,
-)
-from reference.splits import train_length
-from reference.text_input import (
+from reference.files.atomic import make_writable, only_writer, put_in_place, remove_made, replacing
+from reference.files.text import (
     CHUNK,
     STDIN,
     Chunk,
@@ -51,8 +39,19 @@ from reference.text_input import (
     find_input,
     read_chunks,
 )
-from reference.token_writer import TokenWriter
-from reference.unfinished import (
+from reference.splits import train_length
+from reference.tokens.encoder import Characters, Encoder
+from reference.tokens.format import (
+    MANIFEST,
+    STATE,
+    TOKENS,
+    VOCABULARY,
+    Manifest,
+    PieceDigests,
+    read_manifest,
+    smallest_dtype,
+)
+from reference.tokens.resume import (
     COPYING,
     ENCODING,
     READING,
@@ -64,6 +63,7 @@ from reference.unfinished import (
     load_state,
     start_over,
 )
+from reference.tokens.writer import TokenWriter
 
 NAMES = (MANIFEST, TOKENS, VOCABULARY, STATE, UNFINISHED, SPOOL)
 """Names of the files that are written into a folder, some of them until the end only."""
@@ -249,7 +249,7 @@ def _same(folder: Path, inputs: Sequence[TextInput], tell: Progress) -> Manifest
 
     Raises: OutputError if it does not; TokenFileError if it is damaged; TextFileError.
     """
-    from reference.token_files import open_token_files  # noqa: PLC0415  torch is slow to import
+    from reference.tokens.folder import open_token_files  # noqa: PLC0415  torch is slow to import
 
     manifest = read_manifest(folder / MANIFEST)
     characters = open_token_files(folder, verify=False).vocabulary.characters

@@ -6,9 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from reference.errors import OutputError, printable
-from reference.files import replacing
-from reference.manifest import STATE, Source, are, are_sound, listed, seal, unseal
-from reference.text_input import TextInput
+from reference.files.atomic import replacing
+from reference.files.text import TextInput
+from reference.tokens.format import STATE, Source, are, are_sound, listed, seal, unseal
 
 FORMAT = 2
 """The version of what the file holds."""

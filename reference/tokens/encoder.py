@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Integer
 
-from reference.manifest import DTYPES
-from reference.text_input import Chunk
+from reference.files.text import Chunk
+from reference.tokens.format import DTYPES
 
 CODES: Final = 0x110000
 """How many code points there are."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from reference.checks import check_count
 from reference.errors import OutOfRangeError, TokenFileError
-from reference.manifest import DTYPES
 from reference.shapes import StoredStream
+from reference.tokens.format import DTYPES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 
 from reference.errors import BigramError, TokenFileError
-from reference.file_tokens import FileTokens, unreadable
-from reference.manifest import (
+from reference.tokens.format import (
     DTYPES,
     MANIFEST,
     PIECE,
@@ -28,6 +27,7 @@ from reference.manifest import (
     read_manifest,
     read_small,
 )
+from reference.tokens.stream import FileTokens, unreadable
 from reference.vocabulary import Vocabulary
 
 BLOCK = 2**20

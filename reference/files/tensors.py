@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from reference.errors import BigramError, printable
-from reference.files import replacing
+from reference.files.atomic import replacing
 
 _SHA256 = "sha256"
 

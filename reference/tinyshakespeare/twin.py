@@ -4,8 +4,8 @@ To a bigram model, a text *is* its pair counts: every text with the same counts 
 the same loss, the same best table and the same entropy floor. So the package carries the two
 65 x 65 count tables, and lays an Euler trail through each: a walk that takes every pair exactly
 as often as the real text does. It also carries the windows that the notes' seeds draw, and lays
-the trail so that they stand where they stand in the real text. `reference.count_tables` makes
-the file of tables from the real text.
+the trail so that they stand where they stand in the real text. `make_twin` makes the file of tables
+from the real text.
 """
 
 import hashlib

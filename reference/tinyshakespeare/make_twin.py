@@ -1,6 +1,6 @@
 """Make the embedded corpus's tables again from the real text.
 
-    python -m reference.count_tables tinyshakespeare.txt [twin.npz]
+    python -m reference.tinyshakespeare.make_twin tinyshakespeare.txt [twin.npz]
 
 writes the counts of both splits and the windows that the notes' seed draws, under the notes'
 bound and under the lecture's (which also draws the last window), and prints the SHA-256 of the
@@ -16,16 +16,16 @@ import torch
 
 from reference.corpus import Corpus, load_corpus
 from reference.errors import BigramError, printable
-from reference.files import check_outputs
+from reference.files.atomic import check_outputs
 from reference.notes import Figures
 from reference.terminal import write
-from reference.twin import Tables, build_twin
+from reference.tinyshakespeare.twin import Tables, build_twin
 
 
 def count_tables(corpus: Corpus) -> Tables:
     """Reduce a corpus to its counts, and to the windows that the notes' figures rest on.
 
-    Shape: see `reference.twin.Tables`; each window is block_size + 1 tokens.
+    Shape: see `reference.tinyshakespeare.twin.Tables`; each window is block_size + 1 tokens.
     Source: notes, ( **4 * 8** , 65 ).
     """
     figures = Figures()

@@ -1,0 +1,1 @@
+"""Files: written all or nothing, read as text, sealed with a digest, and tensors in them."""

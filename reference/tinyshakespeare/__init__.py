@@ -1,0 +1,1 @@
+"""Tiny Shakespeare: its embedded twin, and the download of the real text."""

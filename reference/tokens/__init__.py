@@ -1,0 +1,1 @@
+"""Texts as token files: what `bigram prepare` writes, and what reads it."""
