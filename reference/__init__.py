@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from reference.data import get_batch
     from reference.errors import BigramError
     from reference.model import BigramLanguageModel
-    from reference.model_file import load_model, save_model
+    from reference.runs.saved_model import load_model, save_model
     from reference.shapes import LanguageModel
     from reference.training import TrainConfig, estimate_loss, train
     from reference.vocabulary import Vocabulary
@@ -43,8 +43,8 @@ _MODULE_OF = {
     "estimate_loss": "training",
     "get_batch": "data",
     "load_corpus": "corpus",
-    "load_model": "model_file",
-    "save_model": "model_file",
+    "load_model": "runs.saved_model",
+    "save_model": "runs.saved_model",
     "train": "training",
 }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from reference.distributed import Ranks, joined
+from reference.runs.distributed import Ranks, joined
 
 
 def fork(call: Callable[[], object], *, output: Path | None = None) -> int:

@@ -11,7 +11,10 @@ import safetensors.torch
 import torch
 from hypothesis import given, strategies as st
 
-from reference.checkpoint import (
+from reference.corpus import Corpus
+from reference.errors import CheckpointError, MismatchError, OutOfRangeError, OutputError
+from reference.files import tensors as tensor_file
+from reference.runs.checkpoint import (
     FOLDER,
     Checkpoint,
     Run,
@@ -20,9 +23,6 @@ from reference.checkpoint import (
     restore_generator,
     save_checkpoint,
 )
-from reference.corpus import Corpus
-from reference.errors import CheckpointError, MismatchError, OutOfRangeError, OutputError
-from reference.files import tensors as tensor_file
 from reference.training import TrainConfig
 
 TEXT = "hello, world. " * 20

@@ -15,16 +15,17 @@ import torch
 import zstandard
 from rich.console import Console
 
-from reference import __version__, notes, runs
+from reference import __version__, notes
 from reference.cli import engine as cli_engine, generate, main as cli, plots
 from reference.corpus import Corpus
-from reference.curve import exact_loss
 from reference.errors import DownloadError, TwinError
 from reference.fast import compiling
 from reference.model import BigramLanguageModel
-from reference.model_file import load_model
 from reference.oracle.counts import bigram_counts
-from reference.runs import watch_training
+from reference.runs import session
+from reference.runs.curve import exact_loss
+from reference.runs.saved_model import load_model
+from reference.runs.session import watch_training
 from reference.tinyshakespeare import download
 from reference.training import TrainConfig, train
 from reference.vocabulary import Vocabulary
@@ -358,7 +359,7 @@ def test_ctrl_c_ends_a_walkthrough(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "new_trainer", interrupt)
+    monkeypatch.setattr(session, "new_trainer", interrupt)
     assert run("walkthrough") == 130
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reference.cli import main as cli
-from reference.model_file import load_model
+from reference.runs.saved_model import load_model
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
 

@@ -34,7 +34,7 @@ from reference.conformance.targets import Target, open_target
 from reference.conformance.verdicts import Report, Result
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
-from reference.model_file import save_model
+from reference.runs.saved_model import save_model
 from reference.spec.cases import CaseError
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
@@ -360,7 +360,7 @@ def test_neither_a_check_nor_a_saved_model_waits_for_torchs_compiler(tmp_path: P
 import sys
 from reference import BigramLanguageModel
 from reference.conformance import check
-from reference.model_file import load_model
+from reference.runs.saved_model import load_model
 load_model({str(tmp_path)!r})
 assert check(BigramLanguageModel, clauses=["loss.uniform"], examples=3).conforms()
 sys.exit("torch._inductor" in sys.modules or "torch._dynamo" in sys.modules)

@@ -4,9 +4,9 @@ import random
 import pytest
 
 from reference.corpus import Corpus
-from reference.curve import LossCurve
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import bigram_counts, cross_entropy, entropy_floor
+from reference.runs.curve import LossCurve
 from reference.training import TrainStep
 
 

@@ -22,12 +22,9 @@ from torch import Tensor
 
 import reference
 from reference import fast
-from reference.checkpoint import Run, checkpoints, load_checkpoint
 from reference.cli import loading, main as cli, training_job
 from reference.cli.training_job import TrainJob
 from reference.corpus import Corpus
-from reference.curve import LossCurve
-from reference.distributed import ALONE, Ranks, differences, joined
 from reference.errors import (
     LostRankError,
     MismatchError,
@@ -37,11 +34,14 @@ from reference.errors import (
 )
 from reference.fast.training import Stepper
 from reference.model import BigramLanguageModel
-from reference.model_file import load_model
-from reference.runs import Keeping, watch_training
-from reference.trainers import new_trainer
+from reference.runs.checkpoint import Run, checkpoints, load_checkpoint
+from reference.runs.curve import LossCurve
+from reference.runs.distributed import ALONE, Ranks, differences, joined
+from reference.runs.saved_model import load_model
+from reference.runs.session import Keeping, watch_training
+from reference.runs.trainer import new_trainer
+from reference.runs.watcher import NOWHERE
 from reference.training import TrainConfig, TrainStep
-from reference.watching import NOWHERE
 from tests.children import Raised, fork, in_ranks, wait
 
 SEED = 1337
@@ -391,7 +391,7 @@ def test_a_rank_that_has_left_has_none_of_the_groups_threads() -> None:
     # of its own is needed: only the first import of torch's module can keep the group.
     code = (
         "import os, torch\n"
-        "from reference.distributed import joined\n"
+        "from reference.runs.distributed import joined\n"
         "with joined(torch.device('cpu')):\n"
         "    weight = torch.nn.Parameter(torch.ones(3))\n"
         "    weight.sum().backward()\n"

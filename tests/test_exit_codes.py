@@ -24,7 +24,7 @@ from reference.conformance.processes import Copy, Server
 from reference.conformance.report import to_json
 from reference.conformance.vectors import files
 from reference.conformance.verdicts import Report
-from reference.curve import LossCurve
+from reference.runs.curve import LossCurve
 from reference.spec import catalogue
 from reference.terminal import CLOSED, INTERRUPTED, TERMINATED
 from reference.tokens.encoder import Encoder

@@ -23,7 +23,6 @@ from reference.cli.engine import find_engine
 from reference.conformance.own import OWN
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.verdicts import Verdict
-from reference.curve import exact_loss
 from reference.errors import (
     BigramError,
     DtypeError,
@@ -34,6 +33,7 @@ from reference.errors import (
 )
 from reference.fast import batches, caching, compiling, generation, kernels, losses, training
 from reference.oracle.counts import bigram_counts, cross_entropy
+from reference.runs.curve import exact_loss
 from reference.vocabulary import Vocabulary
 
 

@@ -6,7 +6,7 @@ from reference.cli import engine, loading
 from reference.corpus import Corpus
 from reference.errors import DeviceError, TooShortError
 from reference.model import BigramLanguageModel
-from reference.runs import watch_training
+from reference.runs.session import watch_training
 from reference.training import TrainConfig
 
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from reference.errors import ModelFileError, OutputError
 from reference.files import tensors
 from reference.model import BigramLanguageModel
-from reference.model_file import FILE, check_can_save, load_model, save_model
+from reference.runs.saved_model import FILE, check_can_save, load_model, save_model
 from reference.vocabulary import Vocabulary
 
 TABLE = "token_embedding_table.weight"

@@ -35,7 +35,6 @@ import torch
 import typer
 from hypothesis import HealthCheck, event, given, settings, strategies as st
 
-from reference import stopping
 from reference.cli import (
     check as cli_check,
     engine,
@@ -59,7 +58,8 @@ from reference.conformance.verdicts import Result, Verdict
 from reference.corpus import Corpus
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
-from reference.model_file import save_model
+from reference.runs import signals
+from reference.runs.saved_model import save_model
 from reference.spec.subject import SubjectError
 from reference.vocabulary import Vocabulary
 from reference.walkthrough import order, training as figures
@@ -387,7 +387,7 @@ def stand_ins() -> Iterator[None]:
         patch.setattr(running, "run_vectors", played)
         patch.setattr(verifying, "check_ours", iter)
         patch.setattr(making, "made", lambda progress: shipped())
-        patch.setattr(stopping, "Stop", Soon)
+        patch.setattr(signals, "Stop", Soon)
         patch.setattr(Corpus, "get_batch", few(Corpus.get_batch))
         patch.setattr(order, "before_training", lambda setting: iter(()))
         patch.setattr(figures, "after_training", lambda *given: iter(()))

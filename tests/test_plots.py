@@ -9,11 +9,11 @@ from matplotlib.text import Annotation
 
 from reference.cli import main as cli, plots
 from reference.corpus import Corpus
-from reference.curve import LossCurve
 from reference.errors import MissingExtraError, OutputError
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
+from reference.runs.curve import LossCurve
 from reference.training import TrainConfig, train
 
 

@@ -20,18 +20,18 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from reference import watching
-from reference.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
 from reference.cli import main as cli
 from reference.corpus import Corpus
-from reference.curve import LossCurve, exact_loss
 from reference.errors import CheckpointError, MissingExtraError, NonFiniteLossError, OutputError
 from reference.files import atomic
 from reference.model import BigramLanguageModel
-from reference.model_file import FILE, load_model
-from reference.runs import Keeping, Watching, watch_training
+from reference.runs import checkpoint, watcher
+from reference.runs.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
+from reference.runs.curve import LossCurve, exact_loss
+from reference.runs.saved_model import FILE, load_model
+from reference.runs.session import Keeping, Watching, watch_training
+from reference.runs.watcher import Outputs
 from reference.training import TrainConfig, train
-from reference.watching import Outputs
 from tests.children import fork, wait
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
@@ -319,7 +319,7 @@ def test_killed_at_a_random_moment_it_goes_on_to_the_same_table(
     assert killed >= runs // 2
 
 
-WRITERS = {atomic.__file__, str(Path(atomic.__file__).with_name("checkpoint.py"))}
+WRITERS = {atomic.__file__, checkpoint.__file__}
 
 
 def kill_at_line(number: int) -> None:
@@ -498,7 +498,7 @@ def test_a_mistake_elsewhere_does_not_cost_the_run_that_is_overwritten(
 
 
 @pytest.mark.parametrize(
-    "name", ["cli.loading.count_pairs", "runs.new_trainer", "runs.save_checkpoint"]
+    "name", ["cli.loading.count_pairs", "runs.session.new_trainer", "runs.session.save_checkpoint"]
 )
 def test_an_overwritten_run_stays_until_the_new_one_has_a_checkpoint(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -702,7 +702,7 @@ def test_a_log_that_cannot_be_written_any_more_ends_the_run_with_a_checkpoint(
     options = ["--log", "full.jsonl", "--engine", engine, "--checkpoint-every", "100"]
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "open_to_append", lambda _file: FullAfter(13))
+        patch.setattr(watcher, "open_to_append", lambda _file: FullAfter(13))
         assert run(*command(folder, *options)) == 3
     shown = capsys.readouterr()
     assert shown.err == "error: full.jsonl cannot be written: No space left on device\n"
@@ -715,7 +715,7 @@ def test_a_log_that_cannot_be_written_at_its_last_line_costs_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The first line, 150 points and the checkpoint at the end.
-    monkeypatch.setattr(watching, "open_to_append", lambda _file: FullAfter(152))
+    monkeypatch.setattr(watcher, "open_to_append", lambda _file: FullAfter(152))
     more = ["--checkpoint-every", "1000", "--log", str(tmp_path / "log")]
     assert run(*command(tmp_path / "m", *more)) == 3
     assert "log cannot be written: No space left on device" in capsys.readouterr().err
@@ -733,8 +733,8 @@ def test_event_files_that_cannot_be_written_end_the_run_with_a_checkpoint(
         def close(self) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(watching, "_writer", lambda *_: Full())
-    monkeypatch.setattr(watching, "find_spec", lambda _name: True)
+    monkeypatch.setattr(watcher, "_writer", lambda *_: Full())
+    monkeypatch.setattr(watcher, "find_spec", lambda _name: True)
     assert run(*command(tmp_path / "m", "--tensorboard", str(tmp_path / "board"))) == 3
     assert f"{tmp_path / 'board'} cannot be written: No space" in capsys.readouterr().err
     assert load_checkpoint(checkpoints(tmp_path / "m")[-1]).step == 20
@@ -764,7 +764,7 @@ def test_a_table_that_overflows_in_a_step_is_neither_kept_nor_logged(
 def test_an_estimate_that_is_not_finite_is_not_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reference.runs.estimate_loss", lambda *_, **__: {"val": math.inf})
+    monkeypatch.setattr("reference.runs.session.estimate_loss", lambda *_, **__: {"val": math.inf})
     log = tmp_path / "log"
     told = Watching(outputs=Outputs(log=log), estimate_every=20)
     with pytest.raises(NonFiniteLossError, match=r"loss of the val split is inf after step 20; "):
@@ -783,7 +783,7 @@ def test_where_a_log_cannot_be_written_is_said_before_the_work(tmp_path: Path) -
 
 
 def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "find_spec", lambda _name: None)
+    monkeypatch.setattr(watcher, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'bigram-reference\[tensorboard\]'"):
         Outputs(tensorboard=tmp_path / "board").check()
     assert not (tmp_path / "board").exists()

@@ -35,7 +35,7 @@ from reference.conformance.vectors.verifying import Summary
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
-from reference.model_file import save_model
+from reference.runs.saved_model import save_model
 from reference.spec.clause import Level
 from reference.terminal import OutputConsole, SafeConsole, Words, bar, print_json, write
 from reference.vocabulary import Vocabulary

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from reference import data, model
 from reference.corpus import Corpus
-from reference.curve import LossCurve
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
+from reference.runs.curve import LossCurve
 from reference.training import TrainConfig, estimate_loss
 from reference.walkthrough.data import documented_model
 from reference.walkthrough.examples import aligned

@@ -9,10 +9,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
 from reference import TrainConfig
-from reference.curve import LossCurve, Point
 from reference.fast import train
 from reference.oracle.counts import transition_probabilities
 from reference.oracle.learning import softmax
+from reference.runs.curve import LossCurve, Point
 from spec_site.pictures_base import (
     Palette,
     Picture,

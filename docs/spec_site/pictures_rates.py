@@ -8,9 +8,9 @@ import torch
 from matplotlib.axes import Axes
 
 from reference import TrainConfig
-from reference.curve import exact_loss
 from reference.fast import BigramLanguageModel, get_batch, train
 from reference.oracle.counts import entropy_floor
+from reference.runs.curve import exact_loss
 from spec_site.pictures_base import (
     Palette,
     Picture,

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from reference import fast
-from reference.checkpoint import Checkpoint, Run, checkpoints, load_checkpoint
 from reference.corpus import Corpus
 from reference.errors import DeviceError, ModelFileError, OutOfRangeError
 from reference.fast import compiling, cuda
 from reference.model import BigramLanguageModel
-from reference.model_file import check_can_save
+from reference.runs.checkpoint import Checkpoint, Run, checkpoints, load_checkpoint
+from reference.runs.saved_model import check_can_save
 from reference.shapes import Ids
 from reference.training import TrainConfig
 

@@ -41,16 +41,16 @@ def fit(
     with console.status("loading torch"):
         import torch
 
-        from reference.checkpoint import checkpoints
         from reference.checks import check_positive
         from reference.cli import loading
-        from reference.curve import exact_loss
-        from reference.distributed import joined
         from reference.errors import ModelFileError
         from reference.fast.fitting import Additive, table_of
         from reference.files.atomic import only_writer
-        from reference.model_file import FILE, check_can_save, model_of, save_model
         from reference.oracle.counts import entropy_floor
+        from reference.runs.checkpoint import checkpoints
+        from reference.runs.curve import exact_loss
+        from reference.runs.distributed import joined
+        from reference.runs.saved_model import FILE, check_can_save, model_of, save_model
 
     check_positive("--add", add, maximum=MOST_ADDED)
     smoothing = Additive(k=add)

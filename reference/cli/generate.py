@@ -66,7 +66,7 @@ def generate(
     import torch
 
     from reference.cli.engine import find_device, find_engine, find_voice
-    from reference.model_file import load_model
+    from reference.runs.saved_model import load_model
 
     where = find_device(device)
     saved = load_model(model_dir)

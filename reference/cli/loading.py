@@ -10,10 +10,10 @@ from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRem
 
 from reference import fast
 from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
-from reference.distributed import ALONE, Ranks
 from reference.fast import compiling
 from reference.files.text import carriage_returns
 from reference.oracle.counts import Counts
+from reference.runs.distributed import ALONE, Ranks
 from reference.terminal import SafeConsole, Words, bar
 
 MANY = 2**26

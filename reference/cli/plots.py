@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from reference.corpus import Corpus
-from reference.curve import LossCurve
 from reference.errors import MissingExtraError, printable
 from reference.files.atomic import make_writable, replacing
 from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
+from reference.runs.curve import LossCurve
 from reference.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -117,9 +117,9 @@ def train(
     with console.status("loading torch"):
         from reference.cli.engine import find_device, find_engine
         from reference.cli.training_job import TrainJob, do
-        from reference.distributed import joined
+        from reference.runs.distributed import joined
+        from reference.runs.watcher import Outputs
         from reference.training import TrainConfig
-        from reference.watching import Outputs
 
     if resume and overwrite:
         raise typer.BadParameter("--resume goes on, --overwrite begins anew: give one of them")

@@ -12,19 +12,19 @@ from rich.console import Console
 from rich.text import Text
 
 import reference
-from reference.checkpoint import PATTERN, Checkpoint, Run
 from reference.cli import loading, plots
 from reference.cli.engine import check_can_compile, compile_engine, find_checkpoint
 from reference.corpus import Corpus
-from reference.curve import LossCurve, exact_loss
-from reference.distributed import Ranks, check_shares
 from reference.files.atomic import make_writable, only_writer
 from reference.model import BigramLanguageModel
-from reference.model_file import FILE, save_model
-from reference.runs import Keeping, Watching, watch_training
+from reference.runs.checkpoint import PATTERN, Checkpoint, Run
+from reference.runs.curve import LossCurve, exact_loss
+from reference.runs.distributed import Ranks, check_shares
+from reference.runs.saved_model import FILE, save_model
+from reference.runs.session import Keeping, Watching, watch_training
+from reference.runs.watcher import Outputs
 from reference.terminal import print_json
 from reference.training import TrainConfig
-from reference.watching import Outputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,11 +43,12 @@ def walkthrough(
     with console.status("loading torch"):
         import torch
 
-        from reference import notes, render
+        from reference import notes
         from reference.cli import loading, plots
         from reference.cli.engine import find_device
-        from reference.runs import watch_training
+        from reference.runs.session import watch_training
         from reference.training import TrainConfig
+        from reference.walkthrough import printing
         from reference.walkthrough.data import documented_model
         from reference.walkthrough.order import before_training
         from reference.walkthrough.rows import Mark, Setting
@@ -64,15 +65,15 @@ def walkthrough(
         config=TrainConfig(steps=steps),
     )
     console.print(Text(f"The notes, top to bottom, on {setting.corpus.name}.", "bold"))
-    console.print(render.legend())
-    rows = render.print_rows(console, before_training(setting))
+    console.print(printing.legend())
+    rows = printing.print_rows(console, before_training(setting))
     model = documented_model(setting).to(where)
     curve, ended_by = watch_training(model, setting.corpus, setting.config, seed, console)
     if ended_by:
         raise typer.Exit(exit_code(ended_by))
     generator = torch.Generator(where).manual_seed(seed)
-    rows += render.print_rows(console, after_training(setting, model, curve, generator))
-    render.print_summary(console, rows)
+    rows += printing.print_rows(console, after_training(setting, model, curve, generator))
+    printing.print_summary(console, rows)
     seconds = time.perf_counter() - started
     console.print(Text(f"{seconds:.0f} s", "dim"))
 

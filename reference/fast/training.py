@@ -10,12 +10,12 @@ from torch import Tensor
 
 from reference.checks import check_count, check_tokens
 from reference.corpus import Corpus
-from reference.distributed import ALONE, Ranks
 from reference.errors import DeviceError, DtypeError, NonFiniteLossError
 from reference.fast import cuda
 from reference.fast.compiling import check_there
 from reference.fast.threads import in_parts
 from reference.model import BigramLanguageModel
+from reference.runs.distributed import ALONE, Ranks
 from reference.shapes import StoredStream
 from reference.training import TrainConfig
 

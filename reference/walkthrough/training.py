@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from reference.curve import LossCurve
 from reference.model import BigramLanguageModel
+from reference.runs.curve import LossCurve
 from reference.training import estimate_loss
 from reference.walkthrough.rows import Row, Section, Setting
 

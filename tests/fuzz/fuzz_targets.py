@@ -25,13 +25,6 @@ import zstandard
 from fuzz_json import dumped
 from rich.console import Console
 
-from reference.checkpoint import (
-    Checkpoint,
-    Run,
-    load_checkpoint,
-    restore_generator,
-    save_checkpoint,
-)
 from reference.conformance.comparison import compare
 from reference.conformance.comparison_json import to_json as comparison_to_json
 from reference.conformance.comparison_page import to_html
@@ -52,7 +45,14 @@ from reference.errors import (
 )
 from reference.files import text as text_input
 from reference.model import BigramLanguageModel
-from reference.model_file import load_model, save_model
+from reference.runs.checkpoint import (
+    Checkpoint,
+    Run,
+    load_checkpoint,
+    restore_generator,
+    save_checkpoint,
+)
+from reference.runs.saved_model import load_model, save_model
 from reference.spec.clause import Level
 from reference.splits import train_length
 from reference.tokens import (

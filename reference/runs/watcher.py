@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
-from reference.curve import Point
 from reference.errors import MissingExtraError, OutputError
 from reference.files.atomic import check_can_append, make_writable, open_to_append
+from reference.runs.curve import Point
 from reference.terminal import SafeConsole, Words, bar
 from reference.training import TrainConfig
 

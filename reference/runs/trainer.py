@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reference import distributed, fast
+from reference import fast
 from reference.corpus import Corpus
-from reference.distributed import ALONE, Ranks
 from reference.fast.training import Stepper
 from reference.model import BigramLanguageModel
+from reference.runs import distributed
+from reference.runs.distributed import ALONE, Ranks
 from reference.training import TrainConfig, TrainStep, train
 
 

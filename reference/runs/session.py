@@ -11,7 +11,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from reference.checkpoint import (
+from reference.corpus import Corpus
+from reference.errors import CheckpointError, NonFiniteLossError
+from reference.model import BigramLanguageModel
+from reference.oracle.counts import Counts
+from reference.runs.checkpoint import (
     KEEP,
     Checkpoint,
     Run,
@@ -22,17 +26,13 @@ from reference.checkpoint import (
     restore_generator,
     save_checkpoint,
 )
-from reference.corpus import Corpus
-from reference.curve import LossCurve, exact_loss
-from reference.distributed import ALONE, Ranks
-from reference.errors import CheckpointError, NonFiniteLossError
-from reference.model import BigramLanguageModel
-from reference.oracle.counts import Counts
-from reference.stopping import Stop, listening
+from reference.runs.curve import LossCurve, exact_loss
+from reference.runs.distributed import ALONE, Ranks
+from reference.runs.signals import Stop, listening
+from reference.runs.trainer import new_trainer
+from reference.runs.watcher import NOWHERE, Outputs, Watcher
 from reference.terminal import UNWRITTEN
-from reference.trainers import new_trainer
 from reference.training import TrainConfig, estimate_loss
-from reference.watching import NOWHERE, Outputs, Watcher
 
 SMALL = 2**20
 """Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
