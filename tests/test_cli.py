@@ -17,15 +17,16 @@ from rich.console import Console
 
 from reference import __version__, notes
 from reference.cli import engine as cli_engine, generate, main as cli, plots
+from reference.cli.engine import find_trainer
 from reference.corpus import Corpus
 from reference.errors import DownloadError, TwinError
 from reference.fast import compiling
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import bigram_counts
-from reference.runs import session
 from reference.runs.curve import exact_loss
 from reference.runs.saved_model import load_model
 from reference.runs.session import watch_training
+from reference.runs.trainer import ReferenceTrainer
 from reference.tinyshakespeare import download
 from reference.training import TrainConfig, train
 from reference.vocabulary import Vocabulary
@@ -253,7 +254,9 @@ def test_the_engines_losses_make_the_same_curve(twin: Corpus) -> None:
         torch.manual_seed(1)
         model = BigramLanguageModel(65)
         console = Console(quiet=True)
-        curve, interrupted = watch_training(model, twin, config, 5, console, engine=engine)
+        curve, interrupted = watch_training(
+            model, twin, config, 5, console, new_trainer=find_trainer(engine)
+        )
         assert not interrupted
         points.append([number for point in curve.points for number in point])
     assert points[1] == pytest.approx(points[0], abs=1e-4)
@@ -359,7 +362,7 @@ def test_ctrl_c_ends_a_walkthrough(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "new_trainer", interrupt)
+    monkeypatch.setattr(ReferenceTrainer, "steps", interrupt)
     assert run("walkthrough") == 130
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 import reference
 from reference import fast
 from reference.cli import loading, main as cli, training_job
+from reference.cli.engine import find_trainer
 from reference.cli.training_job import TrainJob
 from reference.corpus import Corpus
 from reference.errors import (
@@ -32,6 +33,7 @@ from reference.errors import (
     OutOfRangeError,
     TooShortError,
 )
+from reference.fast.trainer import FastTrainer
 from reference.fast.training import Stepper
 from reference.model import BigramLanguageModel
 from reference.runs.checkpoint import Run, checkpoints, load_checkpoint
@@ -39,7 +41,6 @@ from reference.runs.curve import LossCurve
 from reference.runs.distributed import ALONE, Ranks, differences, joined
 from reference.runs.saved_model import load_model
 from reference.runs.session import Keeping, watch_training
-from reference.runs.trainer import new_trainer
 from reference.runs.watcher import NOWHERE
 from reference.training import TrainConfig, TrainStep
 from tests.children import Raised, fork, in_ranks, wait
@@ -61,8 +62,8 @@ def trained(
 ) -> tuple[Tensor, Tensor, list[float]]:
     torch.manual_seed(SEED)
     model = BigramLanguageModel(len(corpus.vocabulary))
-    trainer = new_trainer(
-        engine, model, corpus, config, generator=torch.Generator().manual_seed(SEED), ranks=ranks
+    trainer = find_trainer(engine)(
+        model, corpus, config, generator=torch.Generator().manual_seed(SEED), ranks=ranks
     )
     losses = [step.loss for step in trainer.steps(lambda taken: taken + 50)]
     return model.token_embedding_table.weight.detach(), trainer.means()[0], losses
@@ -449,7 +450,14 @@ def test_a_run_goes_on_with_another_number_of_ranks(
         keeping = Keeping(run=run, directory=folder, every=70, resumed=found)
         console = Console(quiet=True)
         watch_training(
-            model, twin, short, SEED, console, engine=engine, ranks=ranks, keeping=keeping
+            model,
+            twin,
+            short,
+            SEED,
+            console,
+            new_trainer=find_trainer(engine),
+            ranks=ranks,
+            keeping=keeping,
         )
         return model.token_embedding_table.weight.detach()
 
@@ -526,7 +534,9 @@ def test_fast_steps_are_agreed_on_every_100(
         monkeypatch.setattr(Ranks, "greatest", counted)
         monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
         model, console = BigramLanguageModel(TINY_C), Console(quiet=True)
-        watch_training(model, TINY, TINY_CONFIG, SEED, console, engine="fast", ranks=ranks)
+        watch_training(
+            model, TINY, TINY_CONFIG, SEED, console, new_trainer=FastTrainer, ranks=ranks
+        )
         return len(asked)
 
     trained(ALONE, TINY, TINY_CONFIG, "fast")

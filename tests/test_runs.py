@@ -21,6 +21,7 @@ from rich.console import Console
 from torch import Tensor
 
 from reference.cli import main as cli
+from reference.cli.engine import find_trainer
 from reference.corpus import Corpus
 from reference.errors import CheckpointError, MissingExtraError, NonFiniteLossError, OutputError
 from reference.files import atomic
@@ -67,7 +68,7 @@ def watch(  # noqa: PLR0913  a run has this much to be told
         config,
         SEED,
         Console(quiet=True),
-        engine=engine,
+        new_trainer=find_trainer(engine),
         keeping=keeping,
         watching=watching,
     )
@@ -112,7 +113,9 @@ def test_what_is_kept_does_not_change_what_is_trained(engine: str, tmp_path: Pat
     kept, curve, _ = watch(tmp_path, engine=engine, every=1, watching=Watching(estimate_every=31))
     torch.manual_seed(SEED)
     plain = BigramLanguageModel(C)
-    other, _ = watch_training(plain, CORPUS, CONFIG, SEED, Console(quiet=True), engine=engine)
+    other, _ = watch_training(
+        plain, CORPUS, CONFIG, SEED, Console(quiet=True), new_trainer=find_trainer(engine)
+    )
     assert torch.equal(bits(kept), bits(plain))
     assert curve.points == other.points
 
@@ -498,7 +501,12 @@ def test_a_mistake_elsewhere_does_not_cost_the_run_that_is_overwritten(
 
 
 @pytest.mark.parametrize(
-    "name", ["cli.loading.count_pairs", "runs.session.new_trainer", "runs.session.save_checkpoint"]
+    "name",
+    [
+        "cli.loading.count_pairs",
+        "runs.trainer.ReferenceTrainer.__init__",
+        "runs.session.save_checkpoint",
+    ],
 )
 def test_an_overwritten_run_stays_until_the_new_one_has_a_checkpoint(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

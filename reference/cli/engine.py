@@ -3,17 +3,16 @@
 import copy
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 
 from reference import fast
 from reference.corpus import Corpus
-from reference.errors import DeviceError, ModelFileError, OutOfRangeError
+from reference.errors import DeviceError
 from reference.fast import compiling, cuda
+from reference.fast.trainer import FastTrainer
 from reference.model import BigramLanguageModel
-from reference.runs.checkpoint import Checkpoint, Run, checkpoints, load_checkpoint
-from reference.runs.saved_model import check_can_save
+from reference.runs.trainer import NewTrainer, ReferenceTrainer
 from reference.shapes import Ids
 from reference.training import TrainConfig
 
@@ -53,6 +52,11 @@ def check_can_compile(device: torch.device) -> None:
         compiling.check_there()
 
 
+def find_trainer(engine: str) -> NewTrainer:
+    """Return what trains: the "reference", or the "fast" engine."""
+    return FastTrainer if engine == "fast" else ReferenceTrainer
+
+
 def find_voice(
     engine: str, model: BigramLanguageModel
 ) -> Callable[[Ids, int, torch.Generator], Ids]:
@@ -71,35 +75,6 @@ def find_voice(
         fast.generate(table, prompt, 1, generator=torch.Generator(table.device))
         return lambda idx, n, generator: fast.generate(table, idx, n, generator=generator)
     return lambda idx, n, generator: model.generate(idx, n, generator=generator)
-
-
-def find_checkpoint(
-    directory: Path, run: Run, *, resume: bool, overwrite: bool
-) -> Checkpoint | None:
-    """Return the checkpoint to resume from, or None if the run is to start.
-
-    Raises: ModelFileError if there is a run, or a model, and neither `resume` nor `overwrite` is
-        set; MismatchError if the run is a different one; CheckpointError if its checkpoint is
-        damaged; OutputError.
-    """
-    found = checkpoints(directory)
-    if not found or overwrite:
-        check_can_save(directory, overwrite=overwrite)
-        return None
-    last = found[-1]
-    if not resume:
-        raise ModelFileError(
-            f"{directory} holds a run already, up to {last.stem}; --resume goes on with it, "
-            "--overwrite begins anew, or give another directory"
-        )
-    checkpoint = load_checkpoint(last)
-    run.check_same(checkpoint.run, last)
-    if checkpoint.step > run.config.steps:
-        raise OutOfRangeError(
-            f"steps is {run.config.steps}, and {last} was written after step {checkpoint.step}; "
-            f"it must be {checkpoint.step} or more to go on from there"
-        )
-    return checkpoint
 
 
 def compile_engine(model: BigramLanguageModel, corpus: Corpus, config: TrainConfig) -> None:

@@ -13,11 +13,11 @@ from rich.text import Text
 
 import reference
 from reference.cli import loading, plots
-from reference.cli.engine import check_can_compile, compile_engine, find_checkpoint
+from reference.cli.engine import check_can_compile, compile_engine, find_trainer
 from reference.corpus import Corpus
 from reference.files.atomic import make_writable, only_writer
 from reference.model import BigramLanguageModel
-from reference.runs.checkpoint import PATTERN, Checkpoint, Run
+from reference.runs.checkpoint import PATTERN, Checkpoint, Run, find_checkpoint
 from reference.runs.curve import LossCurve, exact_loss
 from reference.runs.distributed import Ranks, check_shares
 from reference.runs.saved_model import FILE, save_model
@@ -97,7 +97,7 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
             job.config,
             job.seed,
             console,
-            engine=job.engine,
+            new_trainer=find_trainer(job.engine),
             ranks=ranks,
             keeping=keeping,
             watching=Watching(

@@ -16,10 +16,18 @@ from torch import Tensor
 
 from reference.checks import check_count
 from reference.corpus import Corpus
-from reference.errors import BigramError, CheckpointError, MismatchError, printable
+from reference.errors import (
+    BigramError,
+    CheckpointError,
+    MismatchError,
+    ModelFileError,
+    OutOfRangeError,
+    printable,
+)
 from reference.files.atomic import make_writable
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
+from reference.runs.saved_model import check_can_save
 from reference.training import TrainConfig
 from reference.vocabulary import Vocabulary
 
@@ -273,3 +281,32 @@ def _square(tensors: Mapping[str, Tensor], name: str, C: int) -> Tensor:
             f"({C}, {C})"
         )
     return tensor
+
+
+def find_checkpoint(
+    directory: Path, run: Run, *, resume: bool, overwrite: bool
+) -> Checkpoint | None:
+    """Return the checkpoint to resume from, or None if the run is to start.
+
+    Raises: ModelFileError if there is a run, or a model, and neither `resume` nor `overwrite` is
+        set; MismatchError if the run is a different one; CheckpointError if its checkpoint is
+        damaged; OutputError.
+    """
+    found = checkpoints(directory)
+    if not found or overwrite:
+        check_can_save(directory, overwrite=overwrite)
+        return None
+    last = found[-1]
+    if not resume:
+        raise ModelFileError(
+            f"{directory} holds a run already, up to {last.stem}; --resume goes on with it, "
+            "--overwrite begins anew, or give another directory"
+        )
+    checkpoint = load_checkpoint(last)
+    run.check_same(checkpoint.run, last)
+    if checkpoint.step > run.config.steps:
+        raise OutOfRangeError(
+            f"steps is {run.config.steps}, and {last} was written after step {checkpoint.step}; "
+            f"it must be {checkpoint.step} or more to go on from there"
+        )
+    return checkpoint

@@ -29,13 +29,10 @@ from reference.runs.checkpoint import (
 from reference.runs.curve import LossCurve, exact_loss
 from reference.runs.distributed import ALONE, Ranks
 from reference.runs.signals import Stop, listening
-from reference.runs.trainer import new_trainer
+from reference.runs.trainer import NewTrainer, ReferenceTrainer
 from reference.runs.watcher import NOWHERE, Outputs, Watcher
 from reference.terminal import UNWRITTEN
 from reference.training import TrainConfig, estimate_loss
-
-SMALL = 2**20
-"""Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
 
 AGREE, AGREE_SECONDS = 100, 1.0
 """Most steps, and about the most seconds, until ranks tell each other again whether to stop.
@@ -85,7 +82,7 @@ def watch_training(  # noqa: PLR0913  a training run has this much to be told
     seed: int,
     console: Console,
     *,
-    engine: str = "reference",
+    new_trainer: NewTrainer = ReferenceTrainer,
     ranks: Ranks = ALONE,
     keeping: Keeping | None = None,
     watching: Watching = Watching(),
@@ -99,10 +96,9 @@ def watch_training(  # noqa: PLR0913  a training run has this much to be told
         at or kept; OutputError if a checkpoint cannot be written, or the log from the start;
         CheckpointError if the one to resume from does not fit.
     """
-    session = _Session(model, corpus, config, seed, engine, ranks, keeping, watching)
-    logits = config.batch_size * config.block_size * model.vocab_size
+    session = _Session(model, corpus, config, seed, new_trainer, ranks, keeping, watching)
     with (
-        _without_waste(model, logits, engine),
+        _without_waste(model, one_thread=session.trainer.wants_one_thread),
         listening(patient=ranks.size > 1) as stop,
         Watcher(
             console,
@@ -128,7 +124,7 @@ class _Session:
         corpus: Corpus,
         config: TrainConfig,
         seed: int,
-        engine: str,
+        new_trainer: NewTrainer,
         ranks: Ranks,
         keeping: Keeping | None,
         watching: Watching,
@@ -141,7 +137,7 @@ class _Session:
             "estimates": torch.Generator().manual_seed((seed + 1) % 2**63),
         }
         self.trainer = new_trainer(
-            engine, model, self.there, config, generator=self.streams["batches"], ranks=ranks
+            model, self.there, config, generator=self.streams["batches"], ranks=ranks
         )
         self.curve = LossCurve(model, corpus, steps=config.steps, counts=watching.train_counts)
         if keeping is not None and keeping.resumed is not None:
@@ -282,14 +278,14 @@ def _is_due(taken: int, every: int) -> bool:
 
 
 @contextmanager
-def _without_waste(model: BigramLanguageModel, logits: int, engine: str) -> Iterator[None]:
+def _without_waste(model: BigramLanguageModel, *, one_thread: bool) -> Iterator[None]:
     """Train small batches on one thread, and without checking tokens that come from the corpus.
 
     More threads would not be faster, and where something else wants the core they would wait for
     each other at every operation: the notes' loop then takes minutes.
     """
     threads, validate = torch.get_num_threads(), model.validate
-    if logits <= SMALL and engine == "reference":
+    if one_thread:
         torch.set_num_threads(1)
     model.validate = False
     try:

@@ -1,4 +1,4 @@
-"""What takes the steps, the reference or the engine, on one rank or several, behind one face."""
+"""What takes the steps of a run: the reference, or another trainer that is passed in."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,9 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from reference import fast
 from reference.corpus import Corpus
-from reference.fast.training import Stepper
 from reference.model import BigramLanguageModel
 from reference.runs import distributed
 from reference.runs.distributed import ALONE, Ranks
@@ -26,6 +24,11 @@ class Trainer(Protocol):
         """Give the steps that the model has taken, which can be more than were handed out."""
         ...
 
+    @property
+    def wants_one_thread(self) -> bool:
+        """Whether more threads gain nothing, and make each other wait if the cores are busy."""
+        ...
+
     def steps(self, next_stop: Callable[[int], int]) -> Iterator[TrainStep]:
         """Hand out steps; when as many as next_stop(taken) are, the model has taken no more."""
         ...
@@ -39,24 +42,32 @@ class Trainer(Protocol):
         ...
 
 
-def new_trainer(  # noqa: PLR0913  a training run has this much to be told
-    engine: str,
-    model: BigramLanguageModel,
-    corpus: Corpus,
-    config: TrainConfig,
-    *,
-    generator: torch.Generator,
-    ranks: Ranks = ALONE,
-) -> Trainer:
-    """Give the "reference", or the "fast" engine, ready for its first step.
+class NewTrainer(Protocol):
+    """Makes a trainer that is ready for its first step."""
 
-    Raises: MissingExtraError, DtypeError, DeviceError where the engine cannot train the model.
-    """
-    kind = _Engine if engine == "fast" else _Reference
-    return kind(model, corpus, config, generator=generator, ranks=ranks)
+    def __call__(
+        self,
+        model: BigramLanguageModel,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        generator: torch.Generator,
+        ranks: Ranks = ALONE,
+    ) -> Trainer:
+        """Make one.
+
+        Raises: DtypeError, DeviceError or MissingExtraError if it cannot train this model.
+        """
+        ...
 
 
-class _Reference:
+SMALL = 2**20
+"""Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
+
+
+class ReferenceTrainer:
+    """Takes the steps with `reference.training.train`, or with several ranks."""
+
     def __init__(
         self,
         model: BigramLanguageModel,
@@ -64,14 +75,21 @@ class _Reference:
         config: TrainConfig,
         *,
         generator: torch.Generator,
-        ranks: Ranks,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model, self.corpus, self.config = model, corpus, config
         self.generator, self.ranks = generator, ranks
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
         self.taken = 0
 
+    @property
+    def wants_one_thread(self) -> bool:
+        """Return whether the batches are small."""
+        logits = self.config.batch_size * self.config.block_size * self.model.vocab_size
+        return logits <= SMALL
+
     def steps(self, next_stop: Callable[[int], int]) -> Iterator[TrainStep]:  # noqa: ARG002  it can stop after any step
+        """Hand out steps; see `Trainer.steps`."""
         take = train
         if self.ranks.size > 1:
             take = partial(distributed.train, ranks=self.ranks)
@@ -87,6 +105,7 @@ class _Reference:
             yield step
 
     def means(self) -> tuple[Float[Tensor, "C C"], Float[Tensor, "C C"]]:
+        """Return the means; see `Trainer.means`."""
         weight = self.model.token_embedding_table.weight
         state = self.optimizer.state.get(weight)
         if not state:  # no step was taken
@@ -94,47 +113,9 @@ class _Reference:
         return state["exp_avg"], state["exp_avg_sq"]
 
     def restore(self, taken: int, mean: Float[Tensor, "C C"], square: Float[Tensor, "C C"]) -> None:
+        """Continue after a step; see `Trainer.restore`."""
         self.taken = taken
         if taken:
             state = {"step": torch.tensor(float(taken)), "exp_avg": mean, "exp_avg_sq": square}
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": {0: state}, "param_groups": groups})
-
-
-class _Engine:
-    def __init__(
-        self,
-        model: BigramLanguageModel,
-        corpus: Corpus,
-        config: TrainConfig,
-        *,
-        generator: torch.Generator,
-        ranks: Ranks,
-    ) -> None:
-        self.model, self.corpus, self.config = model, corpus, config
-        self.generator = generator
-        self.stepper = Stepper(model, learning_rate=config.learning_rate, ranks=ranks)
-
-    @property
-    def taken(self) -> int:
-        return self.stepper.taken
-
-    def steps(self, next_stop: Callable[[int], int]) -> Iterator[TrainStep]:
-        taken = self.taken
-        for block in fast.train(
-            self.model,
-            self.corpus,
-            self.config,
-            generator=self.generator,
-            block=next_stop,
-            stepper=self.stepper,
-        ):
-            for loss in block.losses.tolist():
-                taken += 1
-                yield TrainStep(taken, loss)
-
-    def means(self) -> tuple[Float[Tensor, "C C"], Float[Tensor, "C C"]]:
-        return self.stepper.means()
-
-    def restore(self, taken: int, mean: Float[Tensor, "C C"], square: Float[Tensor, "C C"]) -> None:
-        self.stepper.restore(taken, mean, square)
