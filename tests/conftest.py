@@ -8,8 +8,8 @@ import torch
 from hypothesis import settings
 
 from reference.cli import check, vectors
-from reference.conformance import isolation
-from reference.conformance.processes import Server
+from reference.conformance.isolation import run
+from reference.conformance.isolation.server import Server
 from reference.conformance.vectors import running
 from reference.corpus import Corpus, load_corpus
 
@@ -67,5 +67,5 @@ def shared_server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def lent() -> Iterator[Server]:
         yield one_server
 
-    for module in (check, vectors, isolation, running):
+    for module in (check, vectors, run, running):
         monkeypatch.setattr(module, "Server", lent)

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from reference.conformance import Verdict, check
 from reference.conformance.errors import AdapterError
-from reference.conformance.isolation import run_isolated
+from reference.conformance.isolation.run import run_isolated
 from reference.conformance.runner import Plan
-from reference.conformance.targets import Target
+from reference.conformance.target import Target
 from reference.conformance.verdicts import Report
 from reference.spec.catalogue import catalogue
 

@@ -22,17 +22,17 @@ from reference.cli.options import MOST_MEMORY, MOST_SECONDS
 from reference.conformance import check, parametrize_clauses
 from reference.conformance.api import read_saved, selection_of
 from reference.conformance.errors import ReplayError
-from reference.conformance.report import from_json, to_json
+from reference.conformance.reports.report_terminal import from_json, to_json
+from reference.conformance.reports.wording import summary
 from reference.conformance.runner import Plan, planned
 from reference.conformance.verdicts import Selection
-from reference.conformance.wording import summary
 from reference.model import BigramLanguageModel
 from reference.spec.cases import CaseError
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import BIGRAM, CAUSAL, Level
 
 SCHEMA = json.loads(
-    files("reference.conformance").joinpath("report.schema.json").read_text("utf-8")
+    files("reference.conformance.reports").joinpath("report.schema.json").read_text("utf-8")
 )
 VALIDATOR = Draft202012Validator(SCHEMA)
 HUGE = 10**5000

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference.conformance.api import subject_of
-from reference.conformance.own import train_step
-from reference.conformance.report import from_json, to_json
+from reference.conformance.reports.report_terminal import from_json, to_json
 from reference.conformance.runner import Plan, isolated_streams, notes_of, planned, run
+from reference.conformance.subjects.own import train_step
 from reference.conformance.verdicts import Report, Verdict
 from reference.spec.cases import table_of
 from reference.spec.catalogue import VERSION, catalogue

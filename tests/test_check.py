@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from reference.cli import main as cli
-from reference.conformance.example import answers_of
 from reference.conformance.load_errors import NoFileError
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.plugin import ClauseCollector
+from reference.conformance.reports.example import answers_of
 from reference.conformance.runner import blank
 from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.errors import WorkerError

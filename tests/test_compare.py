@@ -17,15 +17,22 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from reference.cli import main as cli
-from reference.conformance.comparison import ABSENT, ALIKE, Comparison, Row, compare, numbers
-from reference.conformance.comparison_json import to_json
-from reference.conformance.comparison_page import to_html
-from reference.conformance.comparison_terminal import print_comparison
 from reference.conformance.errors import ReportFileError, TooFewReportsError
-from reference.conformance.report import ReportError, to_json as report_to_json
-from reference.conformance.report_file import read_report
+from reference.conformance.reports.comparison import (
+    ABSENT,
+    ALIKE,
+    Comparison,
+    Row,
+    compare,
+    numbers,
+)
+from reference.conformance.reports.comparison_json import to_json
+from reference.conformance.reports.comparison_page import to_html
+from reference.conformance.reports.comparison_terminal import print_comparison
+from reference.conformance.reports.report_json import read_report
+from reference.conformance.reports.report_terminal import ReportError, to_json as report_to_json
+from reference.conformance.reports.wording import LISTED, is_choice, mark_of
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
-from reference.conformance.wording import LISTED, is_choice, mark_of
 from reference.errors import printable
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
@@ -343,7 +350,7 @@ def test_a_report_of_selected_clauses_is_not_said_to_conform() -> None:
 # JSON
 
 SCHEMA = json.loads(
-    files("reference.conformance").joinpath("comparison.schema.json").read_text("utf-8")
+    files("reference.conformance.reports").joinpath("comparison.schema.json").read_text("utf-8")
 )
 VALIDATOR = Draft202012Validator(SCHEMA)
 

@@ -25,12 +25,12 @@ from reference.conformance.errors import (
     UnknownClauseError,
     WaiverError,
 )
-from reference.conformance.forms import batch_forms
-from reference.conformance.guard import guarded
-from reference.conformance.own import reference_subject
 from reference.conformance.parametrize import ClauseTest
 from reference.conformance.runner import Plan, planned, run
-from reference.conformance.targets import Target, open_target
+from reference.conformance.subjects.get_batch import batch_forms
+from reference.conformance.subjects.guard import guarded
+from reference.conformance.subjects.own import reference_subject
+from reference.conformance.target import Target, open_target
 from reference.conformance.verdicts import Report, Result
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from reference.conformance.isolation import run_isolated
+from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.server import Server
 from reference.conformance.pipe.smoke import opened
-from reference.conformance.processes import Server
 from reference.conformance.runner import EXAMPLES, Plan, planned
-from reference.conformance.targets import Target
+from reference.conformance.target import Target
 from reference.conformance.verdicts import Result, Verdict
 from reference.spec.subject import Part
 

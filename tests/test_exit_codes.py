@@ -19,9 +19,10 @@ import typer.main
 import typer.rich_utils
 
 from reference.cli import check, engine, main as cli, pipe, vectors
-from reference.conformance import comparison, isolation, processes
-from reference.conformance.processes import Copy, Server
-from reference.conformance.report import to_json
+from reference.conformance.isolation import run, server
+from reference.conformance.isolation.server import Copy, Server
+from reference.conformance.reports import comparison
+from reference.conformance.reports.report_terminal import to_json
 from reference.conformance.vectors import files
 from reference.conformance.verdicts import Report
 from reference.runs.curve import LossCurve
@@ -67,7 +68,7 @@ def limit_memory() -> None:
 def limit_memory_of_server() -> None:
     """Start a server for this command alone, with less memory than torch needs."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({2**28}, {2**28})); "
-    processes.START = limit + processes.START
+    server.START = limit + server.START
     for module in (check, vectors):  # which otherwise use the one that all tests share
         setattr(module, "Server", Server)  # noqa: B010  mypy takes an import for private
 
@@ -138,7 +139,7 @@ ROWS = {
         input=("MISSING.py:Model",),
         memory=(),
         full_disk=("--html", "OUT"),
-        midst=(isolation.IsolatedRun, "settle"),
+        midst=(run.IsolatedRun, "settle"),
         differs=("WRONG.py:Model",),
         limit=limit_memory_of_server,
     ),

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import reference
 from reference import BigramLanguageModel, Corpus, TrainConfig, fast, get_batch, train
 from reference.cli.engine import find_engine
-from reference.conformance.own import OWN
 from reference.conformance.runner import Plan, planned, run
+from reference.conformance.subjects.own import OWN
 from reference.conformance.verdicts import Verdict
 from reference.errors import (
     BigramError,

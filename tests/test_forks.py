@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from reference.conformance import forks
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.forks import Forks
-from reference.conformance.guard import guarded
+from reference.conformance.subjects import fork_watch
+from reference.conformance.subjects.fork_watch import Forks
+from reference.conformance.subjects.guard import guarded
 
 if not hasattr(os, "fork"):
     pytest.skip("this system has no fork", allow_module_level=True)
@@ -127,8 +127,8 @@ def test_a_copy_of_a_copy_that_escapes_is_noticed() -> None:
 
 
 def test_each_of_many_copies_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "SLOTS", 4)
-    monkeypatch.setattr(forks, "_copies", None)
+    monkeypatch.setattr(fork_watch, "SLOTS", 4)
+    monkeypatch.setattr(fork_watch, "_copies", None)
 
     def many() -> None:
         for _ in range(10):

@@ -17,14 +17,14 @@ from typing import NoReturn
 
 import pytest
 
-from reference.conformance import isolation, processes, worker
-from reference.conformance.deaths import place, why
-from reference.conformance.forking import is_ending
-from reference.conformance.isolation import run_isolated
+from reference.conformance.isolation import run as isolation, server as processes, worker
+from reference.conformance.isolation.fork import is_ending
+from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.server import Copy, End, Server
 from reference.conformance.load_errors import NoFileError
-from reference.conformance.processes import Copy, End, Server
+from reference.conformance.process_ends import place, why
 from reference.conformance.runner import Plan, planned, run
-from reference.conformance.targets import Target, open_target
+from reference.conformance.target import Target, open_target
 from reference.conformance.verdicts import Result, Verdict
 from reference.errors import WorkerError
 from reference.spec.clause import Clause
@@ -639,8 +639,8 @@ Thread 0x01 (most recent call first):
 Current thread 0x02 (most recent call first):
   File "{library}/torch/nn.py", line 3 in forward
   File "/home/me/dev.ipynb, cell 3", line 12 in forward
-  File "/src/reference/conformance/guard.py", line 40 in guarded
-  File "/src/reference/conformance/subjects.py", line 80 in forward
+  File "/src/reference/conformance/subjects/guard.py", line 40 in guarded
+  File "/src/reference/conformance/subjects/torch_models.py", line 80 in forward
   File "/src/me.py", line 1 in <module>
 """
 

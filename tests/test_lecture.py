@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from reference.conformance.lecture import Loaded, factory_of, load, parse_definition
 from reference.conformance.load_errors import (
     DefineError,
     FactoryError,
@@ -26,6 +25,7 @@ from reference.conformance.load_errors import (
     SourceSyntaxError,
     UnknownNameError,
 )
+from reference.conformance.loading import Loaded, factory_of, load, parse_definition
 
 LECTURE = Path(__file__).parent / "lecture"
 
@@ -589,7 +589,7 @@ def test_a_module_is_imported_from_the_current_folder() -> None:
 
 
 def test_importing_the_loader_does_not_import_torch() -> None:
-    script = "import sys, reference.conformance.lecture; sys.exit('torch' in sys.modules)"
+    script = "import sys, reference.conformance.loading; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[1]
     subprocess.run([sys.executable, "-c", script], check=True, cwd=root)  # noqa: S603  our own script
 

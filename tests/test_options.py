@@ -44,15 +44,17 @@ from reference.cli import (
     vectors as cli_vectors,
 )
 from reference.cli.options import LEAST_MEMORY, LONGEST, MOST_BATCH, MOST_MEMORY, MOST_SECONDS
-from reference.conformance import check, isolation
+from reference.conformance import check
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.guard import guarded
-from reference.conformance.isolation import IsolatedRun
-from reference.conformance.report import to_json
+from reference.conformance.isolation import run as isolation
+from reference.conformance.isolation.run import IsolatedRun
+from reference.conformance.reports.report_terminal import to_json
 from reference.conformance.runner import Plan, blank
-from reference.conformance.targets import Target, open_target
-from reference.conformance.vectors import making, running, verifying
+from reference.conformance.subjects.guard import guarded
+from reference.conformance.target import Target, open_target
+from reference.conformance.vectors import running, verifying
 from reference.conformance.vectors.files import shipped
+from reference.conformance.vectors.making import make
 from reference.conformance.vectors.playing import Outcome
 from reference.conformance.verdicts import Result, Verdict
 from reference.corpus import Corpus
@@ -386,7 +388,7 @@ def stand_ins() -> Iterator[None]:
         patch.setattr(isolation, "run_isolated", judged)
         patch.setattr(running, "run_vectors", played)
         patch.setattr(verifying, "check_ours", iter)
-        patch.setattr(making, "made", lambda progress: shipped())
+        patch.setattr(make, "made", lambda progress: shipped())
         patch.setattr(signals, "Stop", Soon)
         patch.setattr(Corpus, "get_batch", few(Corpus.get_batch))
         patch.setattr(order, "before_training", lambda setting: iter(()))

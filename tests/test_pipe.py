@@ -20,9 +20,9 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 
 from reference.cli import main as cli
-from reference.conformance.isolation import run_isolated
+from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.server import Server
 from reference.conformance.load_errors import CommandError, HarnessError
-from reference.conformance.own import OWN
 from reference.conformance.pipe import pool, wire
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.pool import Pool
@@ -30,10 +30,10 @@ from reference.conformance.pipe.protocol import Answer, MalformedError, line, nu
 from reference.conformance.pipe.serving import Serving
 from reference.conformance.pipe.smoke import opened
 from reference.conformance.pipe.wire import Clock, RefusalError, split
-from reference.conformance.processes import Server
 from reference.conformance.runner import Plan, planned, run
-from reference.conformance.subjects import TorchSubject
-from reference.conformance.targets import Target
+from reference.conformance.subjects.own import OWN
+from reference.conformance.subjects.torch_models import TorchSubject
+from reference.conformance.target import Target
 from reference.conformance.verdicts import Result, Verdict
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause

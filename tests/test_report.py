@@ -16,11 +16,16 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
-from reference.conformance.junit import to_junit
-from reference.conformance.page import TONES, fragment, to_html
-from reference.conformance.report import ReportError, from_json, print_report, to_json
+from reference.conformance.reports.junit import to_junit
+from reference.conformance.reports.report_page import TONES, fragment, to_html
+from reference.conformance.reports.report_terminal import (
+    ReportError,
+    from_json,
+    print_report,
+    to_json,
+)
+from reference.conformance.reports.wording import MARKS, summary
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
-from reference.conformance.wording import MARKS, summary
 from reference.errors import printable
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
@@ -577,7 +582,7 @@ def test_no_text_of_a_subject_steers_the_terminal(
 # JSON
 
 SCHEMA = json.loads(
-    files("reference.conformance").joinpath("report.schema.json").read_text("utf-8")
+    files("reference.conformance.reports").joinpath("report.schema.json").read_text("utf-8")
 )
 VALIDATOR = Draft202012Validator(SCHEMA)
 

@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _device, deterministic
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from reference.conformance import switches
 from reference.conformance.api import check
+from reference.conformance.subjects import switches
 from reference.conformance.verdicts import Verdict
 from reference.model import BigramLanguageModel
 

@@ -25,10 +25,10 @@ from rich.text import Span, Text
 import reference
 from reference import terminal
 from reference.cli import main as cli, vectors
-from reference.conformance.comparison import compare
-from reference.conformance.comparison_terminal import print_comparison
 from reference.conformance.parametrize import tell_pytest
-from reference.conformance.report import print_report
+from reference.conformance.reports.comparison import compare
+from reference.conformance.reports.comparison_terminal import print_comparison
+from reference.conformance.reports.report_terminal import print_report
 from reference.conformance.vectors.playing import Mismatch, Outcome
 from reference.conformance.vectors.vector import Vector
 from reference.conformance.vectors.verifying import Summary

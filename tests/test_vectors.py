@@ -16,15 +16,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reference.cli.main import main
-from reference.conformance.own import reference_subject
-from reference.conformance.targets import Target
+from reference.conformance.subjects.own import reference_subject
+from reference.conformance.target import Target
 from reference.conformance.vectors import errors, files
-from reference.conformance.vectors.building import build, declared
 from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Machine
+from reference.conformance.vectors.making.building import build, declared
+from reference.conformance.vectors.oracle import ByOracle
 from reference.conformance.vectors.playing import MachinePlayer, RefusalError, play
 from reference.conformance.vectors.running import run_vectors
-from reference.conformance.vectors.second import ByOracle
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.conformance.vectors.verifying import check_ours, play_all, summary
 from reference.spec.catalogue import catalogue

@@ -1,7 +1,7 @@
 """The API reference: what is public, how autodoc shows it, and that nothing of it is missing.
 
 Every module of the package is either public, and then on a page with every name that it defines, or
-it is internal, and then it says here why. A module that is in neither list is a warning.
+it is internal, and here is why. A module that is in neither list is a warning.
 """
 
 import ast
@@ -80,9 +80,9 @@ ALSO: Final = (
     "reference.fast.fitting.Tokens",
     "reference.conformance.api.Factory",
     "reference.conformance.parametrize.ClauseTest",
-    "reference.conformance.report.ReportError",
-    "reference.conformance.report.from_json",
-    "reference.conformance.report.to_json",
+    "reference.conformance.reports.report_terminal.ReportError",
+    "reference.conformance.reports.report_terminal.from_json",
+    "reference.conformance.reports.report_terminal.to_json",
 )
 """Names of internal modules that stand in the signatures of public ones, or go with them."""
 
@@ -102,106 +102,19 @@ UNLINKED: Final = [
 INTERNAL: Final = {
     "reference.__main__": "the command, which has a page of its own",
     "reference.checks": "checks of arguments, whose errors each function lists",
-    "reference.cli.main": "the command, which has a page of its own",
-    "reference.cli.check": "the command, which has a page of its own",
-    "reference.cli.compare": "the command, which has a page of its own",
-    "reference.cli.options": "the command, which has a page of its own",
-    "reference.cli.subject_options": "the command, which has a page of its own",
-    "reference.cli.pipe": "the command, which has a page of its own",
-    "reference.cli.prepare": "the command, which has a page of its own",
-    "reference.cli.vectors": "the command, which has a page of its own",
-    "reference.cli.train": "the command, which has a page of its own",
-    "reference.conformance.api": "its `check` is offered by reference.conformance",
-    "reference.conformance.arrays": "how the kit reaches a subject over arrays",
-    "reference.conformance.hub": "how the kit reaches a model of transformers",
-    "reference.conformance.comparison": "what `bigram compare` puts side by side",
-    "reference.conformance.comparison_json": "what `bigram compare --json` prints",
-    "reference.conformance.comparison_page": "what `bigram compare --html` writes",
-    "reference.conformance.comparison_terminal": "what `bigram compare` prints",
-    "reference.conformance.deaths": "how the kit runs a subject",
-    "reference.conformance.example": "what `bigram spec` shows",
-    "reference.conformance.forking": "how the kit runs a subject",
-    "reference.conformance.answers": "how the kit reaches a subject",
-    "reference.conformance.forks": "how the kit reaches a subject",
-    "reference.conformance.forms": "how the kit reaches a subject",
-    "reference.conformance.guard": "how the kit reaches a subject",
-    "reference.conformance.isolation": "how the kit runs a subject",
-    "reference.conformance.junit": "what `bigram check --junit` writes",
-    "reference.conformance.lecture.*": "how the kit loads a person's file",
-    "reference.conformance.load_errors": "told by the command, and raised to nobody",
-    "reference.conformance.own": "our own code as a subject",
-    "reference.conformance.markup": "what the pages have in common",
-    "reference.conformance.page": "what `bigram check --html` writes",
-    "reference.conformance.parametrize": "its decorator is offered by reference.conformance",
-    "reference.conformance.pipe.*": "how the kit reaches a subject in any language",
-    "reference.conformance.plugin": "pytest's; its options are on the page of the kit",
-    "reference.conformance.printing": "what the faces on the terminal have in common",
-    "reference.conformance.processes": "how the kit runs a subject",
-    "reference.conformance.report": "what `bigram check` prints; its JSON is on the kit's page",
-    "reference.conformance.report_file": "what `bigram compare` reads",
-    "reference.conformance.runner": "how the kit runs a subject",
-    "reference.conformance.showing": "what `bigram spec` prints",
-    "reference.conformance.strategies": "how the kit draws cases",
-    "reference.conformance.switches": "how the kit runs a subject",
-    "reference.conformance.subjects": "how the kit reaches a subject",
-    "reference.conformance.targets": "how the kit loads a person's file",
-    "reference.conformance.unprotected": "how the kit runs a subject",
-    "reference.conformance.vectors": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.building": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.exact": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.files": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.judged": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.machine": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.making": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.playing": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.recording": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.running": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.second": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.subjects": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.tolerances": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.vector": "what `bigram vectors` makes and checks",
-    "reference.conformance.vectors.verifying": "what `bigram vectors` makes and checks",
-    "reference.conformance.weights": "how the kit reaches a model's weights",
-    "reference.conformance.wording": "what the faces of a report have in common",
-    "reference.conformance.worker": "how the kit runs a subject",
-    "reference.tinyshakespeare.make_twin": "makes the tables of the embedded corpus",
-    "reference.runs.curve": "what `bigram train` shows",
-    "reference.tinyshakespeare.download": "reached by load_corpus",
-    "reference.tokens.encoder": "how `prepare` turns text into tokens",
+    "reference.cli.*": "the command, which has a page of its own",
+    "reference.conformance.*": "the kit: what is public of it is offered by reference.conformance",
     "reference.fast.*": "what is public of the engine is offered by reference.fast",
-    "reference.files.atomic": "how files are written",
-    "reference.cli.engine": "what the commands have in common",
-    "reference.cli.plots": "what `--plot` draws",
-    "reference.walkthrough.printing": "what the commands print",
-    "reference.runs.session": "what `bigram train` does while it trains",
-    "reference.runs.signals": "what `bigram train` does with signals",
-    "reference.files.tensors": "how models and checkpoints are written",
-    "reference.runs.trainer": "what takes the steps of `bigram train`",
-    "reference.cli.training_job": "all that `bigram train` does",
-    "reference.runs.watcher": "what `bigram train` shows while it trains",
-    "reference.spec.batch": "clauses, which have pages of their own",
-    "reference.spec.documented": "the text that some clauses need",
-    "reference.spec.embedding": "clauses, which have pages of their own",
-    "reference.spec.causal": "clauses, which have pages of their own",
-    "reference.spec.forward": "clauses, which have pages of their own",
-    "reference.spec.generate": "clauses, which have pages of their own",
-    "reference.spec.gradient": "clauses, which have pages of their own",
-    "reference.spec.index": "clauses, which have pages of their own",
-    "reference.spec.loss": "clauses, which have pages of their own",
-    "reference.spec.measures": "what the checks of several concepts share",
-    "reference.spec.softmax": "clauses, which have pages of their own",
-    "reference.spec.training": "clauses, which have pages of their own",
-    "reference.spec.tracing": "how a cause is looked for",
-    "reference.spec.vocabulary": "clauses, which have pages of their own",
+    "reference.files.*": "how files are read and written",
+    "reference.runs.*": "what `bigram train` does while it trains",
+    "reference.spec.*": "clauses, which have pages of their own, and what their checks share",
     "reference.splits": "reached by Corpus.from_text and prepare",
     "reference.terminal": "how a command meets the terminal",
-    "reference.files.text": "reached by load_corpus and prepare",
-    "reference.tokens.writer": "how `prepare` writes",
-    "reference.tinyshakespeare.twin": "reached by load_corpus",
-    "reference.tokens.resume": "how `prepare` goes on where it stopped",
+    "reference.tinyshakespeare.*": "reached by load_corpus",
+    "reference.tokens.*": "how `prepare` writes what load_corpus reads",
     "reference.walkthrough.*": "what `bigram walkthrough` shows",
 }
-"""Modules that are nobody's to import, and why; `.*` stands for a package and all that is in it."""
+"""Modules that are nobody's to import, and why; `.*` stands for what is not public of a package."""
 
 
 def offered(face: str) -> tuple[str, ...]:
@@ -387,21 +300,20 @@ def source_of(_app: Sphinx, module: str, attribute: str) -> str | None:
 
 
 def unlisted() -> Iterator[str]:
-    """Say which modules are in no list or in two, and which lists name no module."""
+    """Say which modules are neither public nor internal, and which entries name no module."""
     modules = {found.name for found in walk_packages(reference.__path__, "reference.")}
     modules.add("reference")
-    listed = [*PUBLIC, *FACES]
+    public = {*PUBLIC, *FACES}
+    listed = set(public)
     for entry in INTERNAL:
         package, star, _ = entry.partition(".*")
-        of_entry = [one for one in modules if one == package or (star and inside(one, package))]
-        listed += [one for one in of_entry if one not in FACES]
-        if not of_entry:
+        of_entry = {one for one in modules if one == package or (star and inside(one, package))}
+        listed |= of_entry
+        if not of_entry - public:
             yield f"spec_site.api: INTERNAL names {entry}, which there is not"
-    for module in sorted(modules - set(listed)):
+    for module in sorted(modules - listed):
         yield f"{module} is neither public nor internal: say which in spec_site.api"
-    for module in sorted({one for one in listed if listed.count(one) > 1}):
-        yield f"{module} is in two lists of spec_site.api"
-    for module in sorted(set(listed) - modules):
+    for module in sorted(public - modules):
         yield f"spec_site.api lists {module}, which there is not"
 
 

@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
 
-from reference.conformance.example import KILLS, answers_of, kills_of
+from reference.conformance.reports.example import KILLS, answers_of, kills_of
 from reference.spec.catalogue import CONCEPTS, catalogue
 from reference.spec.clause import PROFILES, Clause, Level
 from reference.spec.errata import ERRATA, Erratum

@@ -13,7 +13,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from reference.conformance.example import answers_of, kills_of
+from reference.conformance.reports.example import answers_of, kills_of
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause, Level
 from reference.spec.errata import ERRATA

@@ -26,14 +26,14 @@ from reference.cli.subject_options import (
     check_one_subject,
     target_of,
 )
-from reference.conformance.processes import Server
+from reference.conformance.isolation.server import Server
 from reference.errors import BigramError, shown
 from reference.files.atomic import check_outputs, write_all
 from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 
 if TYPE_CHECKING:
     from reference.conformance.runner import Plan
-    from reference.conformance.targets import Target
+    from reference.conformance.target import Target
     from reference.conformance.verdicts import Report, Result
     from reference.spec.clause import Clause, Level
 
@@ -163,8 +163,9 @@ def check(
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
         server.start()  # it loads torch at the same time
-        from reference.conformance import api, report as reports
-        from reference.conformance.isolation import run_isolated
+        from reference.conformance import api
+        from reference.conformance.isolation.run import run_isolated
+        from reference.conformance.reports import report_terminal as reports
         from reference.conformance.runner import Plan, planned
         from reference.conformance.verdicts import Report
         from reference.spec.catalogue import VERSION
@@ -263,7 +264,7 @@ def read_replay(given: str) -> str:
     Raises: ReplayError where that cannot be read.
     """
     from reference.conformance.errors import ReplayError
-    from reference.conformance.report_file import LARGEST, read_at_most
+    from reference.conformance.reports.report_json import LARGEST, read_at_most
 
     if given.lstrip().startswith("{"):
         return given
@@ -294,8 +295,8 @@ def write_files(report: "Report", level: "Level", *, junit: Path | None, html: P
 
     Raises: NotWrittenError.
     """
-    from reference.conformance.junit import to_junit
-    from reference.conformance.page import to_html
+    from reference.conformance.reports.junit import to_junit
+    from reference.conformance.reports.report_page import to_html
     from reference.spec.catalogue import catalogue
 
     files: dict[Path, bytes] = {}

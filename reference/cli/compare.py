@@ -43,11 +43,11 @@ def compare(
     check_outputs({"--html": html}, reports)
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch"):
-        from reference.conformance import comparison as comparisons
-        from reference.conformance.comparison_json import to_json
-        from reference.conformance.comparison_page import to_html
-        from reference.conformance.comparison_terminal import print_comparison
-        from reference.conformance.report_file import read_report
+        from reference.conformance.reports import comparison as comparisons
+        from reference.conformance.reports.comparison_json import to_json
+        from reference.conformance.reports.comparison_page import to_html
+        from reference.conformance.reports.comparison_terminal import print_comparison
+        from reference.conformance.reports.report_json import read_report
         from reference.spec.catalogue import catalogue
 
     comparison = comparisons.compare(

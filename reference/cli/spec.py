@@ -30,10 +30,10 @@ def spec(
     """
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch"):
-        from reference.conformance import example
         from reference.conformance.api import check_profile
+        from reference.conformance.reports import example
+        from reference.conformance.reports.contract import clause_as_json, print_clause, print_list
         from reference.conformance.runner import check_id
-        from reference.conformance.showing import clause_as_json, print_clause, print_list
         from reference.spec.catalogue import catalogue
 
     check_profile(profile)

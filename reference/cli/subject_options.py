@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from reference.conformance.targets import Target
+    from reference.conformance.target import Target
 
 
 class Own(StrEnum):
@@ -102,7 +102,7 @@ def target_of(
 
     Raises: typer.BadParameter where a command is given together with what is said of Python only.
     """
-    from reference.conformance.targets import Target
+    from reference.conformance.target import Target
 
     check_alone(command, parts, adapter, define)
     return Target(

@@ -25,7 +25,7 @@ from reference.cli.subject_options import (
     check_one_subject,
     target_of,
 )
-from reference.conformance.processes import Server
+from reference.conformance.isolation.server import Server
 from reference.terminal import FAILED, OutputConsole, print_json
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def export(
     console = OutputConsole(as_json=False, stops=True)
     with console.status("loading torch") as status:
         from reference.conformance.vectors import files
-        from reference.conformance.vectors.making import made
+        from reference.conformance.vectors.making.make import made
         from reference.files.atomic import make_writable
 
         make_writable(folder)

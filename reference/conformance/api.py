@@ -7,11 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from reference.checks import check_count, check_text
-from reference.conformance.arrays import ArrayParts, array_subject
 from reference.conformance.errors import AdapterError, ProfileError, ReplayError
-from reference.conformance.forms import batch_forms
-from reference.conformance.hub import HubSubject, hub_factory
-from reference.conformance.report_file import strict_json
+from reference.conformance.reports.report_json import strict_json
 from reference.conformance.runner import (
     EXAMPLES,
     Plan,
@@ -22,7 +19,16 @@ from reference.conformance.runner import (
     run,
 )
 from reference.conformance.strategies import LONGEST, needed
-from reference.conformance.subjects import ARRAYS, HUB, LAST_ONLY, TorchSubject, adapter_of
+from reference.conformance.subjects.array_models import ArrayParts, array_subject
+from reference.conformance.subjects.get_batch import batch_forms
+from reference.conformance.subjects.torch_models import (
+    ARRAYS,
+    HUB,
+    LAST_ONLY,
+    TorchSubject,
+    adapter_of,
+)
+from reference.conformance.subjects.transformers_models import HubSubject, hub_factory
 from reference.conformance.verdicts import Report, Selection
 from reference.errors import printable, shown
 from reference.spec.cases import from_json

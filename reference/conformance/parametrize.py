@@ -7,10 +7,10 @@ from typing import NoReturn
 import pytest
 
 from reference.conformance.api import Factory, check_numbers, check_profile, subject_of
+from reference.conformance.reports.wording import label
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
-from reference.conformance.wording import label
 from reference.errors import printable
 from reference.spec.clause import BIGRAM, Clause
 

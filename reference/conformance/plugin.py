@@ -101,8 +101,8 @@ class ClauseCollector(pytest.Collector):
 
     def result(self, clause: "Clause") -> "Result":
         """Run as far as to this clause, of those that were chosen and what they need."""
-        from reference.conformance.isolation import run_isolated  # noqa: PLC0415  as above
-        from reference.conformance.targets import Target  # noqa: PLC0415  as above
+        from reference.conformance.isolation.run import run_isolated  # noqa: PLC0415  as above
+        from reference.conformance.target import Target  # noqa: PLC0415  as above
 
         if self.running is None:
             target = Target(

@@ -16,10 +16,10 @@ from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
 from reference.conformance.errors import SubjectCrash, UnknownClauseError, WaiverError
-from reference.conformance.guard import message_of
 from reference.conformance.strategies import LONGEST, Cases, cases_of
-from reference.conformance.subjects import BLACK_BOX
-from reference.conformance.switches import CASE, PLACES, process, restored
+from reference.conformance.subjects.guard import message_of
+from reference.conformance.subjects.switches import CASE, PLACES, process, restored
+from reference.conformance.subjects.torch_models import BLACK_BOX
 from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.cases import Case, from_json, to_json
 from reference.spec.catalogue import catalogue

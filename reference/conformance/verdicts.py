@@ -130,6 +130,6 @@ class Report:
 
     def _repr_html_(self) -> str:
         """Show the outcome in a notebook."""
-        from reference.conformance.page import fragment  # noqa: PLC0415  it imports this module
+        from reference.conformance.reports.report_page import fragment  # noqa: PLC0415  it imports this module
 
         return fragment(self)

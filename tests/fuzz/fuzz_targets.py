@@ -25,12 +25,12 @@ import zstandard
 from fuzz_json import dumped
 from rich.console import Console
 
-from reference.conformance.comparison import compare
-from reference.conformance.comparison_json import to_json as comparison_to_json
-from reference.conformance.comparison_page import to_html
-from reference.conformance.comparison_terminal import print_comparison
-from reference.conformance.report import ReportError, to_json as report_to_json
-from reference.conformance.report_file import read_report
+from reference.conformance.reports.comparison import compare
+from reference.conformance.reports.comparison_json import to_json as comparison_to_json
+from reference.conformance.reports.comparison_page import to_html
+from reference.conformance.reports.comparison_terminal import print_comparison
+from reference.conformance.reports.report_json import read_report
+from reference.conformance.reports.report_terminal import ReportError, to_json as report_to_json
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.corpus import Corpus, load_corpus
 from reference.errors import (

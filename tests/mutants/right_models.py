@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from wrong_forward import Notes
 from zoo import right
 
-from reference.conformance.own import engine_subject, reference_subject, sampler_subject
-from reference.conformance.subjects import ADAPTERS, TorchSubject
+from reference.conformance.subjects.own import engine_subject, reference_subject, sampler_subject
+from reference.conformance.subjects.torch_models import ADAPTERS, TorchSubject
 
 Pair = tuple[Tensor, Tensor | None]
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from wrong_forward import Notes
 from zoo import right
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 
 Batch = tuple[Tensor, Tensor]

@@ -1,7 +1,8 @@
 """Which wrong implementations each vector catches: the specimens of its clause play it.
 
 `python tests/mutants/vectors.py` says which specimens no vector catches; with `--write` it also
-writes what each vector catches to `reference/vectors/kills.json`, from where the export takes it.
+writes what each vector catches to `reference/conformance/vectors/kills.json`, from where the export
+takes it.
 A specimen that nothing catches must be one that no questions and answers can show: its clause's own
 check does not see it either where all goes through the pipe's protocol.
 """
@@ -29,11 +30,11 @@ from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
 from reference.conformance.pipe.protocol import Answer, line, parsed  # noqa: E402  likewise
 from reference.conformance.pipe.wire import Wire  # noqa: E402  likewise
 from reference.conformance.runner import Failure, isolated_streams, try_case  # noqa: E402  likewise
-from reference.conformance.vectors.building import cases_of  # noqa: E402  likewise
 from reference.conformance.vectors.files import KILLS, SHIPPED, read  # noqa: E402  likewise
+from reference.conformance.vectors.making.building import cases_of  # noqa: E402  likewise
+from reference.conformance.vectors.making.recording import HELLO  # noqa: E402  likewise
+from reference.conformance.vectors.players import SubjectPlayer  # noqa: E402  likewise
 from reference.conformance.vectors.playing import RefusalError  # noqa: E402  likewise
-from reference.conformance.vectors.recording import HELLO  # noqa: E402  likewise
-from reference.conformance.vectors.subjects import SubjectPlayer  # noqa: E402  likewise
 from reference.conformance.vectors.vector import Vector  # noqa: E402  likewise
 from reference.conformance.vectors.verifying import play_all  # noqa: E402  likewise
 from reference.spec.catalogue import catalogue  # noqa: E402  likewise
@@ -147,7 +148,7 @@ def main() -> int:
     if "--write" in sys.argv:
         KILLS.write_text(text, encoding="utf-8")
     elif KILLS.read_text(encoding="utf-8") != text:
-        print("! reference/vectors/kills.json is not what this run saw; write it with --write")
+        print(f"! {KILLS.name} is not what this run saw; write it with --write")
         return 1
     return 1 if wrong else 0
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 
 Batch = tuple[Tensor, Tensor]

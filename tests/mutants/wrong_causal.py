@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from zoo import right, wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 from reference.spec.clause import CAUSAL
 

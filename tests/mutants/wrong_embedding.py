@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from wrong_forward import Notes, looking_up, scoring
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 
 
 def score(logits: Tensor, targets: Tensor | None) -> Any:

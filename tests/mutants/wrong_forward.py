@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 
 
 class Notes(nn.Module):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from wrong_forward import Notes
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 
 
 class Steps(Notes):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from wrong_forward import Notes, losing
 from zoo import SCORES, wrong as wrong_in
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.spec.gradient import tolerance
 
 wrong = partial(wrong_in, concepts=SCORES)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from wrong_forward import Notes, losing, trimming
 from zoo import SCORES, wrong as wrong_in
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.spec.loss import tolerance
 
 wrong = partial(wrong_in, concepts=SCORES)

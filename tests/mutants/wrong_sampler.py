@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from zoo import wrong
 
 from reference import BigramLanguageModel, fast
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 
 LOW = 2**32 - 1
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 
 Function = Callable[[Tensor], Tensor]

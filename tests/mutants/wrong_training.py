@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 
 Step = Callable[[Tensor, Tensor], object]

@@ -7,7 +7,7 @@ from functools import partial
 
 from zoo import wrong
 
-from reference.conformance.subjects import TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 
 

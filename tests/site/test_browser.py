@@ -17,8 +17,9 @@ pytest.importorskip("playwright", reason="nox -s site installs it")
 from playwright.sync_api import Browser, Page, sync_playwright
 from spec_site import notes
 
-from reference.conformance import check, comparison_page, page as report_page
-from reference.conformance.comparison import compare
+from reference.conformance import check
+from reference.conformance.reports import comparison_page, report_page
+from reference.conformance.reports.comparison import compare
 from reference.model import BigramLanguageModel
 from reference.spec.catalogue import catalogue
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from reference.conformance.answers import rows_of
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, Can, tensor
+from reference.conformance.subjects.answers import rows_of
 from reference.spec.subject import Output, SubjectError
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from torch import Tensor
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
-from reference.conformance.subjects import BLACK_BOX
+from reference.conformance.subjects.torch_models import BLACK_BOX
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, VocabularyLike
 

@@ -23,8 +23,8 @@ from reference.conformance.pipe.protocol import (
     tensor,
 )
 from reference.conformance.pipe.wire import ANSWERS, QUESTIONS
-from reference.conformance.subjects import TorchSubject
-from reference.conformance.targets import Target, open_target
+from reference.conformance.subjects.torch_models import TorchSubject
+from reference.conformance.target import Target, open_target
 from reference.spec.subject import Model, Part, SubjectError
 
 Fields = dict[str, object]

@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reference.conformance.vectors.building import WHY, Built
 from reference.conformance.vectors.errors import (
     DamagedVectorsError,
     LostVectorsError,
@@ -18,16 +17,17 @@ from reference.conformance.vectors.errors import (
     VectorsVersionError,
 )
 from reference.conformance.vectors.machine import Json
+from reference.conformance.vectors.making.building import WHY, Built
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.errors import FileNameError, OutputError, printable
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
 from reference.spec.catalogue import VERSION as CONTRACT
 from reference.tokens.format import are, listed, seal, unseal
 
-SHIPPED = Path(__file__).parents[2] / f"vectors/v{VERSION}"
+SHIPPED = Path(__file__).with_name(f"v{VERSION}")
 """Those that come with the package."""
 
-KILLS = Path(__file__).parents[2] / "vectors/kills.json"
+KILLS = Path(__file__).with_name("kills.json")
 """What each vector catches of the wrong implementations of the tests, by id."""
 
 MANIFEST, SCHEMA = "manifest.json", "vector.schema.json"

@@ -9,10 +9,10 @@ from pathlib import Path
 from sys import path as import_path
 from typing import Any
 
-from reference.conformance.deaths import why
-from reference.conformance.isolation import MEMORY, SLACK, START, error_of
-from reference.conformance.processes import Copy, End, Server
-from reference.conformance.targets import Target, open_target
+from reference.conformance.isolation.run import MEMORY, SLACK, START, error_of
+from reference.conformance.isolation.server import Copy, End, Server
+from reference.conformance.process_ends import why
+from reference.conformance.target import Target, open_target
 from reference.conformance.vectors.files import read
 from reference.conformance.vectors.playing import Mismatch, Outcome
 from reference.conformance.vectors.vector import Vector

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.own import reference_subject
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.runner import isolated_streams, ordinary
+from reference.conformance.subjects.own import reference_subject
 from reference.conformance.vectors.errors import WrongVectorError
 from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Machine
+from reference.conformance.vectors.oracle import ByOracle
+from reference.conformance.vectors.players import PipePlayer, SubjectPlayer
 from reference.conformance.vectors.playing import MachinePlayer, Mismatch, Outcome, Player, play
-from reference.conformance.vectors.second import ByOracle
-from reference.conformance.vectors.subjects import PipePlayer, SubjectPlayer
 from reference.conformance.vectors.vector import Vector
 from reference.spec.catalogue import catalogue
 from reference.spec.randomness import seed_all

@@ -1,0 +1,288 @@
+"""What one top-level statement reads, binds and changes, before any of it has run.
+
+What runs with the statement itself is kept apart from what runs only when a function in it is
+called: a class is defined without the globals that its methods read. Scopes are the compiler's own
+(`symtable`), so a method's locals or a comprehension's variable are never taken for globals.
+"""
+
+import ast
+import symtable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from reference.conformance.loading.cells import Statement
+
+COMPREHENSIONS = {"listcomp", "setcomp", "dictcomp", "genexpr"}
+
+FUTURE = "from __future__ import annotations\n"
+
+CONSTANT = (
+    ast.Constant,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+    ast.Dict,
+    ast.UnaryOp,
+    ast.BinOp,
+    ast.operator,
+    ast.unaryop,
+    ast.expr_context,
+)
+"""What an expression is made of that costs nothing and cannot fail for want of something."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Facts:
+    """The global names that a statement deals with.
+
+    `reads`, `binds`, `changes` and `calls` happen when it runs. `late_reads`, `late_binds` (by
+    `global`), `late_changes` and `late_calls` happen when a function in it is called.
+    """
+
+    reads: frozenset[str]
+    binds: frozenset[str]
+    changes: frozenset[str]
+    calls: frozenset[str]
+    late_reads: frozenset[str]
+    late_binds: frozenset[str]
+    late_changes: frozenset[str]
+    late_calls: frozenset[str]
+    part_of: str | None
+    """In `group = parser.add_group()`, the parser: who changes the one may change the other."""
+    is_function: bool
+    """A `def`: its late calls are what calling it does."""
+    is_definition: bool
+    """A `def` or a `class`: what its name stood for before is gone."""
+    is_import: bool
+    is_constant: bool
+    """Names bound to constants, such as `block_size = 8`."""
+    is_guard: bool
+    """An `if __name__ == "__main__"`."""
+    is_kept: bool
+    """What reaches further than its names tell: a star import, a change of `sys.path`."""
+    trains: bool
+    """A `.backward()` stands where it runs with the statement."""
+    late_trains: bool
+    """A `.backward()` stands in it at all."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outline:
+    """What reading one statement takes to know of the others."""
+
+    imported: frozenset[str]
+    """Names of imports: `plt.show()` changes nothing that is wanted, `stoi.clear()` does."""
+    changers: frozenset[str]
+    """The file's own functions that change an argument, as `def fill(stoi, chars)` may."""
+    postponed: bool
+    """Annotations are not evaluated in this file."""
+
+
+def outline_of(nodes: Sequence[ast.stmt]) -> Outline:
+    """Look over a file's statements."""
+    imports = [
+        each
+        for node in nodes
+        for each in ast.walk(node)
+        if isinstance(each, (ast.Import, ast.ImportFrom))
+    ]
+    names = {(alias.asname or alias.name).split(".")[0] for each in imports for alias in each.names}
+    functions = [node for node in nodes if isinstance(node, Function)]
+    changers = {
+        function.name
+        for function in functions
+        if _changed(ast.walk(function), frozenset(), frozenset())
+        & {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+    }
+    postponed = any(
+        isinstance(each, ast.ImportFrom)
+        and each.module == "__future__"
+        and any(alias.name == "annotations" for alias in each.names)
+        for each in imports
+    )
+    return Outline(imported=frozenset(names), changers=frozenset(changers), postponed=postponed)
+
+
+def facts_of(statement: Statement, outline: Outline) -> Facts:
+    """Read one statement.
+
+    Raises: SyntaxError.
+    """
+    node = statement.node
+    source = FUTURE + statement.source if outline.postponed else statement.source
+    top = symtable.symtable(source, statement.where, "exec")
+    reads: set[str] = set()
+    binds: set[str] = set()
+    late_reads: set[str] = set()
+    late_binds: set[str] = set()
+    for table, late in _scopes(top, late=False):
+        for symbol in table.get_symbols():
+            if _reads_global(table, symbol):
+                (late_reads if late else reads).add(symbol.get_name())
+            if _binds_global(table, symbol):
+                (late_binds if late else binds).add(symbol.get_name())
+    now, everything = list(_running(node)), list(ast.walk(node))
+    added = {  # `x += 1` reads x, which the compiler's table does not say
+        each.target.id
+        for each in everything
+        if isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name)
+    }
+    if isinstance(node, ast.Delete):  # nothing has to go for the sake of something wanted
+        binds = set()
+    if outline.postponed:
+        binds.discard("annotations")
+    return Facts(
+        reads=frozenset(reads | (added & binds)),
+        binds=frozenset(binds),
+        changes=frozenset(_changed(now, outline.imported, outline.changers)),
+        calls=frozenset(_called(now)),
+        late_reads=frozenset(late_reads | (added & late_binds)),
+        late_binds=frozenset(late_binds),
+        late_changes=frozenset(_changed(everything, outline.imported, outline.changers))
+        & late_reads,
+        late_calls=frozenset(_called(everything)),
+        part_of=_part_of(node, outline.imported),
+        is_function=isinstance(node, Function),
+        is_definition=isinstance(node, (Function, ast.ClassDef)),
+        is_import=isinstance(node, (ast.Import, ast.ImportFrom)),
+        is_constant=_is_constant(node),
+        is_guard=isinstance(node, ast.If)
+        and any(
+            isinstance(each, ast.Name) and each.id == "__name__" for each in ast.walk(node.test)
+        ),
+        is_kept=_is_kept(node),
+        trains=_trains(now),
+        late_trains=_trains(everything),
+    )
+
+
+def _scopes(
+    table: symtable.SymbolTable, *, late: bool
+) -> Iterator[tuple[symtable.SymbolTable, bool]]:
+    """Give every scope in a statement, and whether it runs only when something is called."""
+    yield table, late
+    for child in table.get_children():
+        # A comprehension is a function to the compiler. Its own kind of argument tells it apart.
+        runs = child.get_name() in COMPREHENSIONS and ".0" in child.get_identifiers()
+        is_function = isinstance(child, symtable.Function)
+        yield from _scopes(child, late=late or (is_function and not runs))
+
+
+def _reads_global(table: symtable.SymbolTable, symbol: symtable.Symbol) -> bool:
+    if not symbol.is_referenced():
+        return False
+    if table.get_type() == "class" and symbol.is_local():
+        return True  # in `size = size`, the right one is the global
+    return table.get_type() == "module" or symbol.is_global()
+
+
+def _binds_global(table: symtable.SymbolTable, symbol: symtable.Symbol) -> bool:
+    if not (symbol.is_assigned() or symbol.is_imported()):
+        return False
+    return table.get_type() == "module" or symbol.is_declared_global()
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk through what runs with a statement: not the bodies of functions, but their defaults."""
+    yield node
+    if isinstance(node, (Function, ast.Lambda)):
+        parts: list[ast.AST] = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        parts += [] if isinstance(node, ast.Lambda) else node.decorator_list
+    else:
+        parts = list(ast.iter_child_nodes(node))
+    for part in parts:
+        yield from _running(part)
+
+
+def _root(node: ast.expr) -> str | None:
+    """Find the name that `parser.add_group("x").options[0]` starts from.
+
+    None where that is a call, as in `Model().part`: its result is a new object.
+    """
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return None
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _part_of(node: ast.stmt, imported: frozenset[str]) -> str | None:
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        root = _root(node.value)
+        return root if root not in imported else None
+    return None
+
+
+def _changed(
+    nodes: Iterable[ast.AST], imported: frozenset[str], changers: frozenset[str]
+) -> set[str]:
+    """Find the names of objects that are changed in place."""
+    changed: set[str | None] = set()
+    for node in nodes:
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+            changed.add(_root(node))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            changed |= _changed_by(node.value, imported, changers)
+    return {name for name in changed if name is not None}
+
+
+def _changed_by(
+    call: ast.Call, imported: frozenset[str], changers: frozenset[str]
+) -> set[str | None]:
+    """Find what a call changes whose result nobody wants: `words.append(w)`, `shuffle(words)`."""
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    changed: set[str | None] = set()
+    if isinstance(function, ast.Attribute):
+        changed |= {_root(function)} - imported
+    if name in {"setattr", "delattr", "shuffle"} or name.endswith("_"):
+        changed |= {_root(argument) for argument in call.args[:1]}
+    if isinstance(function, ast.Name) and name in changers:
+        changed |= {_root(argument) for argument in call.args}
+        changed |= {_root(keyword.value) for keyword in call.keywords}
+    return changed
+
+
+def _called(nodes: Iterable[ast.AST]) -> set[str]:
+    return {
+        node.func.id
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+
+
+def _trains(nodes: Iterable[ast.AST]) -> bool:
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "backward"
+        for node in nodes
+    )
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assign):
+        targets: list[ast.expr] = node.targets
+    elif isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+    else:
+        return False
+    names = all(
+        isinstance(each, (ast.Name, ast.Tuple, ast.List, ast.expr_context))
+        for target in targets
+        for each in ast.walk(target)
+    )
+    return (
+        names
+        and node.value is not None
+        and all(isinstance(each, CONSTANT) for each in ast.walk(node.value))
+    )
+
+
+def _is_kept(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.names[0].name == "*"
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and ast.unparse(call.func).startswith("sys.path.")

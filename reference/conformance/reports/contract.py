@@ -1,0 +1,132 @@
+"""The contract on the terminal: all clauses in a list, or one of them whole."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from reference.conformance.reports.example import Example
+from reference.errors import printable
+from reference.spec.clause import Clause, Level
+from reference.spec.errata import Erratum, erratum
+
+LOOK = {Level.MUST: "bold", Level.SHOULD: "", Level.CHOICE: "cyan"}
+MOST_ASKED = 6
+"""Questions of an example that are shown."""
+
+
+def print_list(console: Console, clauses: Sequence[Clause]) -> None:
+    """Print the clauses by concept: level, id and sentence."""
+    concept = ""
+    for clause in clauses:
+        if clause.concept != concept:
+            concept = clause.concept
+            console.print()
+            console.rule(Text(concept, "bold"), align="left", characters="─")
+        line = Text.assemble((f"{clause.level:7}", LOOK[clause.level]), (clause.id, "bold"))
+        console.print(line)
+        console.print(Padding(Text(clause.sentence), (0, 0, 0, 7)))
+    levels = [clause.level for clause in clauses]
+    counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
+    console.print()
+    console.print(Text(f"{len(clauses)} clauses: {counts}. `bigram spec ID` shows one whole."))
+
+
+def print_clause(
+    console: Console,
+    clause: Clause,
+    example: Example | None,
+    kills: list[str],
+    answers: dict[str, list[str]],
+) -> None:
+    """Print one clause whole; `kills` and `answers` are what `example` has of the tests."""
+    console.print(Text.assemble((clause.id, "bold"), f"  {clause.level}"))
+    console.print()
+    console.print(Padding(Text(clause.sentence, "bold"), (0, 0, 0, 2)))
+    console.print()
+    for topic, text in clause.remarks.items():
+        _field(console, topic, text)
+    _field(console, "In the notes", " > ".join(clause.source))
+    if clause.audit:
+        _field(console, "It answers", f"@audit: {clause.audit}")
+    for number in clause.errata:
+        _field(console, f"Erratum {number}", _told(erratum(number)))
+    _field(console, "It needs", ", ".join(clause.needs) or "no other clause")
+    if clause.parts:
+        _field(console, "Of a subject", ", ".join(clause.parts))
+    _field(console, "Profiles", ", ".join(clause.profiles))
+    console.print()
+    if example is not None:
+        _print_example(console, example)
+    if clause.level is Level.CHOICE:
+        _print_answers(console, answers)
+    else:
+        _print_kills(console, kills)
+
+
+def _print_example(console: Console, example: Example) -> None:
+    console.print(Text("An example, run on the reference just now", "bold"))
+    _code(console, example.case.code())
+    for asked in example.asked[:MOST_ASKED]:
+        _field(console, "asked", asked.what)
+        _field(console, "expected", asked.expected)
+        _field(console, "saw", printable(asked.seen))
+    if example.seen:
+        _field(console, "recorded", printable(example.seen))
+    console.print()
+
+
+def _print_answers(console: Console, answers: dict[str, list[str]]) -> None:
+    console.print(Text("A choice: it records what a subject does, and fails none."))
+    console.print(Text("Of implementations of the tests it has recorded", "bold"))
+    for answer, names in answers.items():
+        console.print(Padding(Text(f"- {printable(answer)}"), (0, 0, 0, 2)))
+        for name in names:
+            console.print(Padding(Text(name, "dim"), (0, 0, 0, 6)))
+
+
+def _print_kills(console: Console, kills: list[str]) -> None:
+    console.print(Text(f"It catches {len(kills)} wrong implementations of the tests", "bold"))
+    for name in kills:
+        console.print(Padding(Text(f"- {name}"), (0, 0, 0, 2)))
+
+
+def _told(one: Erratum) -> str:
+    fact = one.fact[0].upper() + one.fact[1:]
+    return f"The notes {one.notes}. {fact}. The reference {one.reference}."
+
+
+def _field(console: Console, name: str, text: str) -> None:
+    row = Table.grid(padding=(0, 1, 0, 2))
+    row.add_column(width=13)
+    row.add_column(overflow="fold")
+    row.add_row(Text(f"{name}:", "dim"), Text(text))
+    console.print(row)
+
+
+def _code(console: Console, code: str) -> None:
+    for line in code.splitlines():
+        console.print(Text(f"    {line}", "green"), soft_wrap=True)
+
+
+def clause_as_json(
+    clause: Clause, kills: list[str], answers: dict[str, list[str]]
+) -> dict[str, object]:
+    """Give all that a clause says of itself."""
+    return {
+        "id": clause.id,
+        "level": clause.level.value,
+        "sentence": clause.sentence,
+        "remarks": clause.remarks,
+        "source": list(clause.source),
+        "audit": clause.audit,
+        "errata": [asdict(erratum(number)) for number in clause.errata],
+        "needs": list(clause.needs),
+        "parts": [part.value for part in clause.parts],
+        "profiles": list(clause.profiles),
+        "kills": kills,
+        "answers": answers,
+    }

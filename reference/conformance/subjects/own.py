@@ -1,0 +1,108 @@
+"""Our own code as subjects: the reference, and the engine, which is judged like anyone's."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reference import fast
+from reference.conformance.subjects.torch_models import TorchSubject
+from reference.corpus import Corpus
+from reference.data import get_batch
+from reference.fast.training import Stepper
+from reference.model import BigramLanguageModel
+from reference.training import TrainConfig, train
+from reference.vocabulary import Vocabulary
+
+
+def split_batch(
+    train_data: Tensor, val_data: Tensor, split: str, block_size: int, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Draw from a corpus with these splits."""
+    corpus = Corpus(name="check", vocabulary=Vocabulary("a"), train=train_data, val=val_data)
+    return corpus.get_batch(split, block_size, batch_size)
+
+
+class Queue(Corpus):
+    """A corpus whose next batch is the one that was put there, to train on given batches."""
+
+    batch: list[tuple[Tensor, Tensor]] = []  # noqa: RUF012  one each, set by train_step
+
+    def get_batch(
+        self,
+        split: str,
+        block_size: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Give the batch."""
+        del split, block_size, batch_size, generator
+        return self.batch.pop()
+
+
+def train_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object]:
+    """Run the reference's own loop, one batch at a time."""
+    nothing = torch.zeros(2, dtype=torch.int64)
+    corpus = Queue(name="check", vocabulary=Vocabulary("a"), train=nothing, val=nothing)
+    batch: list[tuple[Tensor, Tensor]] = []
+    object.__setattr__(corpus, "batch", batch)
+    steps = train(model, corpus, TrainConfig())
+
+    def step(xb: Tensor, yb: Tensor) -> object:
+        batch.append((xb, yb))
+        return next(steps)
+
+    return step
+
+
+def reference_subject() -> TorchSubject:
+    """Give the reference, with every part."""
+    return TorchSubject(
+        factory=BigramLanguageModel,
+        batch=get_batch,
+        split_batch=split_batch,
+        words=Vocabulary.from_text,
+        probabilities=lambda logits: F.softmax(logits, dim=1),  # the notes' line
+        train_step=train_step,
+    )
+
+
+def engine_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object]:
+    """Take the engine's training steps one batch at a time, on windows of one token."""
+    stepper = Stepper(model, learning_rate=TrainConfig.learning_rate)
+
+    def step(xb: Tensor, yb: Tensor) -> object:
+        pairs = torch.stack((xb.flatten(), yb.flatten()), dim=1)  # (B*T, 2)
+        offsets = torch.arange(0, pairs.numel(), 2).unsqueeze(0)  # (1, B*T): each begins a pair
+        return stepper.take(stepper.prepared(pairs.flatten()), offsets, block_size=1)
+
+    return step
+
+
+def engine_subject() -> TorchSubject:
+    """Give the engine's batches, loss, gradient, training step and generate."""
+    return TorchSubject(
+        factory=fast.BigramLanguageModel, batch=fast.get_batch, train_step=engine_step
+    )
+
+
+def sampler_subject() -> TorchSubject:
+    """Give the reference's model, continued by the engine's sampler."""
+
+    def generate(
+        model: BigramLanguageModel,
+        idx: Tensor,
+        max_new_tokens: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        sampler = fast.Sampler(model.token_embedding_table.weight)
+        return sampler.generate(idx, max_new_tokens, generator=generator)
+
+    return TorchSubject(factory=BigramLanguageModel, generating=generate)
+
+
+OWN = {"reference": reference_subject, "fast": engine_subject, "sampler": sampler_subject}
+"""By what `bigram check --engine` calls them."""

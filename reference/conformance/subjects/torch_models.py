@@ -1,0 +1,543 @@
+"""How a stranger's code is reached: nothing to inherit from, and nothing guessed in silence."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from reference.conformance.errors import AdapterError, SubjectCrash
+from reference.conformance.subjects.answers import (
+    all_tensors,
+    ids_of,
+    output_of,
+    pair_of,
+    plain_answer,
+    rows_of,
+    size_of,
+    square_of,
+    tensor_of,
+    text_of,
+)
+from reference.conformance.subjects.guard import guarded
+from reference.conformance.subjects.weights import write_weights
+from reference.shapes import Ids
+from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
+
+PROBE = 7
+"""The size of vocabulary at which a model is looked at, to see what it has."""
+
+
+def _pair(answer: object) -> object:
+    return answer
+
+
+def _logits(answer: object) -> object:
+    return answer, None
+
+
+def _output(answer: object) -> object:
+    return getattr(answer, "logits", None), getattr(answer, "loss", None)
+
+
+ARRAYS = "arrays"
+"""The adapter of models that are no torch's: see `array_models.py`."""
+
+LAST_ONLY, HUB = "nanogpt", "transformers"
+
+BLACK_BOX = "the table cannot be set"
+"""How the note begins that says so, which means nothing where no table is asked for."""
+
+CACHE, RANDOM, MASK, PLACES = "use_cache", "do_sample", "attention_mask", "position_ids"
+"""Arguments by which a model lets one choose, named as most models name them."""
+
+ADAPTERS: Mapping[str, Callable[[object], object]] = {
+    "pair": _pair,
+    "logits": _logits,
+    "output": _output,
+    LAST_ONLY: _pair,
+    HUB: _pair,
+}
+"""What forward returns: (logits, loss); the logits alone; an object with .logits and .loss; a pair
+whose logits are those of the last position where there are no targets; what `transformers_models.py` makes of it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Access:
+    """How the table of a model is read, if it is a tensor at all, and set."""
+
+    get: Callable[[object], object]
+    set: Callable[[object, Tensor], object]
+    transposed: bool = False
+    how: str = ""
+
+    def oriented(self, table: Tensor) -> Tensor:
+        """Turn what is stored so that rows are current tokens, or back."""
+        return table.t() if self.transposed else table
+
+
+class TorchModel:
+    """One model of the subject's."""
+
+    def __init__(self, subject: "TorchSubject", raw: object, C: int) -> None:
+        self.subject = subject
+        self.raw = raw
+        self.C = C
+        self.can_be_set = subject.access is not None
+
+    def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
+        """Return what the call returns, after the adapter, as plain values."""
+        return self._adapted(lambda: self.raw, idx, targets)
+
+    def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Return logits and loss."""
+        return output_of(self.answer(idx, targets))
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Call forward by its name."""
+        found = lambda: getattr(self.raw, "forward", self.raw)  # noqa: E731  looked up when guarded
+        return output_of(self._adapted(found, idx, targets))
+
+    def _adapted(
+        self, function: Callable[[], object], idx: Tensor, targets: Tensor | None
+    ) -> object:
+        answer = self._asked(function, idx, targets)
+        if self.subject.last_only:
+            return self._with_all_positions(answer, function, idx, targets)
+        return answer
+
+    def _asked(
+        self, function: Callable[[], object], *given: Tensor | None, **named: Tensor
+    ) -> object:
+        """Call a function of the model's, and return its answer after the adapter."""
+        some = [one for one in given if one is not None]
+
+        def ask() -> object:
+            call = cast("Callable[..., object]", function())
+            return plain_answer(self.subject.adapter(call(*some, **named)))
+
+        return guarded("forward", ask)
+
+    def _with_all_positions(
+        self,
+        answer: object,
+        function: Callable[[], object],
+        idx: Tensor,
+        targets: Tensor | None,
+    ) -> object:
+        """Ask for the logits of every position, which come with targets only, as (B, T, C).
+
+        Raises: SubjectError if those of the last position are different then.
+        """
+        logits, loss = output_of(answer)
+        if targets is not None:
+            return logits.flatten(0, 1) if logits.ndim == 3 else logits, loss  # noqa: PLR2004  B, T, C
+        whole, _loss = output_of(self._asked(function, idx, idx))
+        same = whole.ndim == 3 and logits.numel() == whole[:, -1].numel()  # noqa: PLR2004  B, T, C
+        if not same or not torch.allclose(
+            logits.reshape(whole[:, -1].shape).double(), whole[:, -1].double(), rtol=1e-4, atol=1e-4
+        ):
+            said = "gives other logits for the last position without targets than with them"
+            raise SubjectError("forward", said)
+        return whole, loss
+
+    def generate(
+        self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Continue idx."""
+        extra = {} if generator is None else {"generator": generator}
+        return self._generated(self.subject.generate_of, idx, max_new_tokens, lambda _: extra)
+
+    def widen(self, seed: int, width: float) -> None:
+        """Write numbers into the weights of a module of torch's, and leave any other as it is."""
+        raw = self.raw
+        if isinstance(raw, nn.Module):
+            guarded("writing its weights", lambda: write_weights(raw, seed, width))
+
+    def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
+        """Continue idx by the plain generate or by the fast one."""
+
+        def extra(function: Callable[..., object]) -> dict[str, object]:
+            named: dict[str, object] = {RANDOM: False} if greedy else {}
+            return named | ({CACHE: not plain} if _takes(function, CACHE) else {})
+
+        which = self.subject.plain_of if plain else self.subject.generate_of
+        return self._generated(which, idx, max_new_tokens, extra)
+
+    def _generated(
+        self,
+        which: Callable[[object], Callable[..., object]],
+        idx: Tensor,
+        max_new_tokens: int,
+        extra: Callable[[Callable[..., object]], Mapping[str, object]],
+    ) -> Tensor:
+        def ask() -> Tensor:
+            function = which(self.raw)
+            out = function(idx, max_new_tokens, **extra(function))
+            hint = " (it yields: collect it)" if inspect.isgenerator(out) else ""
+            return tensor_of("generate", out, what=f"a tensor of tokens{hint}")
+
+        out = guarded("generate", ask)
+        return out.clone() if out.is_inference() else out  # which could not be looked at further
+
+    def padded(self, idx: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits of idx under a mask."""
+        named = {MASK: mask}
+        if _takes(self._forward(), PLACES):
+            named[PLACES] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        return output_of(self._asked(lambda: self.raw, idx, **named)).logits
+
+    def _forward(self) -> Callable[..., object]:
+        """Return forward, or the model if it is a function itself."""
+        raw = cast("Callable[..., object]", self.raw)
+        return guarded("forward", lambda: getattr(raw, "forward", raw))
+
+    def table(self) -> Tensor:
+        """Copy the table, or ask for each row."""
+        access = self.subject.access
+        if access is None:
+            rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
+            return rows_of(self(rows).logits, self.C)
+        return access.oriented(self._stored(access)).detach().clone()
+
+    def _stored(self, access: Access) -> Tensor:
+        return guarded("get_table", lambda: square_of("get_table", access.get(self.raw), self.C))
+
+    def set_table(self, table: Tensor) -> None:
+        """Write the table."""
+        access = self.subject.access
+        if access is None:
+            raise SubjectError("set_table", "cannot reach the table")
+        with torch.no_grad():
+            guarded("set_table", lambda: access.set(self.raw, access.oriented(table)))
+
+    def backward(self, number: Tensor) -> None:
+        """Call backward, in which hooks and functions of the subject's may run."""
+        guarded("backward()", number.backward)
+
+    def gradient(self) -> Tensor | None:
+        """Return the gradient of what get_table returns."""
+        access = self.subject.access
+        if access is None:
+            return None
+
+        def ask() -> Tensor | None:
+            stored = access.get(self.raw)
+            gradient = stored.grad if isinstance(stored, Tensor) else None
+            if gradient is None:
+                return None
+            return square_of("the gradient of the table", gradient.to_dense(), self.C)
+
+        found = guarded("get_table", ask)
+        return None if found is None else access.oriented(found).detach()
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return every parameter by name."""
+        raw = self.raw
+        if not isinstance(raw, nn.Module):
+            return {}
+        return guarded("parameters()", lambda: all_tensors(raw.named_parameters()))
+
+    def state(self) -> dict[str, Tensor]:
+        """Copy every parameter and buffer."""
+        raw = self.raw
+        if not isinstance(raw, nn.Module):
+            return {}
+        state = guarded("state_dict()", lambda: all_tensors(raw.state_dict()))
+        return {name: value.detach().clone() for name, value in state.items()}
+
+    def train(self, *, mode: bool) -> None:
+        """Switch the mode, if the model has train and eval."""
+        name = "train" if mode else "eval"
+
+        def switch() -> None:
+            change = getattr(self.raw, name, None)
+            if change is not None:
+                change()
+
+        guarded(f"{name}()", switch)
+
+    def modes(self) -> dict[str, bool]:
+        """Return for each sub-module whether it is in training mode."""
+        raw = self.raw
+        if not isinstance(raw, nn.Module):
+            return {}
+        return guarded(
+            "named_modules()",
+            lambda: {str(name): bool(part.training) for name, part in raw.named_modules()},
+        )
+
+    def watch(self, seen: Callable[[], None]) -> None:
+        """Call `seen` before each forward."""
+        raw = self.raw
+        if isinstance(raw, nn.Module):
+            # A scripted model takes no hooks.
+            guarded("a hook", lambda: raw.register_forward_pre_hook(lambda _module, _given: seen()))
+
+
+class Words:
+    """A subject's vocabulary."""
+
+    def __init__(self, raw: Any) -> None:  # noqa: ANN401  a stranger's object
+        self.raw = raw
+
+    def __len__(self) -> int:
+        """Return its len(), or else its vocab_size."""
+        raw = self.raw
+
+        def ask() -> int:
+            if hasattr(raw, "__len__"):
+                return size_of("len(vocabulary)", len(raw))
+            return size_of("vocab_size", raw.vocab_size)
+
+        return guarded("len(vocabulary)", ask)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids, from a list or a tensor."""
+        return guarded("encode", lambda: ids_of("encode", self.raw.encode(text)))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text."""
+        return guarded("decode", lambda: text_of("decode", self.raw.decode(list(ids))))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TorchSubject:
+    """Code under judgement, as it was handed over: a factory, and what else there is.
+
+    `factory(vocab_size)` gives a fresh model. `split_batch` takes (train_data, val_data, split,
+    block_size, batch_size); `train_step(model)` gives a function that takes one step on (xb, yb).
+    """
+
+    factory: Callable[[int], object]
+    batch: Callable[..., object] | None = None
+    split_batch: Callable[..., object] | None = None
+    words: Callable[[str], object] | None = None
+    probabilities: Callable[[Tensor], object] | None = None
+    train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None
+    generating: Callable[..., object] | None = None
+    """A free generate(model, idx, max_new_tokens)."""
+    plain: Callable[..., object] | None = None
+    """A free generate without a cache or other shortcuts, likewise."""
+    get_table: Callable[[object], Tensor] | None = None
+    set_table: Callable[[object, Tensor], object] | None = None
+    adapter: Callable[[object], object] = _pair
+    last_only: bool = False
+    """Whether forward scores the last position only, where it is given no targets."""
+
+    def model(self, C: int) -> Model:
+        """Make a fresh model, in evaluation mode where it has one that works."""
+        raw = guarded(f"factory({C})", lambda: self.factory(C))
+        model = TorchModel(self, raw, C)
+        with suppress(SubjectError):  # forward.modes will tell
+            model.train(mode=False)
+        return model
+
+    @cached_property
+    def parts(self) -> frozenset[Part]:
+        """What there is, seen on one model."""
+        given = {
+            Part.GET_BATCH: self.batch,
+            Part.SPLIT: self.split_batch,
+            Part.VOCABULARY: self.words,
+            Part.SOFTMAX: self.probabilities,
+            Part.TRAIN_STEP: self.train_step,
+        }
+        parts = {part for part, function in given.items() if function is not None}
+        parts |= {Part.TENSORS, Part.SEED}
+        if self.batch is not None and _takes(self.batch, "generator"):
+            parts.add(Part.GET_BATCH_GENERATOR)
+        if self.adapter is not _logits:
+            parts.add(Part.LOSS)
+        return frozenset(parts | self._parts_of_the_model())
+
+    def _parts_of_the_model(self) -> set[Part]:
+        parts: set[Part] = set()
+        # What fails here, the clauses that use it will tell.
+        with suppress(SubjectError, SubjectCrash):
+            guarded("looking at the model", lambda: self._look_at(self._probe, parts))
+        return parts
+
+    def _look_at(self, probe: object, parts: set[Part]) -> None:
+        """Add what a model has, as far as looking does not fail."""
+        if probe is None:  # forward.returns will tell
+            return
+        if isinstance(probe, nn.Module):
+            parts.add(Part.PARAMETERS)
+        access = self.access
+        if access is not None:
+            parts.add(Part.TABLE)
+            with suppress(SubjectError, SubjectCrash):
+                table = guarded("get_table", lambda: access.get(probe))
+                if isinstance(table, Tensor) and table.is_leaf:
+                    parts.add(Part.GRADIENT)
+        forward = cast("Callable[..., object]", getattr(probe, "forward", probe))
+        if not self.last_only and _takes(forward, MASK):
+            parts.add(Part.PADDING)
+        if self.generates(probe):
+            parts |= {Part.GENERATE, Part.GENERATE_NONE}
+            function = self.generate_of(probe)
+            if _takes(function, "generator"):
+                parts.add(Part.GENERATE_GENERATOR)
+            if self.plain is not None or _takes(function, CACHE):
+                parts.add(Part.PLAIN_GENERATE)
+                if all(_takes(one, RANDOM) for one in (function, self.plain or function)):
+                    parts.add(Part.GREEDY)
+
+    @cached_property
+    def access(self) -> Access | None:
+        """How the table is reached: as the user says, or as the model's only parameter."""
+        if self.get_table is not None and self.set_table is not None:
+            return Access(get=self.get_table, set=self.set_table, how="get_table and set_table")
+        with suppress(SubjectError, SubjectCrash):
+            return guarded("parameters()", lambda: _only_parameter(self._probe))
+        return None
+
+    @property
+    def notes(self) -> list[str]:
+        """Say how the table is reached, where that is not by its only parameter."""
+        if self._probe is None:
+            return []
+        if self.access is None:
+            note = (
+                f"{BLACK_BOX}, as it is not the model's only parameter, (C, C): the "
+                "model is checked as a black box, by asking for the row of every token; "
+                "get_table and set_table would let the kit reach it"
+            )
+            return [note]
+        return [f"the table is {self.access.how}"]
+
+    @cached_property
+    def _probe(self) -> object | None:
+        try:
+            return guarded(f"factory({PROBE})", lambda: self.factory(PROBE))
+        except (SubjectError, SubjectCrash):
+            return None
+
+    def generates(self, raw: object) -> bool:
+        """Tell whether one model can generate."""
+        return self.generating is not None or hasattr(raw, "generate")
+
+    def generate_of(self, raw: object) -> Callable[..., object]:
+        """Give the generate of one model."""
+        free = self.generating
+        if free is not None:
+            return wraps(free)(lambda *given, **named: free(raw, *given, **named))
+        return cast("Callable[..., object]", raw.generate)  # type: ignore[attr-defined]  # theirs
+
+    def plain_of(self, raw: object) -> Callable[..., object]:
+        """Give the plain generate of one model: a function by itself, or generate told so."""
+        free = self.plain
+        if free is None:
+            return self.generate_of(raw)
+        return wraps(free)(lambda *given, **named: free(raw, *given, **named))
+
+    def get_batch(
+        self,
+        data: Tensor,
+        block_size: int,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch."""
+        batch = self.batch
+        assert batch is not None  # noqa: S101  parts tells
+        extra = {} if generator is None else {"generator": generator}
+        return guarded(
+            "get_batch",
+            lambda: pair_of("get_batch", batch(data, block_size, batch_size, **extra)),
+        )
+
+    def get_split_batch(
+        self,
+        train_data: Tensor,
+        val_data: Tensor,
+        split: str,
+        block_size: int,
+        batch_size: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw a batch of a split."""
+        batch = self.split_batch
+        assert batch is not None  # noqa: S101  parts tells
+        return guarded(
+            "get_batch",
+            lambda: pair_of(
+                "get_batch", batch(train_data, val_data, split, block_size, batch_size)
+            ),
+        )
+
+    def vocabulary(self, text: str) -> VocabularyLike:
+        """Make a vocabulary."""
+        words = self.words
+        assert words is not None  # noqa: S101  parts tells
+        return Words(guarded("vocabulary", lambda: words(text)))
+
+    def softmax(self, logits: Tensor) -> Tensor:
+        """Take the softmax."""
+        probabilities = self.probabilities
+        assert probabilities is not None  # noqa: S101  parts tells
+        return guarded("softmax", lambda: tensor_of("softmax", probabilities(logits)))
+
+    def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
+        """Make a function that takes one step."""
+        make = self.train_step
+        assert make is not None  # noqa: S101  parts tells
+        raw = cast("TorchModel", model).raw
+        step = guarded("train_step", lambda: make(raw))
+
+        def take(xb: Ids, yb: Ids) -> None:
+            guarded("the training step", lambda: step(xb, yb))
+
+        return take
+
+
+def adapter_of(adapter: str | Callable[[object], object]) -> Callable[[object], object]:
+    """Return an adapter by its name, or the user's own, whose errors are the user's.
+
+    Raises: AdapterError if there is none of that name.
+    """
+    if not isinstance(adapter, str):
+        return lambda answer: guarded("the adapter", lambda: adapter(answer))
+    if adapter not in ADAPTERS:
+        names = ", ".join([*ADAPTERS, ARRAYS])
+        raise AdapterError(f"adapter is {adapter!r}; it must be one of {names}")
+    return ADAPTERS[adapter]
+
+
+def _only_parameter(probe: object) -> Access | None:
+    """Reach the table of a model whose only parameter is (C, C)."""
+    if not isinstance(probe, nn.Module):
+        return None
+    parameters = dict(probe.named_parameters())
+    if any(isinstance(value, nn.UninitializedParameter) for value in parameters.values()):
+        return None
+    if [tuple(value.shape) for value in parameters.values()] != [(PROBE, PROBE)]:
+        return None
+    (name,) = parameters
+    owner, _, attribute = name.rpartition(".")
+    linear = isinstance(dict(probe.named_modules())[owner], nn.Linear)
+
+    def get(model: object) -> Tensor:
+        modules = dict(cast("nn.Module", model).named_modules())  # scripted ones too
+        return cast("Tensor", getattr(modules[owner], attribute))
+
+    def put(model: object, table: Tensor) -> None:
+        get(model).copy_(table)
+
+    how = f"the parameter {name}"
+    if linear:  # which multiplies with its transpose
+        how += ", the transposed weight of an nn.Linear"
+    return Access(get=get, set=put, transposed=linear, how=how)
+
+
+def _takes(function: Callable[..., object], name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
+        return False

@@ -1,0 +1,1 @@
+"""What maintainers make the vectors with."""
