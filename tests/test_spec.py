@@ -405,7 +405,7 @@ def test_a_clause_that_needs_one_there_is_not_is_refused(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "file", sorted((ROOT / "reference/spec").glob("*.py")), ids=lambda file: file.stem
+    "file", sorted((ROOT / "reference/spec").rglob("*.py")), ids=lambda file: file.stem
 )
 def test_no_check_looks_for_a_cause_before_it_has_a_finding(file: Path) -> None:
     """A cause is a text or a function that is called later: looking for it calls the subject."""

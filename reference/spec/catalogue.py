@@ -2,7 +2,8 @@
 
 from graphlib import TopologicalSorter
 
-from reference.spec import (
+from reference.spec.clause import BIGRAM, CLAUSES, Clause
+from reference.spec.clauses import (
     batch,
     causal,
     embedding,
@@ -15,7 +16,6 @@ from reference.spec import (
     training,
     vocabulary,
 )
-from reference.spec.clause import BIGRAM, CLAUSES, Clause
 
 VERSION = "1.0"
 """Of the contract: the first number changes where a subject that kept it may no longer do so."""

@@ -32,7 +32,7 @@ def test_deleting_the_page_of_a_clause_fails_the_build(broken: Copy) -> None:
 
 def test_renaming_a_clause_fails_the_build(broken: Copy) -> None:
     # One that no other clause needs, or the catalogue itself would be refused.
-    edit(broken.root / "reference/spec/softmax.py", '"softmax.pure"', '"softmax.leaves"')
+    edit(broken.root / "reference/spec/clauses/softmax.py", '"softmax.pure"', '"softmax.leaves"')
     done = broken.build()
     assert done.returncode != 0
     assert "there is no clause 'softmax.pure'" in done.stderr

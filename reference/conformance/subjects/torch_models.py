@@ -63,7 +63,8 @@ ADAPTERS: Mapping[str, Callable[[object], object]] = {
     HUB: _pair,
 }
 """What forward returns: (logits, loss); the logits alone; an object with .logits and .loss; a pair
-whose logits are those of the last position where there are no targets; what `transformers_models.py` makes of it.
+whose logits are those of the last position where there are no targets; what
+`transformers_models.py` makes of it.
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from reference.conformance.vectors.machine import Json, Machine, rows
-from reference.spec import gradient, softmax, training
+from reference.spec.clauses import gradient, softmax, training
 
 FEW, MORE = 3.0, 5.0
 """Scores of softmax.ratio, and with the 2 that softmax.shift adds."""

@@ -6,9 +6,9 @@ from torch import Tensor
 from reference.oracle.learning import gradient as analytic_gradient
 from reference.spec.cases import BulkCase, LossCase
 from reference.spec.clause import clause
-from reference.spec.embedding import amiss
+from reference.spec.clauses.embedding import amiss
+from reference.spec.clauses.loss import PROBE, pairs, roundoff
 from reference.spec.expect import expect_close, expect_equal
-from reference.spec.loss import PROBE, pairs, roundoff
 from reference.spec.measures import loss_of
 from reference.spec.subject import Part, Subject, SubjectError
 

@@ -8,7 +8,6 @@ from reference.notes import Figures
 from reference.oracle.counts import Counts, Weights
 from reference.oracle.law import joint_law, law_after
 from reference.oracle.learning import softmax
-from reference.spec.batch import overwrite
 from reference.spec.cases import (
     ChainCase,
     JointLawCase,
@@ -20,6 +19,7 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clauses.batch import overwrite
 from reference.spec.documented import notes_corpus
 from reference.spec.expect import (
     Broken,

@@ -26,10 +26,10 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.clause import CAUSAL, Level, clause
+from reference.spec.clauses.forward import rounding_of_sums
+from reference.spec.clauses.generate import ALARM, GENERATE, continued
+from reference.spec.clauses.loss import exactly
 from reference.spec.expect import Broken, expect, expect_close, expect_law, kind_of, observe
-from reference.spec.forward import rounding_of_sums
-from reference.spec.generate import ALARM, GENERATE, continued
-from reference.spec.loss import exactly
 from reference.spec.measures import UNLIKE, alike, logits_of, loss_of
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject, SubjectError

@@ -1,0 +1,1 @@
+"""The clauses, one module for each concept of the notes."""
