@@ -42,6 +42,7 @@ class Trainer(Protocol):
         ...
 
 
+@runtime_checkable
 class NewTrainer(Protocol):
     """Makes a trainer that is ready for its first step."""
 
