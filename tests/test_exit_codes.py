@@ -19,6 +19,7 @@ import typer.main
 import typer.rich_utils
 
 from reference.cli import check, engine, main as cli, pipe, vectors
+from reference.cli.terminal import INTERRUPTED, TERMINATED
 from reference.conformance.isolation import run, server
 from reference.conformance.isolation.server import Copy, Server
 from reference.conformance.reports import comparison
@@ -27,7 +28,7 @@ from reference.conformance.vectors import files
 from reference.conformance.verdicts import Report
 from reference.runs.curve import LossCurve
 from reference.spec import catalogue
-from reference.terminal import CLOSED, INTERRUPTED, TERMINATED
+from reference.terminal.console import CLOSED
 from reference.tokens.encoder import Encoder
 from reference.tokens.format import seal, unseal
 from reference.vocabulary import Vocabulary

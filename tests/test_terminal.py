@@ -23,8 +23,8 @@ from rich.table import Table
 from rich.text import Span, Text
 
 import reference
-from reference import terminal
-from reference.cli import main as cli, vectors
+from reference.cli import main as cli, terminal, vectors
+from reference.cli.terminal import OutputConsole, print_json
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.comparison_terminal import print_comparison
@@ -37,7 +37,9 @@ from reference.errors import BigramError
 from reference.model import BigramLanguageModel
 from reference.runs.saved_model import save_model
 from reference.spec.clause import Level
-from reference.terminal import OutputConsole, SafeConsole, Words, bar, print_json, write
+from reference.terminal import console
+from reference.terminal.console import SafeConsole, write
+from reference.terminal.progress import Words, bar
 from reference.vocabulary import Vocabulary
 
 PACKAGE = Path(reference.__file__).parent
@@ -100,13 +102,13 @@ class TestTheConsole:
 
     def test_escaped_text_keeps_its_styles_in_place(self) -> None:
         text = Text("a\x1bb[c]", spans=[Span(1, 2, "bold"), Span(2, 3, "red"), Span(3, 9, "dim")])
-        made = terminal.escaped(text)
+        made = console.escaped(text)
         assert made.plain == r"a\x1bb[c]"
         assert made.spans == [Span(1, 5, "bold"), Span(5, 6, "red"), Span(6, 9, "dim")]
 
     def test_text_that_is_printable_is_left_alone(self) -> None:
         text = Text("a\nb", "bold")
-        assert terminal.escaped(text) is text
+        assert console.escaped(text) is text
 
     def test_lines_are_broken_after_escaping(self) -> None:
         with shown_on(width=8) as (console, file):
@@ -367,7 +369,7 @@ def test_a_message_that_cannot_be_shown_does_not_end_the_work(
 def test_a_stream_that_was_closed_before_the_start_takes_no_file(tmp_path: Path) -> None:
     # Its number would go to the next file that is opened, and messages would end up in there.
     code = (
-        "import os; from reference import terminal\n"
+        "import os; from reference.cli import terminal\n"
         "def command(arguments):\n"
         "    with open('own', 'w') as file:\n"
         "        os.write(2, b'message'); print(file.fileno(), file=file)\n"
@@ -535,7 +537,7 @@ ONLY_THERE = {
     "render_markup",
     "print_exc",
 }
-"""What shows text, or takes it for markup: `reference.terminal` alone calls it."""
+"""What shows text, or takes it for markup: `reference.cli.terminal` alone calls it."""
 
 BUILT_IN = {"print", "input"}
 STREAMS = {"write", "writelines", "buffer"}
@@ -571,15 +573,18 @@ def test_what_shows_text_is_found(source: str) -> None:
     assert list(uses(ast.parse(source)))
 
 
+SHOWS = {"terminal/console.py", "terminal/progress.py", "cli/terminal.py"}
+
+
 def test_the_package_shows_text_in_one_place() -> None:
     # What a worker prints is caught, and shown by the kit as the subject's.
-    allowed = {f"conformance/{one}.py": {"print_exc"} for one in ("worker", "forking")}
+    allowed = {f"conformance/isolation/{one}.py": {"print_exc"} for one in ("worker", "fork")}
     for file in PACKAGE.rglob("*.py"):
         name = file.relative_to(PACKAGE).as_posix()
         found = [
             use
             for use in uses(ast.parse(file.read_text("utf-8")))
-            if name != "terminal.py"
+            if name not in SHOWS
             and use.split("(")[0].rpartition(".")[2] not in allowed.get(name, ())
         ]
         assert not found, (name, found)
@@ -594,4 +599,4 @@ def test_the_commands_console_is_safe() -> None:
 
 def test_typer_s_usage_errors_are_known() -> None:
     assert terminal.USAGE_ERROR.__name__ == "UsageError"
-    assert re.fullmatch(terminal.CONTROL, "\x1b")
+    assert re.fullmatch(console.CONTROL, "\x1b")

@@ -109,7 +109,7 @@ INTERNAL: Final = {
     "reference.runs.*": "what `bigram train` does while it trains",
     "reference.spec.*": "clauses, which have pages of their own, and what their checks share",
     "reference.splits": "reached by Corpus.from_text and prepare",
-    "reference.terminal": "how a command meets the terminal",
+    "reference.cli.terminal": "how a command meets the terminal",
     "reference.tinyshakespeare.*": "reached by load_corpus",
     "reference.tokens.*": "how `prepare` writes what load_corpus reads",
     "reference.walkthrough.*": "what `bigram walkthrough` shows",

@@ -10,9 +10,10 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from reference import terminal
+from reference.cli import terminal
 from reference.cli.main import app
 from reference.conformance import plugin
+from reference.terminal import console
 from spec_site.docstrings import inline, to_rst
 
 UNBOUNDED = {str(2**31 - 1), str(2**63 - 1)}
@@ -32,7 +33,7 @@ KNOWN_CODES = {
     terminal.BAD_INPUT,
     terminal.UNFINISHED,
     terminal.INTERRUPTED,
-    terminal.CLOSED,
+    console.CLOSED,
     terminal.TERMINATED,
 }
 

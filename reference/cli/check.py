@@ -26,10 +26,10 @@ from reference.cli.subject_options import (
     check_one_subject,
     target_of,
 )
+from reference.cli.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 from reference.conformance.isolation.server import Server
 from reference.errors import BigramError, shown
 from reference.files.atomic import check_outputs, write_all
-from reference.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 
 if TYPE_CHECKING:
     from reference.conformance.runner import Plan

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from reference.cli.terminal import OutputConsole, print_json
 from reference.files.atomic import check_outputs, write_all
-from reference.terminal import OutputConsole, print_json
 
 
 def compare(

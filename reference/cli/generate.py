@@ -17,8 +17,9 @@ from reference.cli.options import (
     Voice,
     to_folder,
 )
+from reference.cli.terminal import print_json
 from reference.errors import EmptyError
-from reference.terminal import SafeConsole, print_json, write
+from reference.terminal.console import SafeConsole, write
 
 CHUNK, SAMPLED = 1_000, 1_000_000
 """Tokens that are generated, and written out, at a time; and where the sampler draws them."""

@@ -14,7 +14,8 @@ from reference.fast import compiling
 from reference.files.text import carriage_returns
 from reference.oracle.counts import Counts
 from reference.runs.distributed import ALONE, Ranks
-from reference.terminal import SafeConsole, Words, bar
+from reference.terminal.console import SafeConsole
+from reference.terminal.progress import Words, bar
 
 MANY = 2**26
 """Pairs, from which on loading Numba is worth while to count them: they take half a second."""

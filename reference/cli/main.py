@@ -18,10 +18,11 @@ from reference.cli.options import check_arguments
 from reference.cli.pipe import pipe
 from reference.cli.prepare import prepare
 from reference.cli.spec import spec
+from reference.cli.terminal import FAILED, UNFINISHED, run
 from reference.cli.train import train
 from reference.cli.vectors import vectors
 from reference.cli.walkthrough import walkthrough
-from reference.terminal import CLOSED, FAILED, UNFINISHED, run, write
+from reference.terminal.console import CLOSED, write
 
 app = typer.Typer(
     name="bigram",

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from reference.terminal import OutputConsole, write
+from reference.cli.terminal import OutputConsole
+from reference.terminal.console import write
 
 SCHEMA = "pipe.schema.json"
 

@@ -17,7 +17,9 @@ from rich.progress import (
 from rich.text import Text
 
 from reference.cli.options import to_folder
-from reference.terminal import INTERRUPTED, OutputConsole, SafeConsole, Words, bar, print_json
+from reference.cli.terminal import INTERRUPTED, OutputConsole, print_json
+from reference.terminal.console import SafeConsole
+from reference.terminal.progress import Words, bar
 
 LOG_LINES = 10
 """Of what is done, where there is no terminal to show a bar."""

@@ -20,7 +20,7 @@ from reference.cli.options import (
     SeedOption,
     to_folder,
 )
-from reference.terminal import OutputConsole, exit_code
+from reference.cli.terminal import OutputConsole, exit_code
 
 MOST_RATE = 1e6
 """Largest learning rate, as TrainConfig has it."""

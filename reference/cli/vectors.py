@@ -25,8 +25,8 @@ from reference.cli.subject_options import (
     check_one_subject,
     target_of,
 )
+from reference.cli.terminal import FAILED, OutputConsole, print_json
 from reference.conformance.isolation.server import Server
-from reference.terminal import FAILED, OutputConsole, print_json
 
 if TYPE_CHECKING:
     from reference.conformance.vectors.vector import Vector

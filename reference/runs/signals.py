@@ -40,3 +40,7 @@ def listening(*, patient: bool = False) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+UNWRITTEN = 1000
+"""In place of a signal's number: what ended a run is that its log could not be written."""

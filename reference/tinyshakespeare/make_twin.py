@@ -18,7 +18,7 @@ from reference.corpus import Corpus, load_corpus
 from reference.errors import BigramError, printable
 from reference.files.atomic import check_outputs
 from reference.notes import Figures
-from reference.terminal import write
+from reference.terminal.console import write
 from reference.tinyshakespeare.twin import Tables, build_twin
 
 

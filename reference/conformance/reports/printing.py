@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from reference.terminal import escaped
+from reference.terminal.console import escaped
 
 STYLES = {"good": "green", "bad": "bold red", "odd": "yellow", "open": "cyan", "quiet": "dim"}
 """How the tone of a mark looks."""
