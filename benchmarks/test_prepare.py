@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.timing import Timer, Work
-from reference.splits import train_length
+from reference.notes import train_length
 from reference.tokens.format import TOKENS
 from reference.tokens.prepare import prepare
 

@@ -22,9 +22,9 @@ from reference.errors import (
     UnknownSplitError,
 )
 from reference.files.text import STDIN, read_text
+from reference.notes import train_length
 from reference.oracle.counts import bigram_counts
 from reference.shapes import Ids, StoredStream
-from reference.splits import train_length
 from reference.tokens.folder import WHOLE, Share, TokenFiles, open_token_files
 from reference.tokens.format import DTYPES, PieceDigests, smallest_dtype
 from reference.tokens.stream import FileTokens, check_part, read_part

@@ -22,7 +22,7 @@ from reference.cli.options import MOST_MEMORY, MOST_SECONDS
 from reference.conformance import check, parametrize_clauses
 from reference.conformance.api import read_saved, selection_of
 from reference.conformance.errors import ReplayError
-from reference.conformance.reports.report_terminal import from_json, to_json
+from reference.conformance.reports.report_json import from_json, to_json
 from reference.conformance.reports.wording import summary
 from reference.conformance.runner import Plan, planned
 from reference.conformance.verdicts import Selection

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reference.conformance.api import subject_of
-from reference.conformance.reports.report_terminal import from_json, to_json
+from reference.conformance.reports.report_json import from_json, to_json
 from reference.conformance.runner import Plan, isolated_streams, notes_of, planned, run
+from reference.conformance.subjects.build import subject_of
 from reference.conformance.subjects.own import train_step
 from reference.conformance.verdicts import Report, Verdict
 from reference.spec.cases import table_of

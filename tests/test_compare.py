@@ -29,8 +29,11 @@ from reference.conformance.reports.comparison import (
 from reference.conformance.reports.comparison_json import to_json
 from reference.conformance.reports.comparison_page import to_html
 from reference.conformance.reports.comparison_terminal import print_comparison
-from reference.conformance.reports.report_json import read_report
-from reference.conformance.reports.report_terminal import ReportError, to_json as report_to_json
+from reference.conformance.reports.report_json import (
+    ReportError,
+    read_report,
+    to_json as report_to_json,
+)
 from reference.conformance.reports.wording import LISTED, is_choice, mark_of
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
 from reference.errors import printable

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference.conformance import Verdict, check, parametrize_clauses
-from reference.conformance.api import subject_of
 from reference.conformance.errors import (
     AdapterError,
     GetBatchError,
@@ -27,6 +26,7 @@ from reference.conformance.errors import (
 )
 from reference.conformance.parametrize import ClauseTest
 from reference.conformance.runner import Plan, planned, run
+from reference.conformance.subjects.build import subject_of
 from reference.conformance.subjects.get_batch import batch_forms
 from reference.conformance.subjects.guard import guarded
 from reference.conformance.subjects.own import reference_subject

@@ -23,14 +23,14 @@ from reference.cli.terminal import INTERRUPTED, TERMINATED
 from reference.conformance.isolation import run, server
 from reference.conformance.isolation.server import Copy, Server
 from reference.conformance.reports import comparison
-from reference.conformance.reports.report_terminal import to_json
+from reference.conformance.reports.report_json import to_json
 from reference.conformance.vectors import files
 from reference.conformance.verdicts import Report
+from reference.files.sealed import seal, unseal
 from reference.runs.curve import LossCurve
 from reference.spec import catalogue
 from reference.terminal.console import CLOSED
 from reference.tokens.encoder import Encoder
-from reference.tokens.format import seal, unseal
 from reference.vocabulary import Vocabulary
 from tests.children import fork, wait
 

@@ -18,11 +18,10 @@ from typing import NoReturn
 import pytest
 
 from reference.conformance.isolation import run as isolation, server as processes, worker
-from reference.conformance.isolation.fork import is_ending
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Copy, End, Server
 from reference.conformance.load_errors import NoFileError
-from reference.conformance.process_ends import place, why
+from reference.conformance.process_ends import is_ending, place, why
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.target import Target, open_target
 from reference.conformance.verdicts import Result, Verdict

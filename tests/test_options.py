@@ -48,7 +48,7 @@ from reference.conformance import check
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.isolation import run as isolation
 from reference.conformance.isolation.run import IsolatedRun
-from reference.conformance.reports.report_terminal import to_json
+from reference.conformance.reports.report_json import to_json
 from reference.conformance.runner import Plan, blank
 from reference.conformance.subjects.guard import guarded
 from reference.conformance.target import Target, open_target

@@ -37,7 +37,7 @@ from reference.errors import (
     TokenFileError,
     TooShortError,
 )
-from reference.files import text as text_input
+from reference.files import sealed, text as text_input
 from reference.files.atomic import only_writer
 from reference.tokens import folder as token_files, format as manifest, prepare as preparing, writer
 from reference.tokens.encoder import Characters, Encoder
@@ -691,12 +691,12 @@ def test_a_state_that_is_sealed_and_that_nothing_left_is_refused(
     out = tmp_path / "out"
     with in_small_steps():
         interrupted([*inputs], out, at=12)
-        fields = manifest.unseal((out / "prepare.json").read_bytes())
+        fields = sealed.unseal((out / "prepare.json").read_bytes())
         assert fields["doing"] == "encoding"
-        (out / "prepare.json").write_bytes(manifest.seal({**fields, **change}))
+        (out / "prepare.json").write_bytes(sealed.seal({**fields, **change}))
         with pytest.raises(OutputError, match="prepare.json is damaged.*To start over, remove"):
             prepare(inputs, out, say=lambda _: None)
-        (out / "prepare.json").write_bytes(manifest.seal(fields))
+        (out / "prepare.json").write_bytes(sealed.seal(fields))
         prepare(inputs, out)
         load_corpus(out)
 
@@ -705,11 +705,11 @@ def test_an_input_is_named_as_it_is_now(tmp_path: Path, inputs: list[Path]) -> N
     out = tmp_path / "out"
     with in_small_steps():
         interrupted([*inputs], out)
-        fields = manifest.unseal((out / "prepare.json").read_bytes())
+        fields = sealed.unseal((out / "prepare.json").read_bytes())
         fields["inputs"][0]["name"] = "another name"
         fields.update(doing="encoding", input=0, offset=0, tokens=0, pieces=[], characters="x")
         fields["read"] = [{"name": "x", "bytes": 3, "characters": 3}] * 2
-        (out / "prepare.json").write_bytes(manifest.seal(fields))
+        (out / "prepare.json").write_bytes(sealed.seal(fields))
         with pytest.raises(TextFileError, match=f"{inputs[0]} has changed while"):
             prepare(inputs, out)
 
@@ -718,9 +718,9 @@ def test_another_inputs_name_is_told_on_one_line(tmp_path: Path, inputs: list[Pa
     out = tmp_path / "out"
     with in_small_steps():
         interrupted([*inputs], out)
-        fields = manifest.unseal((out / "prepare.json").read_bytes())
+        fields = sealed.unseal((out / "prepare.json").read_bytes())
         fields["inputs"][0]["path"] = "a\n\x1b[2J"
-        (out / "prepare.json").write_bytes(manifest.seal(fields))
+        (out / "prepare.json").write_bytes(sealed.seal(fields))
         with pytest.raises(OutputError, match=r"a\\n\\x1b\[2J then, and"):
             prepare(inputs, out)
 
@@ -744,7 +744,7 @@ def test_tokens_that_are_others_are_written_again(
     file = tmp_path / "out" / "tokens.unfinished"
     with in_small_steps(piece=piece):
         interrupted([*inputs], tmp_path / "out", at=12)
-        state = manifest.unseal((tmp_path / "out" / "prepare.json").read_bytes())
+        state = sealed.unseal((tmp_path / "out" / "prepare.json").read_bytes())
         assert state["tokens"] % piece
         raw = bytearray(file.read_bytes())
         raw[state["tokens"] - 1] ^= 1

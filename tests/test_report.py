@@ -17,13 +17,9 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from reference.conformance.reports.junit import to_junit
+from reference.conformance.reports.report_json import ReportError, from_json, to_json
 from reference.conformance.reports.report_page import TONES, fragment, to_html
-from reference.conformance.reports.report_terminal import (
-    ReportError,
-    from_json,
-    print_report,
-    to_json,
-)
+from reference.conformance.reports.report_terminal import print_report
 from reference.conformance.reports.wording import MARKS, summary
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
 from reference.errors import printable

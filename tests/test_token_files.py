@@ -23,6 +23,7 @@ from reference.errors import (
     TooShortError,
     UnknownSplitError,
 )
+from reference.files import sealed
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import bigram_counts
 from reference.tokens import folder as token_files, format as manifests
@@ -414,9 +415,9 @@ def test_a_token_outside_the_vocabulary_is_refused_even_with_its_digest(tmp_path
 
 def test_another_format_is_named(tmp_path: Path) -> None:
     out = folder_of(SMALL, tmp_path)
-    fields = manifests.unseal((out / "manifest.json").read_bytes())
+    fields = sealed.unseal((out / "manifest.json").read_bytes())
     for other in (99, True, 1.0):
-        (out / "manifest.json").write_bytes(manifests.seal({**fields, "format": other}))
+        (out / "manifest.json").write_bytes(sealed.seal({**fields, "format": other}))
         with pytest.raises(TokenFileError, match=f"format {other}; this version .* reads 1"):
             load_corpus(out)
 
@@ -424,8 +425,8 @@ def test_another_format_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("own_checks_only")
 def test_a_manifest_of_no_characters_is_refused(tmp_path: Path) -> None:
     out = folder_of(SMALL, tmp_path)
-    fields = manifests.unseal((out / "manifest.json").read_bytes())
-    (out / "manifest.json").write_bytes(manifests.seal({**fields, "vocab_size": -9}))
+    fields = sealed.unseal((out / "manifest.json").read_bytes())
+    (out / "manifest.json").write_bytes(sealed.seal({**fields, "vocab_size": -9}))
     with pytest.raises(TokenFileError, match=r"manifest\.json is damaged"):
         manifests.read_manifest(out / "manifest.json")
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference.conformance.api import subject_of
 from reference.conformance.isolation import run as isolation
 from reference.conformance.isolation.run import UNPROTECTED, IsolatedRun, run_isolated
 from reference.conformance.isolation.server import Server
 from reference.conformance.isolation.unprotected import surviving
 from reference.conformance.runner import Plan, planned
+from reference.conformance.subjects.build import subject_of
 from reference.conformance.target import Opened, Target
 from reference.conformance.verdicts import RAN, Result, Verdict
 from reference.errors import WorkerError

@@ -27,9 +27,9 @@ from reference.conformance.vectors.playing import MachinePlayer, RefusalError, p
 from reference.conformance.vectors.running import run_vectors
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.conformance.vectors.verifying import check_ours, play_all, summary
+from reference.files.sealed import seal, unseal
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
-from reference.tokens.format import seal, unseal
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/howto/vectors.md"

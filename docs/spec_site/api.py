@@ -78,11 +78,11 @@ FACES: Final = (
 ALSO: Final = (
     "reference.fast.fitting.Smoothing",
     "reference.fast.fitting.Tokens",
-    "reference.conformance.api.Factory",
+    "reference.conformance.subjects.build.Factory",
     "reference.conformance.parametrize.ClauseTest",
-    "reference.conformance.reports.report_terminal.ReportError",
-    "reference.conformance.reports.report_terminal.from_json",
-    "reference.conformance.reports.report_terminal.to_json",
+    "reference.conformance.reports.report_json.ReportError",
+    "reference.conformance.reports.report_json.from_json",
+    "reference.conformance.reports.report_json.to_json",
 )
 """Names of internal modules that stand in the signatures of public ones, or go with them."""
 
@@ -108,7 +108,6 @@ INTERNAL: Final = {
     "reference.files.*": "how files are read and written",
     "reference.runs.*": "what `bigram train` does while it trains",
     "reference.spec.*": "clauses, which have pages of their own, and what their checks share",
-    "reference.splits": "reached by Corpus.from_text and prepare",
     "reference.cli.terminal": "how a command meets the terminal",
     "reference.tinyshakespeare.*": "reached by load_corpus",
     "reference.tokens.*": "how `prepare` writes what load_corpus reads",

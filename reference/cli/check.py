@@ -165,7 +165,7 @@ def check(
         server.start()  # it loads torch at the same time
         from reference.conformance import api
         from reference.conformance.isolation.run import run_isolated
-        from reference.conformance.reports import report_terminal as reports
+        from reference.conformance.reports import report_json, report_terminal as reports
         from reference.conformance.runner import Plan, planned
         from reference.conformance.verdicts import Report
         from reference.spec.catalogue import VERSION
@@ -227,7 +227,7 @@ def check(
     counting = Level(level.value)
     try:
         if as_json:
-            print_json(**reports.to_json(report))
+            print_json(**report_json.to_json(report))
         reports.print_report(console, report, level=counting, verbose=verbose)
     finally:  # even if nobody reads the output anymore
         write_files(report, counting, junit=junit, html=html)

@@ -6,9 +6,10 @@ from typing import NoReturn
 
 import pytest
 
-from reference.conformance.api import Factory, check_numbers, check_profile, subject_of
+from reference.conformance.api import check_numbers, check_profile
 from reference.conformance.reports.wording import label
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
+from reference.conformance.subjects.build import Factory, subject_of
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
 from reference.errors import printable

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from reference.conformance.api import subject_of
 from reference.conformance.load_errors import FactoryError
 from reference.conformance.loading import Loaded, factory_of, load, parse_definition
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.smoke import opened
+from reference.conformance.subjects.build import subject_of
 from reference.conformance.subjects.get_batch import SET_BY_THE_KIT
 from reference.conformance.subjects.own import OWN
 from reference.conformance.subjects.torch_models import PROBE, TorchSubject

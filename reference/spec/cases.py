@@ -7,6 +7,7 @@ Tables are given by a seed; their entries have three decimals, from -3 to 3, in 
 """
 
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from inspect import formatannotation
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reference.corpus import Corpus, load_corpus
 from reference.errors import BigramError, shown
 from reference.shapes import Ids, Table, TokenStream
 from reference.spec.subject import Model, Subject
@@ -625,3 +627,9 @@ def _converted(value: object, hint: object) -> Any:  # noqa: ANN401  what the hi
         hints = inner if inner[-1] is not Ellipsis else inner[:1] * len(value)
         return tuple(map(_converted, value, hints))
     return value
+
+
+@cache
+def notes_corpus() -> Corpus:
+    """Give the embedded corpus, rebuilt once."""
+    return load_corpus()

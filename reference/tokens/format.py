@@ -5,7 +5,6 @@
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reference.errors import TokenFileError
+from reference.files.sealed import are, listed, seal, unseal
 
 TOKENS, VOCABULARY, MANIFEST = "tokens.bin", "vocabulary.json", "manifest.json"
 """The names of the files in a prepared folder."""
@@ -96,24 +96,6 @@ def read_manifest(file: Path) -> Manifest:
     return manifest
 
 
-def seal(fields: dict[str, Any]) -> bytes:
-    """Write fields as JSON, with their SHA-256 as one more."""
-    digest = hashlib.sha256(_canonical(fields)).hexdigest()
-    return json.dumps({**fields, "sha256": digest}, indent=1, sort_keys=True).encode() + b"\n"
-
-
-def unseal(raw: bytes) -> dict[str, Any]:
-    """Give the fields of what `seal` wrote.
-
-    Raises: ValueError, or what else goes wrong with JSON, where a byte of it is another.
-    """
-    fields: dict[str, Any] = json.loads(raw)
-    fields.pop("sha256")
-    if seal(fields) != raw:
-        raise ValueError("the digest is not that of the fields")
-    return fields
-
-
 def read_small(file: Path) -> bytes:
     """Read a whole file.
 
@@ -152,11 +134,6 @@ class PieceDigests:
         return (*self.whole, *last)
 
 
-def are(kind: type[int | str], values: Iterable[object]) -> bool:
-    """Tell whether all are of a type, which JSON need not hold; True is no integer."""
-    return all(type(value) is kind for value in values)
-
-
 def are_sound(sources: Iterable[Source]) -> bool:
     """Tell whether the fields of sources are what they should be, which JSON need not hold."""
     return all(
@@ -165,20 +142,6 @@ def are_sound(sources: Iterable[Source]) -> bool:
         and min(one.bytes, one.characters) >= 0
         for one in sources
     )
-
-
-def listed(value: object) -> list[Any]:
-    """Give a list as it is.
-
-    Raises: TypeError where it is none, such as a text, which has parts too.
-    """
-    if not isinstance(value, list):
-        raise TypeError(f"{type(value).__name__} is no list")
-    return value
-
-
-def _canonical(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _is_sound(manifest: Manifest) -> bool:

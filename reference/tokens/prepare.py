@@ -39,7 +39,7 @@ from reference.files.text import (
     find_input,
     read_chunks,
 )
-from reference.splits import train_length
+from reference.notes import train_length
 from reference.tokens.encoder import Characters, Encoder
 from reference.tokens.format import (
     MANIFEST,

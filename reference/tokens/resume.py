@@ -7,8 +7,9 @@ from pathlib import Path
 
 from reference.errors import OutputError, printable
 from reference.files.atomic import replacing
+from reference.files.sealed import are, listed, seal, unseal
 from reference.files.text import TextInput
-from reference.tokens.format import STATE, Source, are, are_sound, listed, seal, unseal
+from reference.tokens.format import STATE, Source, are_sound
 
 FORMAT = 2
 """The version of what the file holds."""

@@ -29,8 +29,11 @@ from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.comparison_json import to_json as comparison_to_json
 from reference.conformance.reports.comparison_page import to_html
 from reference.conformance.reports.comparison_terminal import print_comparison
-from reference.conformance.reports.report_json import read_report
-from reference.conformance.reports.report_terminal import ReportError, to_json as report_to_json
+from reference.conformance.reports.report_json import (
+    ReportError,
+    read_report,
+    to_json as report_to_json,
+)
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.corpus import Corpus, load_corpus
 from reference.errors import (
@@ -44,7 +47,9 @@ from reference.errors import (
     TooShortError,
 )
 from reference.files import text as text_input
+from reference.files.sealed import seal, unseal
 from reference.model import BigramLanguageModel
+from reference.notes import train_length
 from reference.runs.checkpoint import (
     Checkpoint,
     Run,
@@ -54,22 +59,13 @@ from reference.runs.checkpoint import (
 )
 from reference.runs.saved_model import load_model, save_model
 from reference.spec.clause import Level
-from reference.splits import train_length
 from reference.tokens import (
     folder as token_files,
     format as manifests,
     prepare as preparing,
     writer,
 )
-from reference.tokens.format import (
-    DTYPES,
-    Manifest,
-    Source,
-    read_manifest,
-    seal,
-    smallest_dtype,
-    unseal,
-)
+from reference.tokens.format import DTYPES, Manifest, Source, read_manifest, smallest_dtype
 from reference.tokens.prepare import prepare
 from reference.training import TrainConfig
 

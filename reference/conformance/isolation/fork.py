@@ -16,12 +16,13 @@ import shutil
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
+
+from reference.conformance.process_ends import kill_below, kill_group
 
 READS = 4096
 DESCRIPTORS = 3
@@ -29,11 +30,6 @@ DESCRIPTORS = 3
 
 DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER, of Linux."""
-
-ROUNDS = 200
-"""How often processes that may be starting others are looked for again."""
-ENOUGH = 2
-"""How often none must be seen."""
 
 
 def serve(descriptor: int, folder: str) -> None:
@@ -132,66 +128,3 @@ def _control_process(option: int, value: int) -> None:
     """Call prctl, where there is one."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def kill_group(pid: int) -> None:
-    """Kill a process, which may not lead its group yet, and what is in its group."""
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
-
-
-def kill_below(pid: int) -> None:
-    """Kill all processes that this one started, and that those started, to the last.
-
-    One whose parent has just ended may belong to nobody for a moment: so none must be seen twice.
-    """
-    empty = 0
-    for _ in range(ROUNDS):
-        below = _below(pid)
-        empty = 0 if below else empty + 1
-        if empty == ENOUGH:
-            return
-        for each in below:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(each, signal.SIGKILL)
-        time.sleep(0.005)
-
-
-def is_ending(pid: int) -> bool:
-    """Return whether a process has ended, and its end has not been collected or told yet."""
-    if not Path("/proc/self/stat").exists():
-        return False  # this system cannot tell
-    try:
-        return _state(Path(f"/proc/{pid}/stat"))[0] in {b"Z", b"X"}
-    except (OSError, ValueError):
-        return True
-
-
-def _state(stat: Path) -> tuple[bytes, int]:
-    """Read the state of a process and the id of its parent.
-
-    Raises: OSError, ValueError if it has ended meanwhile.
-    """
-    # 12 (any name) S 1 ...
-    state, parent = stat.read_bytes().rpartition(b")")[2].split()[:2]
-    return state, int(parent)
-
-
-def _below(root: int) -> list[int]:
-    """List the living processes below one; none where there is no /proc to list them."""
-    children: dict[int, list[int]] = {}
-    ended = set()
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = _state(entry)
-        except (OSError, ValueError):  # it has ended meanwhile
-            continue
-        pid = int(entry.parent.name)
-        children.setdefault(parent, []).append(pid)
-        if state == b"Z":
-            ended.add(pid)
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return [pid for pid in found[1:] if pid not in ended]

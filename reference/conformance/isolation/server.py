@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import IO
 
-from reference.conformance.isolation.fork import is_ending, kill_below, kill_group
+from reference.conformance.process_ends import is_ending, kill_below, kill_group
 from reference.errors import WorkerError
 
 START = (

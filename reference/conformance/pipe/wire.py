@@ -13,10 +13,9 @@ import time
 from collections.abc import Sequence
 
 from reference.conformance.errors import SubjectCrash, SubjectMalformed, SubjectTimeout
-from reference.conformance.isolation.fork import kill_group
 from reference.conformance.load_errors import CommandError
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
-from reference.conformance.process_ends import last_line, why
+from reference.conformance.process_ends import kill_group, last_line, why
 from reference.spec.subject import SubjectError
 
 QUESTIONS, ANSWERS = 3, 4

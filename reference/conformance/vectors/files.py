@@ -21,8 +21,8 @@ from reference.conformance.vectors.making.building import WHY, Built
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.errors import FileNameError, OutputError, printable
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
+from reference.files.sealed import are, listed, seal, unseal
 from reference.spec.catalogue import VERSION as CONTRACT
-from reference.tokens.format import are, listed, seal, unseal
 
 SHIPPED = Path(__file__).with_name(f"v{VERSION}")
 """Those that come with the package."""

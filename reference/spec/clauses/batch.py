@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from reference.notes import Figures
-from reference.spec.cases import FIRST_TOKEN, BatchCase, Nothing, OffsetCase
+from reference.spec.cases import FIRST_TOKEN, BatchCase, Nothing, OffsetCase, notes_corpus
 from reference.spec.clause import PROFILES, Level, clause
-from reference.spec.documented import notes_corpus
 from reference.spec.expect import (
     Broken,
     expect,

@@ -16,11 +16,11 @@ from reference.spec.cases import (
     PromptCase,
     certain_table,
     model_with,
+    notes_corpus,
     tokens,
 )
 from reference.spec.clause import PROFILES, Level, clause
 from reference.spec.clauses.batch import overwrite
-from reference.spec.documented import notes_corpus
 from reference.spec.expect import (
     Broken,
     expect,

@@ -20,11 +20,11 @@ from reference.spec.cases import (
     PairsCase,
     certain_table,
     model_with,
+    notes_corpus,
     table_of,
     tokens,
 )
 from reference.spec.clause import PROFILES, Level, clause
-from reference.spec.documented import notes_corpus
 from reference.spec.expect import Broken, expect, expect_close, expect_refused, observe, shown
 from reference.spec.measures import loss_of
 from reference.spec.randomness import seed_torch

@@ -9,10 +9,9 @@ from torch import Tensor
 from reference.notes import Figures
 from reference.oracle.counts import Counts, Weights, cross_entropy, entropy_floor
 from reference.oracle.learning import AdamW, adamw_step, gradient
-from reference.spec.cases import Nothing, TrainingCase, tokens
+from reference.spec.cases import Nothing, TrainingCase, notes_corpus, tokens
 from reference.spec.clause import Level, clause
 from reference.spec.clauses.loss import pairs
-from reference.spec.documented import notes_corpus
 from reference.spec.expect import expect, expect_close, expect_equal
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject

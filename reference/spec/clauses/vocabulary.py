@@ -3,9 +3,8 @@
 import re
 
 from reference.notes import Figures
-from reference.spec.cases import Nothing, StrangerCase, TextCase
+from reference.spec.cases import Nothing, StrangerCase, TextCase, notes_corpus
 from reference.spec.clause import PROFILES, Level, clause
-from reference.spec.documented import notes_corpus
 from reference.spec.expect import expect, expect_equal, expect_refused
 from reference.spec.subject import Part, Subject
 

@@ -1,0 +1,43 @@
+"""JSON with a digest over its fields, so that a damaged byte shows."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+
+def seal(fields: dict[str, Any]) -> bytes:
+    """Write fields as JSON, with their SHA-256 as one more."""
+    digest = hashlib.sha256(_canonical(fields)).hexdigest()
+    return json.dumps({**fields, "sha256": digest}, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def unseal(raw: bytes) -> dict[str, Any]:
+    """Give the fields of what `seal` wrote.
+
+    Raises: ValueError, or what else goes wrong with JSON, where a byte of it is another.
+    """
+    fields: dict[str, Any] = json.loads(raw)
+    fields.pop("sha256")
+    if seal(fields) != raw:
+        raise ValueError("the digest is not that of the fields")
+    return fields
+
+
+def are(kind: type[int | str], values: Iterable[object]) -> bool:
+    """Tell whether all are of a type, which JSON need not hold; True is no integer."""
+    return all(type(value) is kind for value in values)
+
+
+def listed(value: object) -> list[Any]:
+    """Give a list as it is.
+
+    Raises: TypeError where it is none, such as a text, which has parts too.
+    """
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} is no list")
+    return value
+
+
+def _canonical(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
