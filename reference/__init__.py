@@ -7,12 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reference.corpus import Corpus, load_corpus
+    from reference.corpus import Corpus
     from reference.data import get_batch
     from reference.errors import BigramError
     from reference.model import BigramLanguageModel
     from reference.runs.saved_model import load_model, save_model
     from reference.shapes import LanguageModel
+    from reference.tokens.load import load_corpus
     from reference.training import TrainConfig, estimate_loss, train
     from reference.vocabulary import Vocabulary
 
@@ -42,7 +43,7 @@ _MODULE_OF = {
     "Vocabulary": "vocabulary",
     "estimate_loss": "training",
     "get_batch": "data",
-    "load_corpus": "corpus",
+    "load_corpus": "tokens.load",
     "load_model": "runs.saved_model",
     "save_model": "runs.saved_model",
     "train": "training",

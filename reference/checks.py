@@ -140,3 +140,16 @@ def check_targets(targets: Tensor, idx: Tensor) -> None:
             f"targets has shape {tuple(targets.shape)}; "
             f"it must have the shape of idx, {tuple(idx.shape)}"
         )
+
+
+def check_part(N: int, begin: int, end: int | None) -> tuple[int, int]:
+    """Refuse what is no part of N tokens; without an end, give N.
+
+    Raises: NotAnIntegerError, OutOfRangeError.
+    """
+    end = N if end is None else end
+    check_count("begin", begin, minimum=0)
+    check_count("end", end, minimum=begin)
+    if end > N:
+        raise OutOfRangeError(f"end is {end}; it must be at most {N}, the number of tokens")
+    return begin, end

@@ -11,7 +11,8 @@ from reference.cli import check, vectors
 from reference.conformance.isolation import run
 from reference.conformance.isolation.server import Server
 from reference.conformance.vectors import running
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
+from reference.tokens.load import load_corpus
 
 # No deadline: machines are shared, and a slow run is no wrong one.
 settings.register_profile("shared-machine", deadline=None, derandomize=True)

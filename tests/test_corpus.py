@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.errors import (
     EmptyError,
     NotAnIntegerError,
@@ -18,6 +18,7 @@ from reference.errors import (
 )
 from reference.files import text as text_input
 from reference.tinyshakespeare import download
+from reference.tokens.load import load_corpus
 
 
 @given(st.text(min_size=1))

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from reference import corpus as corpora, fast
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.errors import (
     BigramError,
     NotAnIntegerError,
@@ -26,8 +26,10 @@ from reference.errors import (
 from reference.files import sealed
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import bigram_counts
+from reference.runs.checkpoint import fingerprint
 from reference.tokens import folder as token_files, format as manifests
 from reference.tokens.format import Manifest, PieceDigests, smallest_dtype
+from reference.tokens.load import FiledCorpus, load_corpus, open_corpus
 from reference.tokens.prepare import prepare
 from reference.tokens.stream import FileTokens
 from reference.training import TrainConfig, train
@@ -57,24 +59,24 @@ def nanogpt(at: Path, train: list[int], val: list[int], *, characters: str | Non
 
 
 @pytest.fixture(params=[TEXT, MANY, LOTS], ids=["uint8", "uint16", "int32"])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Corpus, Corpus]:
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Corpus, FiledCorpus]:
     """The same text in memory, and in files."""
     text: str = request.param
-    return Corpus.from_text(text), load_corpus(folder_of(text, tmp_path))
+    return Corpus.from_text(text), open_corpus(folder_of(text, tmp_path))
 
 
 def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_a_folder_holds_the_text_in_the_smallest_type(both: tuple[Corpus, Corpus]) -> None:
+def test_a_folder_holds_the_text_in_the_smallest_type(both: tuple[Corpus, FiledCorpus]) -> None:
     ours, filed = both
     assert filed.vocabulary == ours.vocabulary
     assert str(filed.train.dtype) == f"torch.{smallest_dtype(len(ours.vocabulary))}"
     assert torch.equal(filed.train.long(), ours.train)
     assert torch.equal(filed.val.long(), ours.val)
     assert filed.name == "out"
-    assert filed.fingerprint == ours.fingerprint
+    assert fingerprint(filed) == fingerprint(ours)
 
 
 @pytest.mark.parametrize(("C", "name"), [(256, "uint8"), (257, "uint16"), (2**16, "uint16")])
@@ -92,9 +94,9 @@ def test_another_text_split_or_vocabulary_has_another_fingerprint(tmp_path: Path
         replace(ours, train=ours.train[:-1], val=torch.cat([ours.train[-1:], ours.val])),
         replace(ours, val=ours.val[:0]),
     ]
-    assert len({one.fingerprint for one in [ours, *others]}) == 5
+    assert len({fingerprint(one) for one in [ours, *others]}) == 5
     theirs = nanogpt(tmp_path / "theirs", ours.train.tolist(), ours.val.tolist())
-    assert load_corpus(theirs).fingerprint == ours.fingerprint
+    assert fingerprint(load_corpus(theirs)) == fingerprint(ours)
 
 
 def test_the_fingerprint_is_of_pieces_that_are_not_cut_at_the_split(
@@ -104,10 +106,9 @@ def test_the_fingerprint_is_of_pieces_that_are_not_cut_at_the_split(
         monkeypatch.setattr(module, "PIECE", 100)
     monkeypatch.setattr("reference.tokens.writer.PIECE", 100)
     monkeypatch.setattr(corpora, "AT_ONCE", 37)
-    filed = load_corpus(folder_of(TEXT, tmp_path))
-    assert filed.files is not None
+    filed = open_corpus(folder_of(TEXT, tmp_path))
     assert len(filed.files.pieces or ()) == -(-len(TEXT) // 100)
-    assert filed.fingerprint == Corpus.from_text(TEXT).fingerprint
+    assert fingerprint(filed) == fingerprint(Corpus.from_text(TEXT))
 
 
 def test_the_processes_of_a_machine_divide_the_verifying(
@@ -151,7 +152,7 @@ def test_digests_are_of_the_pieces_however_the_bytes_come(monkeypatch: pytest.Mo
     assert list(exact.all()) == wanted[:2]
 
 
-def test_batches_are_the_same_and_int64(both: tuple[Corpus, Corpus]) -> None:
+def test_batches_are_the_same_and_int64(both: tuple[Corpus, FiledCorpus]) -> None:
     ours, filed = both
     for draw in (lambda c, g: c.get_batch("val", 4, 16, generator=g), draw_fast):
         wanted, found = draw(ours, generator(7)), draw(filed, generator(7))
@@ -166,7 +167,7 @@ def draw_fast(corpus: Corpus, stream: torch.Generator) -> tuple[torch.Tensor, to
 
 def test_training_gives_the_same_table(tmp_path: Path) -> None:
     for text in (TEXT, MANY):
-        ours, filed = Corpus.from_text(text), load_corpus(folder_of(text, tmp_path / text[0]))
+        ours, filed = Corpus.from_text(text), open_corpus(folder_of(text, tmp_path / text[0]))
         config = TrainConfig(steps=12)
         for learn in (train, fast.train):
             tables = []
@@ -182,7 +183,7 @@ def test_training_gives_the_same_table(tmp_path: Path) -> None:
 def test_the_engine_trains_on_the_file_itself_without_reading_it_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filed = load_corpus(folder_of(TEXT, tmp_path))
+    filed = open_corpus(folder_of(TEXT, tmp_path))
     stepper = fast.training.Stepper(BigramLanguageModel(len(filed.vocabulary)), learning_rate=0.1)
     monkeypatch.setattr("reference.fast.training.check_tokens", None)  # would raise if called
     data = stepper.prepared(filed.train, verified=filed.verified)
@@ -201,17 +202,17 @@ def test_the_cuda_engine_sorts_the_small_types_as_it_does_int64(dtype: torch.dty
 
 def test_the_engine_checks_what_was_not_verified_or_is_of_more_characters(tmp_path: Path) -> None:
     for corpus, C in (
-        (load_corpus(nanogpt(tmp_path, [0, 1, 2, 9] * 9, [0] * 9), verify=False), 3),
-        (load_corpus(folder_of(TEXT, tmp_path / "ours")), 3),
+        (open_corpus(nanogpt(tmp_path, [0, 1, 2, 9] * 9, [0] * 9), verify=False), 3),
+        (open_corpus(folder_of(TEXT, tmp_path / "ours")), 3),
     ):
         with pytest.raises(BigramError, match=r"data\[\d+\] is \d+; a token must lie in 0 to 2"):
             next(fast.train(BigramLanguageModel(C), corpus, TrainConfig(steps=1)))
 
 
 def test_pair_counts_are_the_oracles(
-    both: tuple[Corpus, Corpus], monkeypatch: pytest.MonkeyPatch
+    both: tuple[Corpus, FiledCorpus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, _filed = both
+    ours, filed = both
     if len(ours.vocabulary) > 1000:
         pytest.skip("a table of that many characters takes all memory")
     monkeypatch.setattr(corpora, "AT_ONCE", 97)
@@ -219,17 +220,17 @@ def test_pair_counts_are_the_oracles(
         wanted = bigram_counts(ours.split(split).numpy(), len(ours.vocabulary))
         for corpus in both:
             assert np.array_equal(corpus.pair_counts(split), wanted)
-            counted = fast.count(corpus.stream(split), len(ours.vocabulary))
-            assert np.array_equal(counted, wanted)
+        for stream in (ours.split(split), filed.stream(split)):
+            assert np.array_equal(fast.count(stream, len(ours.vocabulary)), wanted)
 
 
 @pytest.fixture(scope="module")
-def filed(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return load_corpus(folder_of(TEXT, tmp_path_factory.mktemp("filed")))
+def filed(tmp_path_factory: pytest.TempPathFactory) -> FiledCorpus:
+    return open_corpus(folder_of(TEXT, tmp_path_factory.mktemp("filed")))
 
 
 @given(st.lists(st.integers(0, len(TEXT) * 9 // 10), max_size=5))
-def test_the_counts_of_parts_add_up_to_the_whole(filed: Corpus, cuts: list[int]) -> None:
+def test_the_counts_of_parts_add_up_to_the_whole(filed: FiledCorpus, cuts: list[int]) -> None:
     N, C = len(filed.train), len(filed.vocabulary)
     parts = list(pairwise([0, *sorted(cuts), N]))
     whole = filed.pair_counts("train")
@@ -262,7 +263,7 @@ def test_a_part_that_is_no_part_is_named() -> None:
 
 
 def test_fit_takes_a_file_and_a_part(tmp_path: Path) -> None:
-    ours, filed = Corpus.from_text(TEXT), load_corpus(folder_of(TEXT, tmp_path))
+    ours, filed = Corpus.from_text(TEXT), open_corpus(folder_of(TEXT, tmp_path))
     C, smoothing = len(ours.vocabulary), fast.Additive(k=1.0)
     wanted = fast.fit(ours.train[100:202], C, smoothing=smoothing)
     table = fast.fit(filed.stream("train"), C, smoothing=smoothing, begin=100, end=201)
@@ -277,8 +278,7 @@ def test_progress_of_a_count_ends_at_all_of_it() -> None:
 
 
 def test_a_stream_is_the_tensor_or_its_file(tmp_path: Path) -> None:
-    ours, filed = Corpus.from_text(TEXT), load_corpus(folder_of(TEXT, tmp_path))
-    assert ours.stream("val") is ours.val
+    ours, filed = Corpus.from_text(TEXT), open_corpus(folder_of(TEXT, tmp_path))
     stream = filed.stream("val")
     assert isinstance(stream, FileTokens)
     assert len(stream) == len(ours.val)
@@ -290,13 +290,14 @@ def test_a_stream_is_the_tensor_or_its_file(tmp_path: Path) -> None:
         filed.stream("test")
     moved = filed.to(torch.device("meta"))
     assert moved.train.is_meta
+    assert isinstance(moved, FiledCorpus)
     assert moved.stream("train") == filed.stream("train")
 
 
 def test_writing_into_a_batch_or_the_tokens_never_reaches_the_file(tmp_path: Path) -> None:
     out = folder_of(TEXT, tmp_path)
     before = (out / "tokens.bin").read_bytes()
-    filed = load_corpus(out)
+    filed = open_corpus(out)
     x, _y = filed.get_batch("train", 4, 4)
     x.fill_(1)
     filed.train[:] = 1
@@ -306,7 +307,7 @@ def test_writing_into_a_batch_or_the_tokens_never_reaches_the_file(tmp_path: Pat
 
 def test_a_file_that_is_cut_or_gone_while_it_is_read_is_named(tmp_path: Path) -> None:
     out = folder_of(TEXT, tmp_path)
-    stream = load_corpus(out).stream("train")
+    stream = open_corpus(out).stream("train")
     assert isinstance(stream, FileTokens)
     with (out / "tokens.bin").open("r+b") as file:
         file.truncate(100)
@@ -361,7 +362,7 @@ def test_damage_is_named_by_its_place(tmp_path: Path, monkeypatch: pytest.Monkey
         TokenFileError, match=r"tokens\.bin is damaged somewhere in bytes 256 to 383"
     ):
         load_corpus(out)
-    assert load_corpus(out, verify=False).files is not None
+    open_corpus(out, verify=False)
 
 
 def test_progress_is_told_of_every_byte(tmp_path: Path) -> None:
@@ -435,7 +436,7 @@ def test_nanogpts_files_are_read_with_a_vocabulary_beside_them(tmp_path: Path) -
     folder = nanogpt(tmp_path / "shakespeare_char", [0, 1, 2] * 9, [2, 1])
     for name, content in (("vocabulary.txt", "abc"), ("vocabulary.json", '"abc"')):
         (folder / name).write_text(content)
-        corpus = load_corpus(folder)
+        corpus = open_corpus(folder)
         assert corpus.vocabulary.characters == "abc"
         assert corpus.train.dtype == torch.uint16
         assert corpus.train.tolist() == [0, 1, 2] * 9
@@ -476,7 +477,7 @@ def test_nanogpts_files_are_checked_as_far_as_can_be(tmp_path: Path) -> None:
 
 
 def test_an_empty_split_is_empty(tmp_path: Path) -> None:
-    corpus = load_corpus(nanogpt(tmp_path / "theirs", [0, 1, 2] * 9, []))
+    corpus = open_corpus(nanogpt(tmp_path / "theirs", [0, 1, 2] * 9, []))
     assert corpus.val.shape == (0,)
     assert not corpus.pair_counts("val").any()
     with pytest.raises(TooShortError, match="val split of theirs"):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.errors import TwinError
 from reference.oracle.counts import bigram_counts
 from reference.tinyshakespeare import make_twin, twin as twin_module
 from reference.tinyshakespeare.twin import TABLES, Tables, build_twin, euler_trail, load_twin
+from reference.tokens.load import load_corpus
 from reference.tokens.prepare import prepare
 
 # Of the real text's count tables, train then val, as int64 in C order.

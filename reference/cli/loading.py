@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
 
 from reference import fast
-from reference.corpus import TINYSHAKESPEARE, Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.fast import compiling
 from reference.files.text import carriage_returns
 from reference.oracle.counts import Counts
+from reference.runs.checkpoint import fingerprint
 from reference.runs.distributed import ALONE, Ranks
 from reference.terminal.console import SafeConsole
 from reference.terminal.progress import Words, bar
+from reference.tokens.load import TINYSHAKESPEARE, FiledCorpus, load_corpus
 
 MANY = 2**26
 """Pairs, from which on loading Numba is worth while to count them: they take half a second."""
@@ -46,9 +48,13 @@ def load(
             progress.update(task, completed=arrived, total=total, visible=True)
 
         corpus = load_corpus(source, share=ranks.local, progress=show)
-    ranks.check_same({"the corpus": corpus.fingerprint})
+    ranks.check_same({"the corpus": fingerprint(corpus)} if ranks.size > 1 else {})
     # Of what is in files, `bigram prepare` has said it.
-    if ranks.is_first and corpus.files is None and "\r" in corpus.vocabulary.characters:
+    if (
+        ranks.is_first
+        and not isinstance(corpus, FiledCorpus)
+        and "\r" in corpus.vocabulary.characters
+    ):
         note = f"note: {carriage_returns(source)}"
         SafeConsole(stderr=True, soft_wrap=True).print(note)
     for split in splits:
@@ -75,7 +81,11 @@ def count_pairs(
         with _bar(console, "counting") as show:
             places = {"begin": share.start, "end": share.stop}
             if share.stop - share.start >= least and compiling.is_there():
-                stream, C = corpus.stream(split), len(corpus.vocabulary)
+                C = len(corpus.vocabulary)
+                # A pass over tokens that are mapped would count all of them as memory in use.
+                stream = (
+                    corpus.stream(split) if isinstance(corpus, FiledCorpus) else corpus.split(split)
+                )
                 counts = fast.count(stream, C, progress=show, **places)
             else:
                 counts = corpus.pair_counts(split, progress=show, **places)

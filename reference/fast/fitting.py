@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from reference.checks import check_count, check_positive
+from reference.checks import check_count, check_part, check_positive
 from reference.errors import DtypeError, NotATensorError, RankError, TokenRangeError, TooShortError
 from reference.fast.compiling import check_there
 from reference.fast.threads import by_pieces
 from reference.oracle.counts import Counts
 from reference.shapes import Table
-from reference.tokens.stream import FileTokens, check_part
+from reference.tokens.stream import FileTokens
 
 Tokens: TypeAlias = Shaped[Tensor, "N"] | Shaped[np.ndarray, "N"] | FileTokens
 """A stream of tokens: a tensor, an array, a numpy.memmap of a file of any size, or such a file as

@@ -17,6 +17,7 @@ from reference.fast.threads import in_parts
 from reference.model import BigramLanguageModel
 from reference.runs.distributed import ALONE, Ranks
 from reference.shapes import StoredStream
+from reference.tokens.load import FiledCorpus
 from reference.training import TrainConfig
 
 PAIRS = 2**22
@@ -70,7 +71,9 @@ def train(  # noqa: PLR0913  as the reference's
     corpus.check_length("train", T)
     advice = f"train a new model with a learning_rate below {config.learning_rate}"
     stepper = stepper or Stepper(model, learning_rate=config.learning_rate)
-    verified = corpus.verified and len(corpus.vocabulary) <= model.vocab_size
+    # Whether each token was found to be one of the vocabulary when its file was opened.
+    verified = isinstance(corpus, FiledCorpus) and corpus.verified
+    verified = verified and len(corpus.vocabulary) <= model.vocab_size
     data = stepper.prepared(corpus.train, verified=verified)
     last = len(corpus.train) - T - 1
     stream = torch.default_generator if generator is None else generator

@@ -5,6 +5,8 @@ random generators as bytes, and all else as JSON in its header. Each is written 
 and the last few are kept.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,7 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from reference.checks import check_count
-from reference.corpus import Corpus
+from reference.corpus import AT_ONCE, Corpus
 from reference.errors import (
     BigramError,
     CheckpointError,
@@ -28,6 +30,8 @@ from reference.files.atomic import make_writable
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.runs.saved_model import check_can_save
+from reference.tokens.format import DTYPES, PieceDigests, smallest_dtype
+from reference.tokens.load import FiledCorpus
 from reference.training import TrainConfig
 from reference.vocabulary import Vocabulary
 
@@ -80,7 +84,7 @@ class Run:
             engine=engine,
             vocabulary=corpus.vocabulary,
             corpus=corpus.name,
-            fingerprint=corpus.fingerprint,
+            fingerprint=fingerprint(corpus),
         )
 
     def check_same(self, other: "Run", where: Path) -> None:
@@ -128,6 +132,25 @@ class Checkpoint:
     """The states of the random generators, by what each is for."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What else the trainer wants back, as JSON holds it."""
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """Return the SHA-256, in hex, of the characters and the tokens of both splits.
+
+    It is the same for a text, and for the same text in files.
+    """
+    dtype = smallest_dtype(len(corpus.vocabulary))
+    pieces = corpus.files.pieces if isinstance(corpus, FiledCorpus) else None
+    if pieces is None:
+        digests = PieceDigests()
+        for split in ("train", "val"):
+            for begin in range(0, len(corpus.split(split)), AT_ONCE):
+                tokens = corpus.read(split, begin, begin + AT_ONCE).astype(DTYPES[dtype])
+                digests.update(tokens.data.cast("B"))
+        pieces = digests.all()
+    N, N_train = len(corpus.train) + len(corpus.val), len(corpus.train)
+    content = [corpus.vocabulary.characters, N, N_train, dtype, pieces]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def save_checkpoint(checkpoint: Checkpoint, directory: Path, *, keep: int = KEEP) -> Path:

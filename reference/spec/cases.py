@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.errors import BigramError, shown
 from reference.shapes import Ids, Table, TokenStream
 from reference.spec.subject import Model, Subject
+from reference.tokens.load import load_corpus
 
 Rows: TypeAlias = tuple[tuple[int, ...], ...]
 """Tokens, one sequence a row."""

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.errors import BigramError, printable
 from reference.files.atomic import check_outputs
 from reference.notes import Figures
 from reference.terminal.console import write
 from reference.tinyshakespeare.twin import Tables, build_twin
+from reference.tokens.load import load_corpus
 
 
 def count_tables(corpus: Corpus) -> Tables:

@@ -12,9 +12,7 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from reference.checks import check_count
-from reference.errors import OutOfRangeError, TokenFileError
-from reference.shapes import StoredStream
+from reference.errors import TokenFileError
 from reference.tokens.format import DTYPES
 
 
@@ -80,27 +78,3 @@ def unreadable(path: Path, error: Exception) -> TokenFileError:
     return TokenFileError(
         f"{path} cannot be read: {reason}. Give a directory that `bigram prepare` wrote"
     )
-
-
-def check_part(N: int, begin: int, end: int | None) -> tuple[int, int]:
-    """Refuse what is no part of N tokens; without an end, give N.
-
-    Raises: NotAnIntegerError, OutOfRangeError.
-    """
-    end = N if end is None else end
-    check_count("begin", begin, minimum=0)
-    check_count("end", end, minimum=begin)
-    if end > N:
-        raise OutOfRangeError(f"end is {end}; it must be at most {N}, the number of tokens")
-    return begin, end
-
-
-def read_part(stream: StoredStream | FileTokens, begin: int, end: int) -> Integer[np.ndarray, "n"]:
-    """Give the tokens from begin to end - 1, or as far as there are any, in memory.
-
-    Shape: stream (N,) -> (end - begin,).
-    Raises: TokenFileError where they are in a file that cannot be read.
-    """
-    if isinstance(stream, FileTokens):
-        return stream.read(begin, end)
-    return stream[begin:end].cpu().numpy()

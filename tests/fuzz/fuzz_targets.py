@@ -35,7 +35,7 @@ from reference.conformance.reports.report_json import (
     to_json as report_to_json,
 )
 from reference.conformance.verdicts import Report, Result, Verdict
-from reference.corpus import Corpus, load_corpus
+from reference.corpus import Corpus
 from reference.errors import (
     BigramError,
     CheckpointError,
@@ -53,6 +53,7 @@ from reference.notes import train_length
 from reference.runs.checkpoint import (
     Checkpoint,
     Run,
+    fingerprint,
     load_checkpoint,
     restore_generator,
     save_checkpoint,
@@ -66,6 +67,7 @@ from reference.tokens import (
     writer,
 )
 from reference.tokens.format import DTYPES, Manifest, Source, read_manifest, smallest_dtype
+from reference.tokens.load import load_corpus
 from reference.tokens.prepare import prepare
 from reference.training import TrainConfig
 
@@ -318,10 +320,10 @@ def write_folder(folder: Path, vocabulary: bytes, C: int, tokens: bytes) -> Mani
 def open_folder(folder: Path) -> tuple[str, Corpus | None]:
     """Open a folder, first without its digests, then with them; where both work, use it."""
     with suppress(TokenFileError):
-        _ = load_corpus(folder, verify=False).fingerprint
+        _ = fingerprint(load_corpus(folder, verify=False))
     told, corpus = attempt(lambda: load_corpus(folder), (TokenFileError,), folder)
     if corpus is not None:
-        _ = corpus.fingerprint
+        _ = fingerprint(corpus)
         for tokens in (corpus.train, corpus.val):
             assert not len(tokens) or int(tokens.int().max()) < len(corpus.vocabulary)
             assert not len(tokens) or int(tokens.int().min()) >= 0
@@ -518,7 +520,7 @@ def state_targets(folder: Path) -> Iterator[tuple[str, Target]]:  # noqa: C901  
         if corpus is not None:
             # Whoever makes the digest right can name other characters for tokens already written,
             # which shows only in the text. All else is found out.
-            is_same = corpus.fingerprint == wanted.fingerprint
+            is_same = fingerprint(corpus) == fingerprint(wanted)
             assert is_same or corpus.vocabulary != wanted.vocabulary
         return opened
 
@@ -527,7 +529,7 @@ def state_targets(folder: Path) -> Iterator[tuple[str, Target]]:  # noqa: C901  
             return UNUSABLE
         told = run(content[0], content[1:])
         if told == ACCEPTED:
-            assert load_corpus(out).fingerprint == wanted.fingerprint
+            assert fingerprint(load_corpus(out)) == fingerprint(wanted)
         return told
 
     def from_body(content: bytes) -> str:
@@ -623,7 +625,7 @@ def text_targets(folder: Path) -> Iterator[tuple[str, Target]]:  # noqa: C901  t
             assert corpus.vocabulary == same.vocabulary
             assert torch.equal(corpus.train.long(), same.train)
             assert torch.equal(corpus.val.long(), same.val)
-            assert corpus.fingerprint == same.fingerprint
+            assert fingerprint(corpus) == fingerprint(same)
         return told
 
     def target(kind: str) -> Callable[[bytes], str]:
