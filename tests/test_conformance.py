@@ -24,13 +24,14 @@ from reference.conformance.errors import (
     UnknownClauseError,
     WaiverError,
 )
+from reference.conformance.isolation.run import run_isolated
 from reference.conformance.parametrize import ClauseTest
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.subjects.build import subject_of
 from reference.conformance.subjects.get_batch import batch_forms
 from reference.conformance.subjects.guard import guarded
 from reference.conformance.subjects.own import reference_subject
-from reference.conformance.target import Target, open_target
+from reference.conformance.target import Target
 from reference.conformance.verdicts import Report, Result
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
@@ -504,8 +505,8 @@ LECTURES = {
 def test_a_lectures_file_as_it_stands_is_told_what_it_breaks_and_no_more(name: str) -> None:
     if "cuda" in name and torch.cuda.is_available():
         pytest.skip("with a CUDA device this model works, on that device")
-    subject, _notes = open_target(Target(target=f"{Path(__file__).parent}/lecture/{name}"))
-    results = run(subject, Plan(clauses=planned(None, None), examples=3))
+    target = Target(target=f"{Path(__file__).parent}/lecture/{name}")
+    results = run_isolated(target, Plan(clauses=planned(None, None), examples=3), timeout=3600)
     broken = [result.id for result in results if result.verdict not in FINE]
     assert broken == LECTURES[name]
 
