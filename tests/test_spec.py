@@ -369,12 +369,12 @@ def test_layouts_lie_in_memory_as_they_say() -> None:
 
 
 def bad_clause(**changes: object) -> None:
-    given = {"id": "loss.new-one", "source": "INIT"} | changes
+    given = {"id": "loss.new-one"} | changes
 
     def check(subject: object, case: c.Nothing) -> None:
         pass
 
-    check.__doc__ = str(given.pop("doc", "A sentence."))
+    check.__doc__ = str(given.pop("doc", "A sentence.\n\nSource: INIT"))
     clause(given.pop("id"), **given)(check)  # type: ignore[arg-type]
 
 
@@ -385,9 +385,10 @@ def bad_clause(**changes: object) -> None:
         {"id": "loss"},
         {"id": "Loss.scalar"},
         {"id": "loss.not_kebab"},
-        {"doc": "no sentence"},
-        {"doc": "A sentence.\n\nWhatever: more."},
-        {"errata": (1, 99)},
+        {"doc": "no sentence\n\nSource: INIT"},
+        {"doc": "A sentence.\n\nWhatever: more.\n\nSource: INIT"},
+        {"doc": "A sentence.\n\nErratum 99: more.\nSource: INIT"},
+        {"doc": "A sentence."},
     ],
 )
 def test_a_badly_formed_clause_is_refused(changes: dict[str, object]) -> None:

@@ -17,8 +17,11 @@ from reference.spec.subject import Part
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+")
 """What an id looks like: concept.rule-in-kebab-case."""
 
-TOPICS = ("Formula", "Tolerance", "Alarm", "Erratum", "Choice", "Power")
+TOPICS = ("Formula", "Tolerance", "Alarm", "Erratum", "Choice", "Power", "Source", "Audit")
 """What the paragraphs after a clause's sentence may open with."""
+PARAGRAPH = re.compile(rf"\n\n|\n(?=(?:{'|'.join(TOPICS)})(?: \d+)?: )")
+"""Where one ends: at a blank line, or where the next opens."""
+NUMBERED = re.compile(r"Erratum (\d+)")
 
 
 BIGRAM, CAUSAL = PROFILES = ("bigram", "causal-lm")
@@ -35,6 +38,9 @@ class Level(StrEnum):
     """Good citizenship, which users expect of any such model, and which the notes' code has."""
     CHOICE = "choice"
     """The notes leave it open: what the subject does is recorded, and never fails."""
+
+
+SHOULD, CHOICE = Level.SHOULD, Level.CHOICE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,21 +79,23 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=str | None)
 
 
-def clause(  # noqa: PLR0913  all but the id by name
+def clause(
     id: str,  # noqa: A002  the field's own name for it
-    *,
-    source: str,
-    level: Level = Level.MUST,
-    needs: tuple[str, ...] = (),
     parts: tuple[Part, ...] = (),
     profiles: tuple[str, ...] = (BIGRAM,),
-    audit: str = "",
-    errata: tuple[int, ...] = (),
+    *,
+    level: Level = Level.MUST,
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a function the check of a clause; its docstring holds the sentence.
+    """Make a function the check of a clause.
 
-    Raises: ValueError where the id is taken or badly formed, the docstring is no sentence, or
-        there is no such erratum; these are mistakes of the catalogue, found when it is imported.
+    Its docstring holds the sentence, and below it a paragraph for each topic: a formula, a
+    tolerance; where the notes say it (Source), the question of theirs that it answers (Audit), and
+    what of theirs it corrects (Erratum and its number).
+
+    Raises: ValueError if the id is taken or badly formed, the docstring has no sentence or no
+        source, or there is no such erratum; these are mistakes of the catalogue, found when it is
+        imported.
     """
 
     def decorate(check: Callable[P, R]) -> Callable[P, R]:
@@ -95,10 +103,15 @@ def clause(  # noqa: PLR0913  all but the id by name
             raise ValueError(f"clause id {id!r} is not of the form concept.rule-in-kebab-case")
         if id in {known.id for known in CLAUSES}:
             raise ValueError(f"clause id {id!r} is taken")
+        sentence, remarks, errata = _read(inspect.getdoc(check) or "", id)
         unknown = set(errata) - {one.number for one in ERRATA}
         if unknown:
             raise ValueError(f"clause {id!r} names errata that there are not: {sorted(unknown)}")
-        sentence, remarks = _read(inspect.getdoc(check) or "", id)
+        source = remarks.pop("Source", "")
+        if not source:
+            raise ValueError(
+                f"clause {id!r} does not say where the notes have it: there is no Source in its docstring"
+            )
         CLAUSES.append(
             Clause(
                 id=id,
@@ -109,7 +122,7 @@ def clause(  # noqa: PLR0913  all but the id by name
                 needs=needs,
                 parts=parts,
                 profiles=profiles,
-                audit=audit,
+                audit=remarks.pop("Audit", ""),
                 errata=errata,
                 case=inspect.signature(check).parameters["case"].annotation,
                 check=check,
@@ -120,14 +133,20 @@ def clause(  # noqa: PLR0913  all but the id by name
     return decorate
 
 
-def _read(doc: str, name: str) -> tuple[str, dict[str, str]]:
-    sentence, *rest = (" ".join(part.split()) for part in doc.split("\n\n"))
+def _read(doc: str, name: str) -> tuple[str, dict[str, str], tuple[int, ...]]:
+    sentence, *rest = (" ".join(part.split()) for part in PARAGRAPH.split(doc))
     if not sentence.endswith("."):
         raise ValueError(f"clause {name!r} has no sentence: its docstring must open with one")
-    remarks = {}
+    remarks, errata = {}, []
     for paragraph in rest:
         topic, _, text = paragraph.partition(": ")
+        if topic == "Erratum" and text.isdecimal():
+            errata.append(int(text))
+            continue
+        if numbered := NUMBERED.fullmatch(topic):
+            errata.append(int(numbered[1]))
+            topic = "Erratum"
         if topic not in TOPICS:
             raise ValueError(f"clause {name!r}: a paragraph opens with none of {TOPICS}")
         remarks[topic] = text
-    return sentence, remarks
+    return sentence, remarks, tuple(errata)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from reference.notes import Figures
 from reference.spec.cases import FIRST_TOKEN, BatchCase, Nothing, OffsetCase, notes_corpus
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import (
     Broken,
     expect,
@@ -58,14 +58,12 @@ def overwrite(tensor: Tensor, value: int, *, what: str) -> None:
         ) from error
 
 
-@clause(
-    "batch.shape",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    source="get_batch > returns > x, y > Tuple[Tensor, Tensor]",
-)
+@clause("batch.shape", GET_BATCH, PROFILES)
 def shape(subject: Subject, case: BatchCase) -> None:
-    """A batch is a pair x, y, each of shape (B, T): batch_size rows of block_size tokens."""
+    """A batch is a pair x, y, each of shape (B, T): batch_size rows of block_size tokens.
+
+    Source: get_batch > returns > x, y > Tuple[Tensor, Tensor]
+    """
     want = (case.batch_size, case.block_size)
     for name, part in zip("xy", draw(subject, case), strict=True):
         expect_equal(
@@ -118,15 +116,12 @@ def expect_tokens(part: Tensor, B: int, T: int, *, name: str) -> Tensor:
     return part
 
 
-@clause(
-    "batch.dtype",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.shape",),
-    source="type long > intended to hold integer > values",
-)
+@clause("batch.dtype", GET_BATCH, PROFILES, needs=("batch.shape",))
 def dtype(subject: Subject, case: BatchCase) -> None:
-    """Both halves of a batch hold int64, the type in which tokens index the table."""
+    """Both halves of a batch hold int64, the type in which tokens index the table.
+
+    Source: type long > intended to hold integer > values
+    """
     for name, part in zip("xy", draw(subject, case), strict=True):
         expect_equal(
             part.dtype,
@@ -136,17 +131,12 @@ def dtype(subject: Subject, case: BatchCase) -> None:
         )
 
 
-@clause(
-    "batch.window",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.dtype",),
-    source="x = torch.stack([data[i : i + block_size] for i in ix])",
-)
+@clause("batch.window", GET_BATCH, PROFILES, needs=("batch.dtype",))
 def window(subject: Subject, case: BatchCase) -> None:
     """Each row of x is a contiguous piece of the text.
 
     Formula: x[b, t] = data[i_b + t].
+    Source: x = torch.stack([data[i : i + block_size] for i in ix])
     """
     x = expect_tokens(draw(subject, case)[0], case.batch_size, case.block_size, name="x")
     start = offsets(case, x)
@@ -160,18 +150,13 @@ def window(subject: Subject, case: BatchCase) -> None:
     )
 
 
-@clause(
-    "batch.shift",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.window",),
-    source="y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])",
-    audit="where are targets sourced from?",
-)
+@clause("batch.shift", GET_BATCH, PROFILES, needs=("batch.window",))
 def shift(subject: Subject, case: BatchCase) -> None:
     """Each target is the token that follows its input in the text.
 
     Formula: y[b, t] = data[i_b + t + 1].
+    Source: y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])
+    Audit: where are targets sourced from?
     """
     x, y = drawn(subject, case)
     start = offsets(case, x)
@@ -202,17 +187,12 @@ def _moved(subject: Subject) -> str:
     return "the targets are not the inputs moved by one token"
 
 
-@clause(
-    "batch.offset-range",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.shift",),
-    source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
-)
+@clause("batch.offset-range", GET_BATCH, PROFILES, needs=("batch.shift",))
 def offset_range(subject: Subject, case: OffsetCase) -> None:
     """Every offset that is drawn leaves room for a whole window and the token after it.
 
     Formula: 0 <= i_b <= N - T - 1.
+    Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     draws = [observe(lambda: draw(subject, case)) for _ in range(16)]
     refused = [answer for answer in draws if isinstance(answer, SubjectError)]
@@ -247,17 +227,12 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
         )
 
 
-@clause(
-    "batch.too-short",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.offset-range",),
-    source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
-)
+@clause("batch.too-short", GET_BATCH, PROFILES, needs=("batch.offset-range",))
 def too_short(subject: Subject, case: BatchCase) -> None:
     """A text that holds no whole window and its next token is refused; with a token to spare, not.
 
     Formula: N <= T is refused, N = T + 2 is not.
+    Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     for short in (case.block_size, 1):
         less = BatchCase(N=short, block_size=case.block_size, batch_size=case.batch_size)
@@ -278,19 +253,12 @@ def too_short(subject: Subject, case: BatchCase) -> None:
     )
 
 
-@clause(
-    "batch.last-window",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=GET_BATCH,
-    needs=("batch.offset-range",),
-    source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
-    errata=(3,),
-)
+@clause("batch.last-window", GET_BATCH, PROFILES, level=CHOICE, needs=("batch.offset-range",))
 def last_window(subject: Subject, case: OffsetCase) -> str:
     """The last window that fits, at N - T - 1, may be drawn or never be drawn.
 
-    Erratum: the notes' bound never draws it, and refuses a text that holds no other.
+    Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
+    Erratum 3: the notes' bound never draws it, and refuses a text that holds no other.
     """
     seen: set[int] = set()
     for _ in range(64):
@@ -299,15 +267,12 @@ def last_window(subject: Subject, case: OffsetCase) -> str:
     return "drawn" if case.N - case.block_size - 1 in seen else "never drawn"
 
 
-@clause(
-    "batch.reproducible",
-    profiles=PROFILES,
-    parts=(Part.GET_BATCH, Part.SEED),
-    needs=("batch.dtype",),
-    source="torch.manual_seed(1337) > reproducibility",
-)
+@clause("batch.reproducible", (Part.GET_BATCH, Part.SEED), PROFILES, needs=("batch.dtype",))
 def reproducible(subject: Subject, case: BatchCase) -> None:
-    """The same seed draws the same batch."""
+    """The same seed draws the same batch.
+
+    Source: torch.manual_seed(1337) > reproducibility
+    """
     batches = []
     for _ in range(2):
         seed_torch(1337)
@@ -322,17 +287,12 @@ def reproducible(subject: Subject, case: BatchCase) -> None:
         )
 
 
-@clause(
-    "batch.advances",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.window",),
-    source="sample batch of data",
-)
+@clause("batch.advances", GET_BATCH, PROFILES, needs=("batch.window",))
 def advances(subject: Subject, case: Nothing) -> None:
     """Batches that are drawn one after the other differ, as the stream goes on.
 
     Alarm: two batches of 8 windows of a text with 10,000 places are equal once in 1e32.
+    Source: sample batch of data
     """
     long = BatchCase(N=10_000, block_size=2, batch_size=8)
     first = drawn(subject, long)[0].clone()
@@ -365,20 +325,18 @@ def _offsets_drawn(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
 
 @clause(
     "batch.rows-independent",
-    profiles=PROFILES,
-    parts=GET_BATCH,
+    GET_BATCH,
+    PROFILES,
     needs=("batch.too-short", "batch.reproducible", "batch.advances"),
-    source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
 )
 def rows_independent(subject: Subject, case: Nothing) -> None:
     """The offset of one row says nothing about that of another.
 
     Formula: P(i_a = k, i_b = l) = P(i_a = k) P(i_b = l).
-
     Alarm: at most 1e-9 a run, by Fisher's exact test: 1e-9/12 for whether the offset is even, and
     as much for whether it is in the second half, of each pair of four rows, over 600 batches.
-
     Power: two rows that never coincide, or always do, are noticed.
+    Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     few = OffsetCase(N=7, block_size=2, batch_size=4)
     start = _offsets_drawn(subject, few, 600).t()  # (B, 600)
@@ -394,22 +352,15 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
                 )
 
 
-@clause(
-    "batch.offset-law",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.rows-independent",),
-    source="ix = torch.randint(len(data) - block_size - 1, (batch_size,))",
-)
+@clause("batch.offset-law", GET_BATCH, PROFILES, needs=("batch.rows-independent",))
 def offset_law(subject: Subject, case: Nothing) -> None:
     """Every offset is equally likely, from the first to the last that is ever drawn.
 
     Formula: P(i_b = k) = 1/K for k in 0 to K - 1, where K is N - T - 1 (the notes) or N - T.
-
-    Alarm: at most 1e-9 a run, by Agrawal's bound, half of it for 16,384 draws from a short text
-    and half for as many from a long one, by sixteenths.
-
+    Alarm: at most 1e-9 a run, by Agrawal's bound, half of it for 16,384 draws from a short text and
+    half for as many from a long one, by sixteenths.
     Power: an offset that is never drawn, or one in eight drawn 1.2 times as often, is noticed.
+    Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     short = OffsetCase(N=11, block_size=3, batch_size=4096)
     seen = _offsets_drawn(subject, short, 4).flatten()
@@ -437,16 +388,16 @@ def offset_law(subject: Subject, case: Nothing) -> None:
 
 @clause(
     "batch.generator",
-    profiles=PROFILES,
-    level=Level.SHOULD,
-    parts=(Part.GET_BATCH, Part.GET_BATCH_GENERATOR),
+    (Part.GET_BATCH, Part.GET_BATCH_GENERATOR),
+    PROFILES,
+    level=SHOULD,
     needs=("batch.reproducible",),
-    source="set the seed for generating random numbers",
 )
 def generator(subject: Subject, case: BatchCase) -> None:
     """A generator that is given is the one source of the offsets: no other stream is touched.
 
     Alarm: two batches of 8 windows of a text with 10,000 places are equal once in 1e32.
+    Source: set the seed for generating random numbers
     """
     batches = []
     for seed in (1, 2):  # of the streams that should not matter
@@ -479,15 +430,12 @@ def generator(subject: Subject, case: BatchCase) -> None:
     )
 
 
-@clause(
-    "batch.pure",
-    profiles=PROFILES,
-    parts=GET_BATCH,
-    needs=("batch.shape",),
-    source="get_batch > data = train_data",
-)
+@clause("batch.pure", GET_BATCH, PROFILES, needs=("batch.shape",))
 def pure(subject: Subject, case: BatchCase) -> None:
-    """Drawing a batch leaves the text as it was."""
+    """Drawing a batch leaves the text as it was.
+
+    Source: get_batch > data = train_data
+    """
     data = case.data()
     subject.get_batch(data, case.block_size, case.batch_size)
     expect_equal(
@@ -495,16 +443,12 @@ def pure(subject: Subject, case: BatchCase) -> None:
     )
 
 
-@clause(
-    "batch.aliasing",
-    profiles=PROFILES,
-    level=Level.SHOULD,
-    parts=GET_BATCH,
-    needs=("batch.pure",),
-    source="x = torch.stack([data[i : i + block_size] for i in ix])",
-)
+@clause("batch.aliasing", GET_BATCH, PROFILES, level=SHOULD, needs=("batch.pure",))
 def aliasing(subject: Subject, case: BatchCase) -> None:
-    """A batch is a copy, and x and y are two: writing into one changes nothing else."""
+    """A batch is a copy, and x and y are two: writing into one changes nothing else.
+
+    Source: x = torch.stack([data[i : i + block_size] for i in ix])
+    """
     data = case.data()
     x, y = subject.get_batch(data, case.block_size, case.batch_size)
     before = x.clone(), y.clone()
@@ -529,14 +473,12 @@ def aliasing(subject: Subject, case: BatchCase) -> None:
     expect_equal(data, case.data(), what="the text after writing into x", cause=cause)
 
 
-@clause(
-    "batch.split",
-    profiles=PROFILES,
-    parts=(Part.GET_BATCH, Part.SPLIT),
-    source="train_data if split == > train_data",
-)
+@clause("batch.split", (Part.GET_BATCH, Part.SPLIT), PROFILES)
 def split(subject: Subject, case: BatchCase) -> None:
-    """The split "train" draws from train_data, and "val" from val_data."""
+    """The split "train" draws from train_data, and "val" from val_data.
+
+    Source: train_data if split == > train_data
+    """
     ours, theirs = case.data(), -case.data()
     for name, sign in (("train", 1), ("val", -1)):
         batch = subject.get_split_batch(ours, theirs, name, case.block_size, case.batch_size)
@@ -552,17 +494,16 @@ def split(subject: Subject, case: BatchCase) -> None:
 
 @clause(
     "batch.split.unknown",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=(Part.GET_BATCH, Part.SPLIT),
+    (Part.GET_BATCH, Part.SPLIT),
+    PROFILES,
+    level=CHOICE,
     needs=("batch.split",),
-    source="train_data if split == > else",
-    errata=(4,),
 )
 def split_unknown(subject: Subject, case: Nothing) -> str:
     """A split that is neither may be refused or, as in the notes, taken for "val".
 
-    Erratum: so a misspelt "Train" trains on the validation text without a word.
+    Source: train_data if split == > else
+    Erratum 4: so a misspelt "Train" trains on the validation text without a word.
     """
     data = BatchCase(N=30, block_size=4, batch_size=2).data()
     answer = observe(lambda: subject.get_split_batch(data, -data, "Train", 4, 2))
@@ -572,16 +513,12 @@ def split_unknown(subject: Subject, case: Nothing) -> str:
     return "the validation text" if bool((answer[0] < 0).all()) else "the training text"
 
 
-@clause(
-    "batch.documented",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=GET_BATCH,
-    needs=("batch.shift",),
-    source="from xb.shape > tensor([ > Sequence 4",
-)
+@clause("batch.documented", GET_BATCH, PROFILES, level=CHOICE, needs=("batch.shift",))
 def documented(subject: Subject, case: Nothing) -> str:
-    """Seeded with 1337, four windows of eight tokens of the notes' text are the notes' batch."""
+    """Seeded with 1337, four windows of eight tokens of the notes' text are the notes' batch.
+
+    Source: from xb.shape > tensor([ > Sequence 4
+    """
     figures = Figures()
     seed_torch(figures.seed)
     x, _y = subject.get_batch(notes_corpus().train, figures.block_size, len(figures.batch))

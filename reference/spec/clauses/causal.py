@@ -25,7 +25,7 @@ from reference.spec.cases import (
     model_with,
     tokens,
 )
-from reference.spec.clause import CAUSAL, Level, clause
+from reference.spec.clause import CAUSAL, CHOICE, SHOULD, clause
 from reference.spec.clauses.forward import rounding_of_sums
 from reference.spec.clauses.generate import ALARM, GENERATE, continued
 from reference.spec.clauses.loss import exactly
@@ -95,18 +95,13 @@ def wide(subject: Subject, case: IndexCase) -> Model:
     return wide_model(subject, case.C, case.table)
 
 
-@clause(
-    "causal.no-future",
-    profiles=ONLY,
-    needs=("forward.repeatable",),
-    source='where each element is the "true next token"',
-)
+@clause("causal.no-future", profiles=ONLY, needs=("forward.repeatable",))
 def no_future(subject: Subject, case: ContextCase) -> None:
     """The logits at a position depend on no token after it: what is to be predicted is not seen.
 
     Formula: logits[:, t] is a function of idx[:, :t + 1].
-
     Tolerance: 256 eps m for logits up to m.
+    Source: where each element is the "true next token"
     """
     model = wide(subject, case)
     idx = case.tensor()
@@ -139,18 +134,13 @@ def _leaking(subject: Subject) -> str:
     return f"{what} ({through})" if through else what
 
 
-@clause(
-    "causal.prefix",
-    profiles=ONLY,
-    needs=("causal.no-future",),
-    source="T is the current sequence length of the context during generation",
-)
+@clause("causal.prefix", profiles=ONLY, needs=("causal.no-future",))
 def prefix(subject: Subject, case: ContextCase) -> None:
     """T is the length of idx as it is now: the beginning of a sequence has the logits of the whole.
 
     Formula: logits of idx[:, :t] = (logits of idx)[:, :t], for every t.
-
     Tolerance: 256 eps m for logits up to m.
+    Source: T is the current sequence length of the context during generation
     """
     make = maker(subject, case)
     model = make()
@@ -171,17 +161,13 @@ def prefix(subject: Subject, case: ContextCase) -> None:
         )
 
 
-@clause(
-    "causal.lengths",
-    profiles=ONLY,
-    needs=("causal.prefix",),
-    source="T is the current sequence length of the context > it can change as new tokens are "
-    "generated",
-)
+@clause("causal.lengths", profiles=ONLY, needs=("causal.prefix",))
 def lengths(subject: Subject, case: ContextCase) -> None:
     """A sequence has the same logits after calls with shorter ones and with longer ones.
 
     Tolerance: 256 eps m for logits up to m.
+    Source: T is the current sequence length of the context > it can change as new tokens are
+    generated
     """
     idx = case.tensor()
     T = idx.shape[1]
@@ -211,15 +197,12 @@ def lengths(subject: Subject, case: ContextCase) -> None:
         )
 
 
-@clause(
-    "causal.context",
-    profiles=ONLY,
-    level=Level.CHOICE,
-    needs=("causal.lengths",),
-    source="T is the current sequence length of the context during generation",
-)
+@clause("causal.context", profiles=ONLY, level=CHOICE, needs=("causal.lengths",))
 def context(subject: Subject, case: ContextCase) -> str:
-    """A position may look at the tokens before it, or at its own alone as a bigram model does."""
+    """A position may look at the tokens before it, or at its own alone as a bigram model does.
+
+    Source: T is the current sequence length of the context during generation
+    """
     model = wide(subject, case)
     idx = case.tensor()
     T = idx.shape[1]
@@ -231,19 +214,13 @@ def context(subject: Subject, case: ContextCase) -> str:
     return "its own token alone" if near else "the tokens before it"
 
 
-@clause(
-    "causal.loss",
-    profiles=ONLY,
-    parts=(Part.LOSS,),
-    needs=("loss.scalar", "causal.prefix"),
-    source="This computes the loss between > the actual targets",
-)
+@clause("causal.loss", (Part.LOSS,), ONLY, needs=("loss.scalar", "causal.prefix"))
 def loss(subject: Subject, case: ContextLossCase) -> None:
     """The loss is the mean cross-entropy of the model's own logits: at position t, of targets[t].
 
     Formula: loss = -1/(B*T) sum over b, t of ln softmax(logits[b, t])[targets[b, t]].
-
     Tolerance: that of the logits, twice, and eps (C + B*T + 4) (2 m + ln C) for logits up to m.
+    Source: This computes the loss between > the actual targets
     """
     model = wide(subject, case)
     idx, targets = case.tensor(), case.target_tensor()
@@ -302,18 +279,17 @@ def _likely(subject: Subject) -> str:
 
 @clause(
     "causal.padding",
-    profiles=ONLY,
-    level=Level.SHOULD,
-    parts=(Part.PADDING,),
+    (Part.PADDING,),
+    ONLY,
+    level=SHOULD,
     needs=("causal.lengths", "forward.batch-independent"),
-    source="(B, T) > T is the length of each sequence",
 )
 def padding(subject: Subject, case: PaddedCase) -> None:
     """Padding on the left is not seen: a row's tokens have the same logits with and without it.
 
     Formula: with k masked tokens in front, logits[:, k:] = logits of idx[:, k:] by themselves.
-
     Tolerance: 256 eps m for logits up to m.
+    Source: (B, T) > T is the length of each sequence
     """
     model = wide(subject, case)
     idx = case.tensor()
@@ -340,20 +316,19 @@ def padding(subject: Subject, case: PaddedCase) -> None:
 
 @clause(
     "generate.cached",
-    profiles=ONLY,
-    parts=(Part.GENERATE, Part.PLAIN_GENERATE),
+    (Part.GENERATE, Part.PLAIN_GENERATE),
+    ONLY,
     needs=("generate.range", "causal.lengths"),
-    source="for _ in range(max_new_tokens) > logits, loss = self(idx)",
 )
 def cached(subject: Subject, case: CachedCase) -> None:
     """A generate with a cache, or otherwise fast, gives the tokens that the plain one gives.
 
     Formula: generate(idx, n) = plain generate(idx, n), with the likeliest token each time where
     that can be asked for; else on one stream, where their first new token shows that they share it.
-
     Alarm: at most 1e-9 a run. Rounding turns a token of a call at most once in 100 calls (seen:
     never in 1,440), and a subject is turned down where the two differ after 7 of 12 seeds. Of the
     likeliest tokens, two count as one where their logits are as near as rounding.
+    Source: for _ in range(max_new_tokens) > logits, loss = self(idx)
     """
     model = wide(subject, case)
     idx = case.tensor()
@@ -473,21 +448,14 @@ def _law(model: Model, idx: Tensor) -> np.ndarray:
     return softmax(logits_of(model, idx)[:, -1].detach().double().numpy())
 
 
-@clause(
-    "causal.law",
-    profiles=ONLY,
-    parts=GENERATE,
-    needs=("generate.cached", "generate.rows-independent"),
-    source="F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)",
-)
+@clause("causal.law", GENERATE, ONLY, needs=("generate.cached", "generate.rows-independent"))
 def law(subject: Subject, case: ContextLawCase) -> None:
     """The next token is drawn from the law that the model's own logits state of the whole prompt.
 
     Formula: P(next = j | idx) = softmax(m(idx).logits[:, -1])[j].
-
     Alarm: at most 1e-9 a run, by Agrawal's bound, shared among 27 prompts of three tokens.
-
     Power: a prompt of which only the last token is looked at, or a temperature of 0.8, is noticed.
+    Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
     """
     model = wide_model(subject, case.C, case.table)
     prompts = torch.cartesian_prod(*[torch.arange(case.C)] * 3)  # (C^3, 3)
@@ -528,23 +496,16 @@ def _unlike(model: Model, prompts: Tensor, frequencies: np.ndarray, P: np.ndarra
     return "the tokens are drawn from another law than the model's own logits state"
 
 
-@clause(
-    "causal.chain",
-    profiles=ONLY,
-    parts=GENERATE,
-    needs=("causal.law",),
-    source="for _ in range(max_new_tokens) > self(idx) > torch.cat((idx, idx_next), dim=1)",
-)
+@clause("causal.chain", GENERATE, ONLY, needs=("causal.law",))
 def chain(subject: Subject, case: ChainLawCase) -> None:
     """Every new token is drawn from the law of all before it, the new ones among them.
 
     Formula: P(out[:, t] = j) = softmax(m(out[:, :t]).logits[:, -1])[j], at every t >= T.
-
     Alarm: at most 1e-9 a run, by Agrawal's bound: of each of two cases half for its steps and half
     for pairs of them.
-
     Power: if likelier tokens come first, the draws are spread evenly over eight parts of their law;
     a cache that keeps a wrong position, or nothing, spreads later draws differently.
+    Source: for _ in range(max_new_tokens) > self(idx) > torch.cat((idx, idx_next), dim=1)
     """
     C, n = case.C, case.n
     model = wide_model(subject, C, case.table)

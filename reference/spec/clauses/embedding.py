@@ -8,20 +8,18 @@ from torch.nn import functional as F
 from reference.notes import Figures
 from reference.shapes import Ids
 from reference.spec.cases import IndexCase, Nothing, SizeCase, table_of, tokens
-from reference.spec.clause import Level, clause
+from reference.spec.clause import CHOICE, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_equal
 from reference.spec.measures import UNLIKE, logits_of
 from reference.spec.subject import Model, Part, Subject
 
 
-@clause(
-    "embedding.single-parameter",
-    parts=(Part.PARAMETERS,),
-    needs=("forward.returns",),
-    source="self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)",
-)
+@clause("embedding.single-parameter", (Part.PARAMETERS,), needs=("forward.returns",))
 def single_parameter(subject: Subject, case: SizeCase) -> None:
-    """The model has one parameter, its table."""
+    """The model has one parameter, its table.
+
+    Source: self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
+    """
     names = list(subject.model(case.C).parameters())
     expect(
         len(names) == 1,
@@ -49,14 +47,14 @@ def _only_parameter(model: Model) -> tuple[str, Tensor]:
 
 @clause(
     "embedding.table-shape",
-    parts=(Part.PARAMETERS,),
+    (Part.PARAMETERS,),
     needs=("embedding.single-parameter", "forward.logits.shape"),
-    source="nn.Embedding(vocab_size, vocab_size) > vocab_size per embedding",
 )
 def table_shape(subject: Subject, case: SizeCase) -> None:
     """The table has one row for each token, and in it one number for each token.
 
     Formula: table is (C, C), with C = vocab_size.
+    Source: nn.Embedding(vocab_size, vocab_size) > vocab_size per embedding
     """
     name, table = _only_parameter(subject.model(case.C))
     expect_equal(
@@ -69,27 +67,22 @@ def table_shape(subject: Subject, case: SizeCase) -> None:
     )
 
 
-@clause(
-    "embedding.name",
-    level=Level.CHOICE,
-    parts=(Part.PARAMETERS,),
-    needs=("embedding.table-shape",),
-    source="self > token_embedding_table",
-)
+@clause("embedding.name", (Part.PARAMETERS,), level=CHOICE, needs=("embedding.table-shape",))
 def name(subject: Subject, case: Nothing) -> str:
-    """The table may be called token_embedding_table, as in the notes, or anything else."""
+    """The table may be called token_embedding_table, as in the notes, or anything else.
+
+    Source: self > token_embedding_table
+    """
     called, _table = _only_parameter(subject.model(3))
     return called
 
 
-@clause(
-    "embedding.fresh",
-    needs=("forward.repeatable",),
-    parts=(Part.TABLE,),
-    source="__init__ (self, vocab_size) > super().__init__()",
-)
+@clause("embedding.fresh", (Part.TABLE,), needs=("forward.repeatable",))
 def fresh(subject: Subject, case: SizeCase) -> None:
-    """Every model has a table of its own: changing one leaves the others as they were."""
+    """Every model has a table of its own: changing one leaves the others as they were.
+
+    Source: __init__ (self, vocab_size) > super().__init__()
+    """
     first = subject.model(case.C)
     second = subject.model(case.C)
     before = first.table()
@@ -104,6 +97,7 @@ def fresh(subject: Subject, case: SizeCase) -> None:
 
 @clause(
     "embedding.row-lookup",
+    (Part.TABLE,),
     needs=(
         "forward.memoryless",
         "forward.batch-independent",
@@ -111,13 +105,12 @@ def fresh(subject: Subject, case: SizeCase) -> None:
         "forward.call",
         "forward.pure.table",
     ),
-    parts=(Part.TABLE,),
-    source="a lookup table for each vocab token",
 )
 def row_lookup(subject: Subject, case: IndexCase) -> None:
     """The logits of a token are its row of the table, bit for bit, however great its scores are.
 
     Formula: logits[b, t, :] = table[idx[b, t], :].
+    Source: a lookup table for each vocab token
     """
     idx = case.tensor()
     model = case.model(subject)
@@ -180,14 +173,12 @@ def _instead(subject: Subject) -> str:
     return next((cause for cause, so in likely.items() if so), other)
 
 
-@clause(
-    "embedding.live",
-    needs=("embedding.row-lookup",),
-    parts=(Part.TABLE,),
-    source="self.token_embedding_table = > logits = self.token_embedding_table( idx",
-)
+@clause("embedding.live", (Part.TABLE,), needs=("embedding.row-lookup",))
 def live(subject: Subject, case: IndexCase) -> None:
-    """The logits follow the table as it is now: after a change of it, the lookup gives the new."""
+    """The logits follow the table as it is now: after a change of it, the lookup gives the new.
+
+    Source: self.token_embedding_table = > logits = self.token_embedding_table( idx
+    """
     model = case.model(subject)
     idx = case.tensor()
     model(idx)
@@ -202,17 +193,16 @@ def live(subject: Subject, case: IndexCase) -> None:
 
 @clause(
     "embedding.one-hot",
+    (Part.TABLE, Part.GRADIENT, Part.TENSORS),
     needs=("embedding.live", "embedding.fresh"),
-    parts=(Part.TABLE, Part.GRADIENT, Part.TENSORS),
-    source="creates embedding layer > a lookup table",
 )
 def one_hot(subject: Subject, case: IndexCase) -> None:
     """The lookup is the product of one-hot rows with the table, in its derivative too.
 
-    Formula: logits = one_hot(idx) table, so d sum(R * logits) / d table = one_hot(idx)^T R,
-    for any numbers R of the logits' shape.
-
+    Formula: logits = one_hot(idx) table, so d sum(R * logits) / d table = one_hot(idx)^T R, for any
+    numbers R of the logits' shape.
     Tolerance: an entry sums at most B*T numbers of R, each a multiple of 1/8: none at all.
+    Source: creates embedding layer > a lookup table
     """
     idx = case.tensor()
     gradient, derivative = _pulled(case.model(subject), idx)
@@ -277,19 +267,13 @@ def amiss(seen: Tensor, want: Tensor) -> str:
     return next((cause for cause, so in likely.items() if so), f"{other} often they occur")
 
 
-@clause(
-    "embedding.geometry",
-    level=Level.CHOICE,
-    parts=(Part.TABLE,),
-    needs=("forward.repeatable",),
-    source="King 0 [1.0, 0.7] > word algebra > King - Man + Woman = Queen",
-    errata=(2,),
-)
+@clause("embedding.geometry", (Part.TABLE,), level=CHOICE, needs=("forward.repeatable",))
 def geometry(subject: Subject, case: Nothing) -> str:
     """With the notes' four words as rows, King - Man + Woman is nearest to Queen.
 
-    Erratum: it is (1.0, -0.3), 0.2 from Queen and not equal to it; and the prose puts King at
-    (1, 0.5), the table at (1.0, 0.7).
+    Source: King 0 [1.0, 0.7] > word algebra > King - Man + Woman = Queen
+    Erratum 2: it is (1.0, -0.3), 0.2 from Queen and not equal to it; and the prose puts King at (1,
+    0.5), the table at (1.0, 0.7).
     """
     figures = Figures()
     C = len(figures.words)

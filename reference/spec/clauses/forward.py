@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reference.spec.cases import IndexCase, LayoutCase, LossCase, tokens
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import PROFILES, SHOULD, clause
 from reference.spec.expect import (
     expect,
     expect_close,
@@ -24,14 +24,13 @@ from reference.spec.subject import Model, Output, Part, Subject
 LOSS = (Part.LOSS,)
 
 
-@clause(
-    "forward.returns",
-    profiles=PROFILES,
-    source="return logits > returned from the forward function",
-    audit="where is it returned to",
-)
+@clause("forward.returns", profiles=PROFILES)
 def returns(subject: Subject, case: IndexCase) -> None:
-    """forward gives a pair: the logits, a tensor, and the loss."""
+    """forward gives a pair: the logits, a tensor, and the loss.
+
+    Source: return logits > returned from the forward function
+    Audit: where is it returned to
+    """
     answer = case.model(subject).answer(case.tensor())
     expect(
         isinstance(answer, tuple) and len(answer) == len(Output._fields),
@@ -64,14 +63,12 @@ def rounding_of_sums(model: Model, logits: Tensor) -> float:
     return min(256 * eps, 0.05) * max(1.0, float(logits.detach().double().abs().max()))
 
 
-@clause(
-    "forward.logits.shape",
-    profiles=PROFILES,
-    needs=("forward.returns",),
-    source="logits = self.token_embedding_table(idx) # (B,T,C)",
-)
+@clause("forward.logits.shape", profiles=PROFILES, needs=("forward.returns",))
 def logits_shape(subject: Subject, case: IndexCase) -> None:
-    """Without targets the logits are (B, T, C): C scores at every position of every sequence."""
+    """Without targets the logits are (B, T, C): C scores at every position of every sequence.
+
+    Source: logits = self.token_embedding_table(idx) # (B,T,C)
+    """
     logits = case.model(subject)(case.tensor()).logits
     B, T = case.tensor().shape
     expect_equal(
@@ -99,14 +96,12 @@ def _layout(subject: Subject) -> str:
     return likely.get(shape, "the logits are not laid out as (B, T, C)")
 
 
-@clause(
-    "forward.logits.dtype",
-    parts=(Part.TENSORS,),
-    needs=("forward.logits.shape",),
-    source="RAW + UNBOUNDED > values have no min/max",
-)
+@clause("forward.logits.dtype", (Part.TENSORS,), needs=("forward.logits.shape",))
 def logits_dtype(subject: Subject, case: IndexCase) -> None:
-    """The logits are floating-point numbers of the table's own type."""
+    """The logits are floating-point numbers of the table's own type.
+
+    Source: RAW + UNBOUNDED > values have no min/max
+    """
     model = case.model(subject)
     logits = logits_of(model, case.tensor())
     parameters = [value.dtype for value in model.parameters().values()]
@@ -119,18 +114,13 @@ def logits_dtype(subject: Subject, case: IndexCase) -> None:
     )
 
 
-@clause(
-    "forward.loss.none",
-    profiles=PROFILES,
-    needs=("forward.returns",),
-    source="targets == None: > loss = None",
-    audit="how is this function getting *loss*",
-    errata=(5,),
-)
+@clause("forward.loss.none", profiles=PROFILES, needs=("forward.returns",))
 def loss_none(subject: Subject, case: IndexCase) -> None:
     """Without targets there is no loss: it is None.
 
-    Erratum: the notes' `targets == None` asks the tensor's own ==; `is None` is meant.
+    Source: targets == None: > loss = None
+    Audit: how is this function getting *loss*
+    Erratum 5: the notes' `targets == None` asks the tensor's own ==; `is None` is meant.
     """
     model = case.model(subject)
     what = "the loss of m(idx)"
@@ -147,12 +137,12 @@ def loss_none(subject: Subject, case: IndexCase) -> None:
     "forward.repeatable",
     profiles=PROFILES,
     needs=("forward.logits.shape", "forward.pure.inputs", "forward.pure.table"),
-    source="forward() > how input is > passed through the layers",
 )
 def repeatable(subject: Subject, case: LossCase) -> None:
     """What a call gives depends on no call before it, and no later call changes it.
 
     Formula: logits of idx are the same numbers at the first call, the second, and after others.
+    Source: forward() > how input is > passed through the layers
     """
     seed_all(0)
     model = case.model(subject)
@@ -199,14 +189,12 @@ def _changing(model: Model, idx: Tensor) -> str:
     return _KEPT
 
 
-@clause(
-    "forward.modes",
-    level=Level.SHOULD,
-    needs=("forward.repeatable",),
-    source="forward() > how input is > passed through the layers",
-)
+@clause("forward.modes", level=SHOULD, needs=("forward.repeatable",))
 def modes(subject: Subject, case: IndexCase) -> None:
-    """Training and evaluation mode give the same logits: the table is all there is."""
+    """Training and evaluation mode give the same logits: the table is all there is.
+
+    Source: forward() > how input is > passed through the layers
+    """
     model = case.model(subject)
     idx = case.tensor()
     model.train(mode=False)
@@ -222,16 +210,12 @@ def modes(subject: Subject, case: IndexCase) -> None:
         )
 
 
-@clause(
-    "forward.batch-independent",
-    profiles=PROFILES,
-    needs=("forward.repeatable",),
-    source="batch_size > num_rows = [ 4 ] > (per batch)",
-)
+@clause("forward.batch-independent", profiles=PROFILES, needs=("forward.repeatable",))
 def batch_independent(subject: Subject, case: IndexCase) -> None:
     """The logits of a sequence do not depend on the other sequences of the batch.
 
     Formula: logits of idx[b:b+1] = logits of idx, at b.
+    Source: batch_size > num_rows = [ 4 ] > (per batch)
     """
     model = case.model(subject)
     idx = case.tensor()
@@ -257,15 +241,12 @@ def _influence(subject: Subject) -> str:
     return "sequences of one batch influence each other"
 
 
-@clause(
-    "forward.memoryless",
-    needs=("forward.repeatable",),
-    source="indexes > token > vector representation",
-)
+@clause("forward.memoryless", needs=("forward.repeatable",))
 def memoryless(subject: Subject, case: IndexCase) -> None:
     """The logits at a position depend on the token there and on no other, before or after.
 
     Formula: logits[b, t] is a function of idx[b, t].
+    Source: indexes > token > vector representation
     """
     model = case.model(subject)
     idx = case.tensor()
@@ -303,14 +284,12 @@ def _seen_from(model: Model, idx: Tensor, t: int, logits: Tensor) -> str:
     return "a position is scored by where it stands, or by how long the sequence is"
 
 
-@clause(
-    "forward.non-contiguous",
-    profiles=PROFILES,
-    needs=("forward.repeatable",),
-    source="idx > hold a sequence of tokens > (B, T) > indices",
-)
+@clause("forward.non-contiguous", profiles=PROFILES, needs=("forward.repeatable",))
 def non_contiguous(subject: Subject, case: LayoutCase) -> None:
-    """An idx that lies otherwise in memory, as a transposed or sliced one, is the same idx."""
+    """An idx that lies otherwise in memory, as a transposed or sliced one, is the same idx.
+
+    Source: idx > hold a sequence of tokens > (B, T) > indices
+    """
     model = case.model(subject)
     straight = logits_of(model, tokens(case.idx))
     expect_close(
@@ -322,14 +301,12 @@ def non_contiguous(subject: Subject, case: LayoutCase) -> None:
     )
 
 
-@clause(
-    "forward.call",
-    profiles=PROFILES,
-    needs=("forward.repeatable",),
-    source="m.forward(xb, yb) > pytorch allows us to call a model like a function",
-)
+@clause("forward.call", profiles=PROFILES, needs=("forward.repeatable",))
 def call(subject: Subject, case: IndexCase) -> None:
-    """Calling the model is calling its forward: m(idx) is m.forward(idx)."""
+    """Calling the model is calling its forward: m(idx) is m.forward(idx).
+
+    Source: m.forward(xb, yb) > pytorch allows us to call a model like a function
+    """
     model = case.model(subject)
     expect_equal(
         model.forward(case.tensor()).logits,
@@ -339,14 +316,12 @@ def call(subject: Subject, case: IndexCase) -> None:
     )
 
 
-@clause(
-    "forward.pure.inputs",
-    profiles=PROFILES,
-    needs=("forward.returns",),
-    source="forward (self, idx",
-)
+@clause("forward.pure.inputs", profiles=PROFILES, needs=("forward.returns",))
 def pure_inputs(subject: Subject, case: LossCase) -> None:
-    """forward leaves idx and targets as they were."""
+    """forward leaves idx and targets as they were.
+
+    Source: forward (self, idx
+    """
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
     cause = "forward writes into the tensors that it is given"
@@ -356,14 +331,12 @@ def pure_inputs(subject: Subject, case: LossCase) -> None:
         expect_equal(targets, tokens(case.targets), what="targets afterwards", cause=cause)
 
 
-@clause(
-    "forward.pure.table",
-    parts=(Part.TABLE,),
-    needs=("forward.returns",),
-    source="-- side effect -- > a lookup table",
-)
+@clause("forward.pure.table", (Part.TABLE,), needs=("forward.returns",))
 def pure_table(subject: Subject, case: LossCase) -> None:
-    """forward leaves the table as it was: only the optimizer changes it."""
+    """forward leaves the table as it was: only the optimizer changes it.
+
+    Source: -- side effect -- > a lookup table
+    """
     model = case.model(subject)
     before = model.table()
     if Part.LOSS in subject.parts:
@@ -386,17 +359,13 @@ def pure_table(subject: Subject, case: LossCase) -> None:
     )
 
 
-@clause(
-    "forward.logits.flattened",
-    parts=LOSS,
-    needs=("forward.repeatable", "loss.scalar"),
-    source="logits = logits.view(B * T, C) > ( 4 * 8 , 65 ) = ( 32* 65 )",
-    audit="input v logit",
-)
+@clause("forward.logits.flattened", LOSS, needs=("forward.repeatable", "loss.scalar"))
 def logits_flattened(subject: Subject, case: LossCase) -> None:
     """With targets the logits are the same numbers as (B*T, C), sequence after sequence.
 
     Formula: flat[b*T + t, :] = logits[b, t, :].
+    Source: logits = logits.view(B * T, C) > ( 4 * 8 , 65 ) = ( 32* 65 )
+    Audit: input v logit
     """
     model = case.model(subject)
     logits = logits_of(model, case.tensor())  # (B, T, C)
@@ -420,15 +389,12 @@ def _flattening(flat: Tensor, logits: Tensor) -> str:
     return "with targets the logits are other numbers: probabilities, or changed for the loss"
 
 
-@clause(
-    "forward.targets.mismatch",
-    profiles=PROFILES,
-    parts=LOSS,
-    needs=("loss.scalar",),
-    source="targets.view(B * T) > results in a 1D tensor : (B, T) => (B * T)",
-)
+@clause("forward.targets.mismatch", LOSS, PROFILES, needs=("loss.scalar",))
 def targets_mismatch(subject: Subject, case: LossCase) -> None:
-    """Targets for more or fewer positions than idx has are refused; as many are not."""
+    """Targets for more or fewer positions than idx has are refused; as many are not.
+
+    Source: targets.view(B * T) > results in a 1D tensor : (B, T) => (B * T)
+    """
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
     wrongs = [

@@ -19,7 +19,7 @@ from reference.spec.cases import (
     notes_corpus,
     tokens,
 )
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.clauses.batch import overwrite
 from reference.spec.expect import (
     Broken,
@@ -41,18 +41,13 @@ ALARM = 1e-9
 """How often, at most, a run of a statistical clause turns down a right generate."""
 
 
-@clause(
-    "generate.shape",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("forward.returns",),
-    source="torch.cat((idx, idx_next), dim=1) > (B, T+1)",
-    audit="(B, T+1) @audit",
-)
+@clause("generate.shape", GENERATE, PROFILES, needs=("forward.returns",))
 def shape(subject: Subject, case: PromptCase) -> None:
     """Each of the B sequences grows by max_new_tokens: (B, T) becomes (B, T + n).
 
     Formula: generate(idx, n) is (B, T + n).
+    Source: torch.cat((idx, idx_next), dim=1) > (B, T+1)
+    Audit: (B, T+1) @audit
     """
     B, T = case.tensor().shape
     out = case.model(subject).generate(case.tensor(), case.n)
@@ -88,15 +83,12 @@ def _not_grown(subject: Subject, out: Tensor) -> str:
     return "generate does not add exactly one column for each new token: it stops early, or cuts"
 
 
-@clause(
-    "generate.dtype",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.shape",),
-    source="type long > intended to hold integer > values",
-)
+@clause("generate.dtype", GENERATE, PROFILES, needs=("generate.shape",))
 def dtype(subject: Subject, case: PromptCase) -> None:
-    """What is generated is int64, like idx, so that it can be fed back."""
+    """What is generated is int64, like idx, so that it can be fed back.
+
+    Source: type long > intended to hold integer > values
+    """
     out = case.model(subject).generate(case.tensor(), case.n)
     expect_equal(
         out.dtype,
@@ -106,17 +98,12 @@ def dtype(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.prefix",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.dtype",),
-    source="initial sequence of tokens > idx = torch.cat((idx, idx_next), dim=1)",
-)
+@clause("generate.prefix", GENERATE, PROFILES, needs=("generate.dtype",))
 def prefix(subject: Subject, case: PromptCase) -> None:
     """The first T columns are the prompt, unchanged.
 
     Formula: generate(idx, n)[:, :T] = idx.
+    Source: initial sequence of tokens > idx = torch.cat((idx, idx_next), dim=1)
     """
     out = grown(case.model(subject), case.tensor(), case.n)
     expect_equal(
@@ -127,17 +114,12 @@ def prefix(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.range",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.prefix",),
-    source="max_new_tokens > idx_next = torch.multinomial(probs, num_samples=1)",
-)
+@clause("generate.range", GENERATE, PROFILES, needs=("generate.prefix",))
 def in_range(subject: Subject, case: PromptCase) -> None:
     """Every new token is one of the vocabulary.
 
     Formula: 0 <= token < C.
+    Source: max_new_tokens > idx_next = torch.multinomial(probs, num_samples=1)
     """
     out = grown(case.model(subject), case.tensor(), case.n)
     expect(
@@ -151,15 +133,12 @@ def in_range(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.zero",
-    profiles=PROFILES,
-    parts=(Part.GENERATE, Part.GENERATE_NONE),
-    needs=("generate.prefix",),
-    source="for _ in range(max_new_tokens) > return idx",
-)
+@clause("generate.zero", (Part.GENERATE, Part.GENERATE_NONE), PROFILES, needs=("generate.prefix",))
 def zero(subject: Subject, case: PromptCase) -> None:
-    """Asked for no new tokens, generate gives the prompt."""
+    """Asked for no new tokens, generate gives the prompt.
+
+    Source: for _ in range(max_new_tokens) > return idx
+    """
     out = case.model(subject).generate(case.tensor(), 0)
     expect_equal(
         out,
@@ -171,21 +150,16 @@ def zero(subject: Subject, case: PromptCase) -> None:
 
 
 @clause(
-    "generate.rows-independent",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.range", "forward.repeatable"),
-    source="num_samples=1 > (B, 1)",
+    "generate.rows-independent", GENERATE, PROFILES, needs=("generate.range", "forward.repeatable")
 )
 def rows_independent(subject: Subject, case: Nothing) -> None:
     """What one sequence draws says nothing about what another draws.
 
     Formula: P(next_a = j, next_b = k) = P(next_a = j) P(next_b = k).
-
     Alarm: at most 1e-9 a run, by Fisher's exact test: 1e-9/8 for each pair of four rows, over 700
     calls, for neighbours among 16,384 rows, and for rows that are half of these apart.
-
     Power: two rows that draw the same, or that share their draws in turn, are noticed.
+    Source: num_samples=1 > (B, 1)
     """
     model = subject.model(2)
     if model.can_be_set:
@@ -239,23 +213,17 @@ def continued(model: Model, idx: Tensor, n: int) -> Tensor:
     return out
 
 
-@clause(
-    "generate.law",
-    parts=GENERATE,
-    needs=("generate.rows-independent", "embedding.row-lookup"),
-    source="F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)",
-    audit="(B, 1) @audit",
-)
+@clause("generate.law", GENERATE, needs=("generate.rows-independent", "embedding.row-lookup"))
 def law(subject: Subject, case: LawCase) -> None:
     """The next token is drawn from the softmax of the last token's scores.
 
     Formula: P(next = j | last = i) = softmax(table[i])[j].
-
     Alarm: at most 1e-9 a run, by Agrawal's bound: a fifth of it shared among the rows of each of
     three tables, a fifth for all rows together of each of two.
-
     Power: a temperature of 0.99, the least likely token left out, only the 50 likeliest of 65, and
     one row drawn from another are noticed: half of each row's probability is on one token.
+    Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
+    Audit: (B, 1) @audit
     """
     C = case.C
     model = _sharp(subject, case)
@@ -336,17 +304,12 @@ def _over_batch(table: Weights) -> Weights:
     return law
 
 
-@clause(
-    "generate.stream",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.law", "causal.law"),
-    source="torch.multinomial(probs, num_samples=1)",
-)
+@clause("generate.stream", GENERATE, PROFILES, needs=("generate.law", "causal.law"))
 def stream(subject: Subject, case: Nothing) -> None:
     """Calls one after the other go on in the random stream: they differ, and seed nothing again.
 
     Alarm: 64 tokens are equal at most once in 1e20 runs, where no token has more than half.
+    Source: torch.multinomial(probs, num_samples=1)
     """
     model = subject.model(32)
     if model.can_be_set:
@@ -365,16 +328,15 @@ def stream(subject: Subject, case: Nothing) -> None:
 
 @clause(
     "generate.last-position",
-    parts=SETTABLE,
+    SETTABLE,
     needs=("generate.law", "index.any-length", "forward.non-contiguous"),
-    source="logits = logits[:, -1, :] > becomes (B, C)",
 )
 def last_position(subject: Subject, case: ChainCase) -> None:
     """Each new token follows from the one just before it, at every step, length and call.
 
     Formula: where table[i] makes s(i) certain, out[:, t + 1] = s(out[:, t]) for every t >= T - 1.
-
     Alarm: another token than s(i) comes at most once in 1e30 draws.
+    Source: logits = logits[:, -1, :] > becomes (B, C)
     """
     model = subject.model(case.C)
     model.set_table(certain_table(case.successors()))
@@ -420,16 +382,12 @@ def _chain(case: ChainCase, idx: Tensor, n: int) -> Tensor:
     return idx
 
 
-@clause(
-    "generate.large-logits",
-    parts=SETTABLE,
-    needs=("generate.last-position",),
-    source="RAW + UNBOUNDED > values have no min/max > and can be positive or negative",
-)
+@clause("generate.large-logits", SETTABLE, needs=("generate.last-position",))
 def large_logits(subject: Subject, case: ChainCase) -> None:
     """Scores of any size can be drawn from: rows moved by 10,000 up or down give the same tokens.
 
     Alarm: another token than the certain one comes at most once in 1e30 draws.
+    Source: RAW + UNBOUNDED > values have no min/max > and can be positive or negative
     """
     signs = torch.where(torch.arange(case.C) % 2 == 0, 1.0, -1.0)[:, None]
     model = subject.model(case.C)
@@ -444,13 +402,15 @@ def large_logits(subject: Subject, case: ChainCase) -> None:
 
 @clause(
     "generate.reproducible",
-    profiles=PROFILES,
-    parts=(Part.GENERATE, Part.SEED),
+    (Part.GENERATE, Part.SEED),
+    PROFILES,
     needs=("generate.last-position", "causal.law"),
-    source="torch.manual_seed(1337) > reproducibility",
 )
 def reproducible(subject: Subject, case: PromptCase) -> None:
-    """After the same torch.manual_seed come the same tokens."""
+    """After the same torch.manual_seed come the same tokens.
+
+    Source: torch.manual_seed(1337) > reproducibility
+    """
     model = subject.model(16)
     idx = tokens(((1, 2), (3, 4)))
     outs = []
@@ -466,21 +426,15 @@ def reproducible(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.alone",
-    parts=GENERATE,
-    needs=("generate.stream", "generate.last-position"),
-    source="T is the current sequence length of the context during generation > idx > (one row)",
-)
+@clause("generate.alone", GENERATE, needs=("generate.stream", "generate.last-position"))
 def alone(subject: Subject, case: Nothing) -> None:
     """One sequence by itself, short or long, is continued by the same law as one of many.
 
     Formula: P(next | idx) = softmax(table[idx[0, -1]]), for idx of shape (1, 1) to (1, 40).
-
     Alarm: at most 1e-9 a run, by Agrawal's bound: half for 250 calls with one token, half for 250
     with forty.
-
     Power: the likeliest token every time, or a temperature of 0.1, is noticed.
+    Source: T is the current sequence length of the context during generation > idx > (one row)
     """
     model = subject.model(3)
     if model.can_be_set:
@@ -502,19 +456,14 @@ def alone(subject: Subject, case: Nothing) -> None:
         )
 
 
-@clause(
-    "generate.one-at-a-time",
-    parts=GENERATE,
-    needs=("generate.alone",),
-    source="for _ in range(max_new_tokens) > self(idx) > torch.cat((idx, idx_next), dim=1)",
-)
+@clause("generate.one-at-a-time", GENERATE, needs=("generate.alone",))
 def one_at_a_time(subject: Subject, case: JointLawCase) -> None:
     """Each token is drawn afresh after the one before: a call for n is n calls for one.
 
     Formula: P(a, b, c | last = i) = P[i, a] P[a, b] P[b, c], with P = softmax(table).
-
     Alarm: at most 1e-9 a run: a third each for one call for 3 tokens, for one that goes on from
     another, and for the last 3 tokens of a call for 20.
+    Source: for _ in range(max_new_tokens) > self(idx) > torch.cat((idx, idx_next), dim=1)
     """
     model = model_with(subject, case.C, case.table)
     idx = torch.full((case.draws, 1), case.C - 1)
@@ -555,16 +504,16 @@ def one_at_a_time(subject: Subject, case: JointLawCase) -> None:
 
 @clause(
     "generate.same-stream",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=GENERATE,
+    GENERATE,
+    PROFILES,
+    level=CHOICE,
     needs=("generate.one-at-a-time", "causal.chain"),
-    source="for _ in range(max_new_tokens)",
 )
 def same_stream(subject: Subject, case: Nothing) -> str:
     """On one seed, a call for a + b may give the tokens of a call for a and one for b, or others.
 
     Choice: a right generate may draw all its randomness first, or row by row.
+    Source: for _ in range(max_new_tokens)
     """
     model = subject.model(8)
     idx = tokens(((0,), (1,), (2,)))
@@ -577,16 +526,16 @@ def same_stream(subject: Subject, case: Nothing) -> str:
 
 @clause(
     "generate.generator",
-    profiles=PROFILES,
-    level=Level.SHOULD,
-    parts=(Part.GENERATE, Part.GENERATE_GENERATOR),
+    (Part.GENERATE, Part.GENERATE_GENERATOR),
+    PROFILES,
+    level=SHOULD,
     needs=("generate.reproducible",),
-    source="set the seed for generating random numbers",
 )
 def generator(subject: Subject, case: PromptCase) -> None:
     """A generator that is given is the one source of the draws: no other stream is touched.
 
     Alarm: 40 tokens from 16 are the same twice at most once in 1e30 runs.
+    Source: set the seed for generating random numbers
     """
     model = subject.model(16)
     outs = []
@@ -622,15 +571,12 @@ def generator(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.pure.prompt",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.shape",),
-    source="idx > a batch of sequences",
-)
+@clause("generate.pure.prompt", GENERATE, PROFILES, needs=("generate.shape",))
 def pure_prompt(subject: Subject, case: PromptCase) -> None:
-    """The prompt that was passed in is as it was: the result is a new tensor."""
+    """The prompt that was passed in is as it was: the result is a new tensor.
+
+    Source: idx > a batch of sequences
+    """
     idx = case.tensor()
     out = case.model(subject).generate(idx, case.n)
     cause = "generate writes into the caller's prompt"
@@ -644,14 +590,12 @@ def pure_prompt(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.pure.table",
-    parts=SETTABLE,
-    needs=("generate.shape",),
-    source="generate (self, idx > self(idx)",
-)
+@clause("generate.pure.table", SETTABLE, needs=("generate.shape",))
 def pure_table(subject: Subject, case: PromptCase) -> None:
-    """Generating changes neither the table nor its gradient: nothing is learned."""
+    """Generating changes neither the table nor its gradient: nothing is learned.
+
+    Source: generate (self, idx > self(idx)
+    """
     model = case.model(subject)
     before = model.table()
     model.generate(case.tensor(), case.n)
@@ -665,16 +609,12 @@ def pure_table(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.pure.mode",
-    profiles=PROFILES,
-    level=Level.SHOULD,
-    parts=GENERATE,
-    needs=("generate.shape",),
-    source="generate (self, idx > self(idx)",
-)
+@clause("generate.pure.mode", GENERATE, PROFILES, level=SHOULD, needs=("generate.shape",))
 def pure_mode(subject: Subject, case: PromptCase) -> None:
-    """The model stays in its mode, training or evaluation, and gradients on or off as before."""
+    """The model stays in its mode, training or evaluation, and gradients on or off as before.
+
+    Source: generate (self, idx > self(idx)
+    """
     model = case.model(subject)
     for mode in (True, False):
         model.train(mode=mode)
@@ -690,16 +630,12 @@ def pure_mode(subject: Subject, case: PromptCase) -> None:
         )
 
 
-@clause(
-    "generate.negative",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=GENERATE,
-    needs=("generate.zero",),
-    source="max_new_tokens > maximum number of new tokens to be generated for each sequence",
-)
+@clause("generate.negative", GENERATE, PROFILES, level=CHOICE, needs=("generate.zero",))
 def negative(subject: Subject, case: PromptCase) -> str:
-    """A negative number of new tokens may be refused, or be taken for none as range() does."""
+    """A negative number of new tokens may be refused, or be taken for none as range() does.
+
+    Source: max_new_tokens > maximum number of new tokens to be generated for each sequence
+    """
     model = case.model(subject)
     answer = observe(lambda: model.generate(case.tensor(), -1))
     if isinstance(answer, SubjectError):
@@ -708,15 +644,12 @@ def negative(subject: Subject, case: PromptCase) -> str:
     return "nothing added" if alike(answer, case.tensor()) else "something else"
 
 
-@clause(
-    "generate.out-of-range",
-    profiles=PROFILES,
-    parts=GENERATE,
-    needs=("generate.shape", "index.range"),
-    source="idx > (each sequence is a list of indices)",
-)
+@clause("generate.out-of-range", GENERATE, PROFILES, needs=("generate.shape", "index.range"))
 def out_of_range(subject: Subject, case: PromptCase) -> None:
-    """A prompt whose last token is none of the vocabulary is refused; the prompt itself is not."""
+    """A prompt whose last token is none of the vocabulary is refused; the prompt itself is not.
+
+    Source: idx > (each sequence is a list of indices)
+    """
     model = case.model(subject)
     for token, cause in (
         (case.C, "generate goes on from a token that is none"),
@@ -734,17 +667,16 @@ def out_of_range(subject: Subject, case: PromptCase) -> None:
 
 @clause(
     "generate.gradients",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=(Part.GENERATE, Part.TENSORS),
+    (Part.GENERATE, Part.TENSORS),
+    PROFILES,
+    level=CHOICE,
     needs=("generate.pure.mode",),
-    source="logits, loss = self(idx)",
-    errata=(12,),
 )
 def gradients(subject: Subject, case: Nothing) -> str:
     """The scores inside generate may be computed with gradients on, or off.
 
-    Erratum: as written in the notes they are on, which builds a graph that nothing uses.
+    Source: logits, loss = self(idx)
+    Erratum 12: as written in the notes they are on, which builds a graph that nothing uses.
     """
     model = subject.model(3)
     seen: list[bool] = []
@@ -755,15 +687,12 @@ def gradients(subject: Subject, case: Nothing) -> str:
     return "on" if any(seen) else "off"
 
 
-@clause(
-    "generate.documented",
-    level=Level.CHOICE,
-    parts=GENERATE,
-    needs=("generate.one-at-a-time",),
-    source="print(decode(m.generate(idx, max_new_tokens=100)[0].tolist())) > SKIcLT;AcELMoTbvZv",
-)
+@clause("generate.documented", GENERATE, level=CHOICE, needs=("generate.one-at-a-time",))
 def documented(subject: Subject, case: Nothing) -> str:
-    """Seeded with 1337, the new model's first 100 tokens are the notes' two lines of garbage."""
+    """Seeded with 1337, the new model's first 100 tokens are the notes' two lines of garbage.
+
+    Source: print(decode(m.generate(idx, max_new_tokens=100)[0].tolist())) > SKIcLT;AcELMoTbvZv
+    """
     figures = Figures()
     characters = notes_corpus().vocabulary.characters
     seed_all(figures.seed)

@@ -36,16 +36,15 @@ def tolerance(table: Tensor, n: int) -> float:
 
 @clause(
     "gradient.value",
-    parts=PARTS,
+    PARTS,
     needs=("loss.mean-cross-entropy", "loss.differentiable", "embedding.one-hot"),
-    source="loss.backward() > getting gradient of loss wrt to model parameters",
 )
 def value(subject: Subject, case: LossCase) -> None:
     """backward leaves the derivative of the mean loss in the table.
 
     Formula: (diag(n) softmax(table) - counts) / (B*T), where n[i] counts token i in idx.
-
     Tolerance: u (C + 4 m + 4 + n) for n = B*T logits up to m, u = eps/2.
+    Source: loss.backward() > getting gradient of loss wrt to model parameters
     """
     seen, want, allowed = _both(subject, case)
     expect_close(
@@ -65,14 +64,12 @@ def _both(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor, float]:
     return gradient.double(), want, tolerance(table, case.tensor().numel())
 
 
-@clause(
-    "gradient.untouched-rows",
-    parts=PARTS,
-    needs=("gradient.value",),
-    source="loss > used to update model's weight during training",
-)
+@clause("gradient.untouched-rows", PARTS, needs=("gradient.value",))
 def untouched_rows(subject: Subject, case: LossCase) -> None:
-    """The row of a token that is not in idx has a gradient of exactly 0."""
+    """The row of a token that is not in idx has a gradient of exactly 0.
+
+    Source: loss > used to update model's weight during training
+    """
     gradient, _table = backward(subject, case)
     absent = [token for token in range(case.C) if token not in set(sum(case.idx, ()))]
     expect_equal(
@@ -83,19 +80,14 @@ def untouched_rows(subject: Subject, case: LossCase) -> None:
     )
 
 
-@clause(
-    "gradient.row-sum",
-    parts=PARTS,
-    needs=("gradient.untouched-rows", "loss.permutation"),
-    source="classify [inputs] > all rows sum to 1.0",
-)
+@clause("gradient.row-sum", PARTS, needs=("gradient.untouched-rows", "loss.permutation"))
 def row_sum(subject: Subject, case: BulkCase) -> None:
     """Each row of the gradient sums to 0: what pushes one score up pushes the others down.
 
     Formula: sum over j of gradient[i, j] = 0.
-
     Tolerance: u n[i]/N (C + 4 m + 10 + 2 n[i]): the rounding of n[i] rows of probabilities that sum
     to 1, of the division by N and of adding the rows up.
+    Source: classify [inputs] > all rows sum to 1.0
     """
     gradient, table = backward(subject, case)
     u = roundoff(table)

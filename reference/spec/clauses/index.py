@@ -15,26 +15,21 @@ from reference.spec.cases import (
     model_with,
     tokens,
 )
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import CHOICE, PROFILES, clause
 from reference.spec.clauses.forward import rounding
 from reference.spec.expect import expect_close, expect_equal, expect_refused, observe, shown
 from reference.spec.measures import logits_of
 from reference.spec.subject import Part, Subject, SubjectError
 
 
-@clause(
-    "index.any-length",
-    needs=("forward.memoryless", "forward.batch-independent"),
-    source="(B, T) > indices > length > block_size > T is the current sequence length",
-    audit="I don't understand this lol",
-    errata=(7,),
-)
+@clause("index.any-length", needs=("forward.memoryless", "forward.batch-independent"))
 def any_length(subject: Subject, case: LongCase) -> None:
     """T is the length of idx as it is now, not block_size: sequences of any length are scored.
 
     Formula: logits of idx[:, :T] are the same numbers for T = 1, 2, ... up to any T.
-
-    Erratum: the notes also call T block_size; it is that only while training.
+    Source: (B, T) > indices > length > block_size > T is the current sequence length
+    Audit: I don't understand this lol
+    Erratum 7: the notes also call T block_size; it is that only while training.
     """
     model = case.model(subject)
     idx = case.tensor()
@@ -56,16 +51,12 @@ def any_length(subject: Subject, case: LongCase) -> None:
     )
 
 
-@clause(
-    "index.range",
-    profiles=PROFILES,
-    needs=("forward.logits.shape",),
-    source="indexes > token in the vocabulary",
-)
+@clause("index.range", profiles=PROFILES, needs=("forward.logits.shape",))
 def in_range(subject: Subject, case: BadTokenCase) -> None:
     """A token outside 0 to C - 1 is refused with an error; without it, idx is not.
 
     Formula: 0 <= idx[b, t] < C.
+    Source: indexes > token in the vocabulary
     """
     model = case.model(subject)
     bad = case.spoilt(case.tensor())
@@ -96,15 +87,12 @@ def _stands_for(subject: Subject, *, token: int, C: int = 5) -> str:
     return f"{cause}, as token {same[0]}" if same else f"{cause}, and has a row of its own"
 
 
-@clause(
-    "index.range.named",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    needs=("index.range",),
-    source="indexes > token in the vocabulary",
-)
+@clause("index.range.named", profiles=PROFILES, level=CHOICE, needs=("index.range",))
 def range_named(subject: Subject, case: BadTokenCase) -> str:
-    """The error for such a token may also name it."""
+    """The error for such a token may also name it.
+
+    Source: indexes > token in the vocabulary
+    """
     model = case.model(subject)
     bad = case.spoilt(case.tensor())
     message = expect_refused(lambda: model(bad), what="a bad token", cause="it is not refused")
@@ -113,15 +101,12 @@ def range_named(subject: Subject, case: BadTokenCase) -> str:
     return "named" if re.search(rf"(?<!\w){case.token}(?!\w)", message) else "not named"
 
 
-@clause(
-    "index.dtype",
-    profiles=PROFILES,
-    parts=(Part.TENSORS,),
-    needs=("forward.logits.shape",),
-    source="type long > intended to hold integer > values",
-)
+@clause("index.dtype", (Part.TENSORS,), PROFILES, needs=("forward.logits.shape",))
 def dtype(subject: Subject, case: IndexCase) -> None:
-    """Tokens are integers: the same idx as int64 is looked up, and as float32 is refused."""
+    """Tokens are integers: the same idx as int64 is looked up, and as float32 is refused.
+
+    Source: type long > intended to hold integer > values
+    """
     model = case.model(subject)
     expect_refused(
         lambda: model(case.tensor().float()),
@@ -131,32 +116,23 @@ def dtype(subject: Subject, case: IndexCase) -> None:
     model(case.tensor())
 
 
-@clause(
-    "index.int32",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=(Part.TENSORS,),
-    needs=("index.dtype",),
-    source="type long > intended to hold integer > values",
-)
+@clause("index.int32", (Part.TENSORS,), PROFILES, level=CHOICE, needs=("index.dtype",))
 def int32(subject: Subject, case: IndexCase) -> str:
-    """Idx as int32 may be looked up like int64, or refused."""
+    """Idx as int32 may be looked up like int64, or refused.
+
+    Source: type long > intended to hold integer > values
+    """
     model = case.model(subject)
     answer = observe(lambda: model(case.tensor().int()))
     return "refused" if isinstance(answer, SubjectError) else "looked up"
 
 
-@clause(
-    "index.rank",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    needs=("forward.logits.shape",),
-    source="forward > type 2D tensor (B, T)",
-)
+@clause("index.rank", profiles=PROFILES, level=CHOICE, needs=("forward.logits.shape",))
 def rank(subject: Subject, case: IndexCase) -> str:
     """An idx that is not (B, T), say one sequence of shape (T,), may be refused or looked up.
 
     Choice: the notes' code looks it up as long as there are no targets.
+    Source: forward > type 2D tensor (B, T)
     """
     model = case.model(subject)
     row = case.tensor()[0]
@@ -166,18 +142,12 @@ def rank(subject: Subject, case: IndexCase) -> str:
     return "(T,) is looked up"
 
 
-@clause(
-    "index.documented",
-    level=Level.CHOICE,
-    parts=(Part.TABLE, Part.GENERATE),
-    needs=("generate.range",),
-    source="-- generate -- > ['the', 'cat', 'sat', 'on', 'mat'] > shape (1, 5)",
-    errata=(8,),
-)
+@clause("index.documented", (Part.TABLE, Part.GENERATE), level=CHOICE, needs=("generate.range",))
 def documented(subject: Subject, case: Nothing) -> str:
     """Of five words, "the cat", shape (1, 2), is continued to "the cat sat on mat", (1, 5).
 
-    Erratum: the notes' prose has "sat on a mat", and the vocabulary has no "a".
+    Source: -- generate -- > ['the', 'cat', 'sat', 'on', 'mat'] > shape (1, 5)
+    Erratum 8: the notes' prose has "sat on a mat", and the vocabulary has no "a".
     """
     figures = Figures()
     C = len(figures.sentence)

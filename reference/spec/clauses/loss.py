@@ -24,7 +24,7 @@ from reference.spec.cases import (
     table_of,
     tokens,
 )
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_refused, observe, shown
 from reference.spec.measures import loss_of
 from reference.spec.randomness import seed_torch
@@ -84,17 +84,12 @@ def expect_loss(model: Model, case: LossCase, *, cause: str) -> None:
     )
 
 
-@clause(
-    "loss.scalar",
-    profiles=PROFILES,
-    parts=LOSS,
-    needs=("forward.returns",),
-    source="loss = F.cross_entropy( > returned from the forward function",
-)
+@clause("loss.scalar", LOSS, PROFILES, needs=("forward.returns",))
 def scalar(subject: Subject, case: LossCase) -> None:
     """With targets the second of the pair is the loss: a tensor with one number and no dimension.
 
     Formula: loss is of shape ().
+    Source: loss = F.cross_entropy( > returned from the forward function
     """
     answer = observe(lambda: case.model(subject).answer(case.tensor(), case.target_tensor()))
     if isinstance(answer, SubjectError):
@@ -130,22 +125,21 @@ _NO_TENSOR = "the loss is no tensor, as after .item(): there is no way back to t
 
 @clause(
     "loss.mean-cross-entropy",
-    parts=LOSS,
+    LOSS,
     needs=(
         "loss.scalar",
         "forward.memoryless",
         "forward.batch-independent",
         "embedding.row-lookup",
     ),
-    source="loss = F.cross_entropy(logits, targets) > cross entropy loss function",
-    audit="what is the purpose of `F`",
 )
 def mean_cross_entropy(subject: Subject, case: LossCase) -> None:
     """The loss is the mean over all B*T positions of the cross-entropy of the target.
 
     Formula: loss = -1/(B*T) sum over b, t of ln softmax(table[idx[b, t]])[targets[b, t]].
-
     Tolerance: u ((C + 2) + 4 m + (n + 1) (2 m + ln C)) for n = B*T logits up to m, u = eps/2.
+    Source: loss = F.cross_entropy(logits, targets) > cross entropy loss function
+    Audit: what is the purpose of `F`
     """
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
@@ -222,18 +216,13 @@ def _suspects(
         yield cause, of(idx[targets != token][None], targets[targets != token][None])
 
 
-@clause(
-    "loss.uniform",
-    parts=SETTABLE,
-    needs=("loss.mean-cross-entropy",),
-    source="-- measure prediction -- > F.cross_entropy(logits, targets)",
-)
+@clause("loss.uniform", SETTABLE, needs=("loss.mean-cross-entropy",))
 def uniform(subject: Subject, case: PairsCase) -> None:
     """A model that scores all tokens alike has the loss ln C, whatever the targets are.
 
     Formula: table[i, j] = a_i gives loss = ln C.
-
     Tolerance: as for loss.mean-cross-entropy.
+    Source: -- measure prediction -- > F.cross_entropy(logits, targets)
     """
     model = subject.model(case.C)
     model.set_table(torch.arange(case.C, dtype=torch.float32)[:, None].expand(case.C, case.C) / 4)
@@ -247,16 +236,12 @@ def uniform(subject: Subject, case: PairsCase) -> None:
     )
 
 
-@clause(
-    "loss.non-negative",
-    parts=SETTABLE,
-    needs=("loss.uniform", "loss.floor"),
-    source="loss between > predictions > actual targets",
-)
+@clause("loss.non-negative", SETTABLE, needs=("loss.uniform", "loss.floor"))
 def non_negative(subject: Subject, case: PairsCase) -> None:
     """The loss is never below 0, and is 0 where the model is certain, and right.
 
     Formula: 0 <= loss; with P(target | token) = 1 - C e^-80, loss < 1e-30.
+    Source: loss between > predictions > actual targets
     """
     model = subject.model(case.C)
     successors = [(3 * token + 1) % case.C for token in range(case.C)]
@@ -272,18 +257,13 @@ def non_negative(subject: Subject, case: PairsCase) -> None:
     )
 
 
-@clause(
-    "loss.unbounded",
-    parts=SETTABLE,
-    needs=("loss.non-negative",),
-    source="RAW + UNBOUNDED > values have no min/max > loss between > actual targets",
-)
+@clause("loss.unbounded", SETTABLE, needs=("loss.non-negative",))
 def unbounded(subject: Subject, case: PairsCase) -> None:
     """The loss has no ceiling: where the model is certain, and wrong, it is as great as the gap.
 
     Formula: with P(target | token) = e^-80, loss = 80.
-
     Tolerance: as for loss.mean-cross-entropy, with m = 80.
+    Source: RAW + UNBOUNDED > values have no min/max > loss between > actual targets
     """
     model = subject.model(case.C)
     successors = [(3 * token + 1) % case.C for token in range(case.C)]
@@ -301,18 +281,13 @@ def unbounded(subject: Subject, case: PairsCase) -> None:
     )
 
 
-@clause(
-    "loss.row-shift",
-    parts=SETTABLE,
-    needs=("loss.mean-cross-entropy",),
-    source="values have no min/max > F.softmax(logits, dim=1)",
-)
+@clause("loss.row-shift", SETTABLE, needs=("loss.mean-cross-entropy",))
 def row_shift(subject: Subject, case: LossCase) -> None:
     """Adding a number to all scores of a token changes no loss, however great it is.
 
     Formula: table[i, :] + a_i gives the same loss; here a_i is 10,000 or -10,000.
-
     Tolerance: as for loss.mean-cross-entropy, with m = 10,003, plus the rounding of the shift.
+    Source: values have no min/max > F.softmax(logits, dim=1)
     """
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
@@ -330,18 +305,13 @@ def row_shift(subject: Subject, case: LossCase) -> None:
     )
 
 
-@clause(
-    "loss.permutation",
-    parts=LOSS,
-    needs=("loss.mean-cross-entropy", "index.any-length"),
-    source="unfolds to purely words (blocks)",
-)
+@clause("loss.permutation", LOSS, needs=("loss.mean-cross-entropy", "index.any-length"))
 def permutation(subject: Subject, case: BulkCase) -> None:
     """The order of the positions does not matter: shuffled pairs have the same loss.
 
     Formula: the loss depends on how often each pair (token, target) occurs, and on nothing else.
-
     Tolerance: twice that of loss.mean-cross-entropy.
+    Source: unfolds to purely words (blocks)
     """
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
@@ -357,18 +327,13 @@ def permutation(subject: Subject, case: BulkCase) -> None:
     )
 
 
-@clause(
-    "loss.floor",
-    parts=SETTABLE,
-    needs=("loss.permutation",),
-    source="loss > used during training to update the model's weights",
-)
+@clause("loss.floor", SETTABLE, needs=("loss.permutation",))
 def floor(subject: Subject, case: BulkPairsCase) -> None:
     """The loss is never below the entropy of the batch's own pairs, and reaches it by counting.
 
     Formula: with table[i, j] = ln(count[i, j] / count[i]), loss = H(y | x).
-
     Tolerance: as for loss.mean-cross-entropy, with m = 50 for pairs that do not occur.
+    Source: loss > used during training to update the model's weights
     """
     model = subject.model(case.C)
     idx, targets = case.tensor(), case.target_tensor()
@@ -387,16 +352,12 @@ def floor(subject: Subject, case: BulkPairsCase) -> None:
     )
 
 
-@clause(
-    "loss.live",
-    parts=SETTABLE,
-    needs=("loss.mean-cross-entropy", "embedding.live"),
-    source="loss > used during training to update the model's weights",
-)
+@clause("loss.live", SETTABLE, needs=("loss.mean-cross-entropy", "embedding.live"))
 def live(subject: Subject, case: LossCase) -> None:
     """The loss is that of this call: of its tokens, and of the table as it is now.
 
     Tolerance: as for loss.mean-cross-entropy.
+    Source: loss > used during training to update the model's weights
     """
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
@@ -416,17 +377,12 @@ def live(subject: Subject, case: LossCase) -> None:
         model.set_table(table_of(case.C, case.table + 1))
 
 
-@clause(
-    "loss.modes",
-    level=Level.SHOULD,
-    parts=LOSS,
-    needs=("loss.mean-cross-entropy", "forward.modes"),
-    source="loss > used during training to update the model's weights",
-)
+@clause("loss.modes", LOSS, level=SHOULD, needs=("loss.mean-cross-entropy", "forward.modes"))
 def modes(subject: Subject, case: LossCase) -> None:
     """The loss is the same in training and in evaluation mode.
 
     Tolerance: as for loss.mean-cross-entropy.
+    Source: loss > used during training to update the model's weights
     """
     model = case.model(subject)
     model.train(mode=True)
@@ -437,14 +393,12 @@ def modes(subject: Subject, case: LossCase) -> None:
     )
 
 
-@clause(
-    "loss.any-length",
-    parts=LOSS,
-    needs=("loss.permutation",),
-    source="T is the current sequence length > F.cross_entropy(logits, targets)",
-)
+@clause("loss.any-length", LOSS, needs=("loss.permutation",))
 def any_length(subject: Subject, case: LongCase) -> None:
-    """Every position of a long sequence counts, however long it is."""
+    """Every position of a long sequence counts, however long it is.
+
+    Source: T is the current sequence length > F.cross_entropy(logits, targets)
+    """
     expect_loss(
         case.model(subject),
         case,
@@ -454,13 +408,15 @@ def any_length(subject: Subject, case: LongCase) -> None:
 
 @clause(
     "loss.differentiable",
-    profiles=PROFILES,
-    parts=(Part.LOSS, Part.TENSORS),
+    (Part.LOSS, Part.TENSORS),
+    PROFILES,
     needs=("loss.scalar", "embedding.one-hot"),
-    source="grad_fn=<'NllLossBackward0'> > NllLossBackward0 (backpropagation)",
 )
 def differentiable(subject: Subject, case: LossCase) -> None:
-    """The loss carries the way back to the table, for backward to follow."""
+    """The loss carries the way back to the table, for backward to follow.
+
+    Source: grad_fn=<'NllLossBackward0'> > NllLossBackward0 (backpropagation)
+    """
     loss = loss_of(case.model(subject), case.tensor(), case.target_tensor())
     expect(
         loss.requires_grad and loss.grad_fn is not None,
@@ -471,17 +427,12 @@ def differentiable(subject: Subject, case: LossCase) -> None:
     )
 
 
-@clause(
-    "loss.targets.range",
-    profiles=PROFILES,
-    parts=LOSS,
-    needs=("loss.scalar", "causal.loss"),
-    source='where each element is the "true next token"',
-)
+@clause("loss.targets.range", LOSS, PROFILES, needs=("loss.scalar", "causal.loss"))
 def targets_range(subject: Subject, case: BadTokenCase) -> None:
     """A target outside 0 to C - 1 is refused with an error; without it, the targets are not.
 
     Formula: 0 <= targets[b, t] < C; -100 is a matter of its own.
+    Source: where each element is the "true next token"
     """
     model = case.model(subject)
     bad = case.spoilt(case.target_tensor())
@@ -515,15 +466,12 @@ def _stands_for(subject: Subject, *, target: int, C: int = 5) -> str:
     return f"{cause} as token {counts[0]}: it is clamped" if counts else cause
 
 
-@clause(
-    "loss.targets.dtype",
-    profiles=PROFILES,
-    parts=(Part.LOSS, Part.TENSORS),
-    needs=("loss.scalar",),
-    source="type long > intended to hold integer > values",
-)
+@clause("loss.targets.dtype", (Part.LOSS, Part.TENSORS), PROFILES, needs=("loss.scalar",))
 def targets_dtype(subject: Subject, case: LossCase) -> None:
-    """Targets are integers: as float32 they are refused, as int64 they are not."""
+    """Targets are integers: as float32 they are refused, as int64 they are not.
+
+    Source: type long > intended to hold integer > values
+    """
     model = case.model(subject)
     expect_refused(
         lambda: model(case.tensor(), case.target_tensor().float()),
@@ -533,19 +481,12 @@ def targets_dtype(subject: Subject, case: LossCase) -> None:
     model(case.tensor(), case.target_tensor())
 
 
-@clause(
-    "loss.ignore-index",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=LOSS,
-    needs=("loss.targets.range",),
-    source="loss = F.cross_entropy(logits, targets)",
-    errata=(10,),
-)
+@clause("loss.ignore-index", LOSS, PROFILES, level=CHOICE, needs=("loss.targets.range",))
 def ignore_index(subject: Subject, case: Nothing) -> str:
     """A target of -100 may be refused, or be left out of the mean as F.cross_entropy does.
 
-    Erratum: the notes' line leaves it out, and they do not say so.
+    Source: loss = F.cross_entropy(logits, targets)
+    Erratum 10: the notes' line leaves it out, and they do not say so.
     """
     model = subject.model(3)
     idx = tokens(((0, 1),))
@@ -558,14 +499,12 @@ def ignore_index(subject: Subject, case: Nothing) -> str:
     return "left out" if left_out else "counted as something"
 
 
-@clause(
-    "loss.layout",
-    parts=LOSS,
-    needs=("loss.mean-cross-entropy", "forward.non-contiguous"),
-    source="targets = targets.view(B * T)",
-)
+@clause("loss.layout", LOSS, needs=("loss.mean-cross-entropy", "forward.non-contiguous"))
 def layout(subject: Subject, case: LayoutCase) -> None:
-    """Targets that lie otherwise in memory, where they are accepted, are the same targets."""
+    """Targets that lie otherwise in memory, where they are accepted, are the same targets.
+
+    Source: targets = targets.view(B * T)
+    """
     model = case.model(subject)
     straight = loss_of(model, tokens(case.idx), tokens(case.targets))
     answer = observe(lambda: loss_of(model, tokens(case.idx), case.target_tensor()))
@@ -579,19 +518,12 @@ def layout(subject: Subject, case: LayoutCase) -> None:
         )
 
 
-@clause(
-    "loss.non-contiguous",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=LOSS,
-    needs=("loss.layout", "causal.loss"),
-    source="targets = targets.view(B * T)",
-    errata=(6,),
-)
+@clause("loss.non-contiguous", LOSS, PROFILES, level=CHOICE, needs=("loss.layout", "causal.loss"))
 def non_contiguous(subject: Subject, case: Nothing) -> str:
     """Targets that are not contiguous may be refused, as the notes' view does, or accepted.
 
-    Erratum: a get_batch by gather or unfold gives such targets; reshape accepts them.
+    Source: targets = targets.view(B * T)
+    Erratum 6: a get_batch by gather or unfold gives such targets; reshape accepts them.
     """
     model = subject.model(3)
     targets = tokens(((0, 1, 2), (2, 2, 1)), "transposed")
@@ -599,16 +531,13 @@ def non_contiguous(subject: Subject, case: Nothing) -> str:
     return "refused" if isinstance(answer, SubjectError) else "accepted"
 
 
-@clause(
-    "loss.documented",
-    level=Level.CHOICE,
-    parts=LOSS,
-    needs=("loss.mean-cross-entropy",),
-    source="tensor(4.8948, grad_fn=",
-    errata=(13,),
-)
+@clause("loss.documented", LOSS, level=CHOICE, needs=("loss.mean-cross-entropy",))
 def documented(subject: Subject, case: Nothing) -> str:
-    """Seeded with 1337, a new model's loss on the notes' batch is 4.8948."""
+    """Seeded with 1337, a new model's loss on the notes' batch is 4.8948.
+
+    Source: tensor(4.8948, grad_fn=
+    Erratum: 13
+    """
     figures = Figures()
     corpus = notes_corpus()
     seed_torch(figures.seed)

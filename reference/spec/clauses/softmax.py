@@ -8,7 +8,7 @@ from torch import Tensor
 from reference.notes import Figures
 from reference.oracle.learning import softmax as exact_softmax
 from reference.spec.cases import LogitsCase, Nothing
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import PROFILES, SHOULD, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_equal
 from reference.spec.subject import Part, Subject
 
@@ -31,16 +31,12 @@ def probabilities(subject: Subject, logits: Tensor) -> Tensor:
     return probs
 
 
-@clause(
-    "softmax.range",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    source="NORMALIZED SOFTMAX > all values between 0 and 1",
-)
+@clause("softmax.range", SOFTMAX, PROFILES)
 def in_range(subject: Subject, case: LogitsCase) -> None:
     """Every probability lies between 0 and 1, and there is one for each logit.
 
     Tolerance: 4 eps above 1, for rounding.
+    Source: NORMALIZED SOFTMAX > all values between 0 and 1
     """
     logits = case.tensor()
     probs = probabilities(subject, logits)
@@ -55,16 +51,12 @@ def in_range(subject: Subject, case: LogitsCase) -> None:
     )
 
 
-@clause(
-    "softmax.pure",
-    profiles=PROFILES,
-    level=Level.SHOULD,
-    parts=SOFTMAX,
-    needs=("softmax.range",),
-    source="F.softmax(logits, dim=1) > convert to probabilities via softmax",
-)
+@clause("softmax.pure", SOFTMAX, PROFILES, level=SHOULD, needs=("softmax.range",))
 def pure(subject: Subject, case: LogitsCase) -> None:
-    """Taking the softmax leaves the logits as they were."""
+    """Taking the softmax leaves the logits as they were.
+
+    Source: F.softmax(logits, dim=1) > convert to probabilities via softmax
+    """
     logits = case.tensor()
     subject.softmax(logits)
     expect_equal(
@@ -75,21 +67,14 @@ def pure(subject: Subject, case: LogitsCase) -> None:
     )
 
 
-@clause(
-    "softmax.axis",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.range",),
-    source="F.softmax(logits, dim=1) > becomes (B, C) > F.softmax(logits, dim=1) > (B, C)",
-    errata=(9,),
-    audit="(B, C) @audit",
-)
+@clause("softmax.axis", SOFTMAX, PROFILES, needs=("softmax.range",))
 def axis(subject: Subject, case: LogitsCase) -> None:
     """Each row is normalised by itself, over the C scores: other rows have no part in it.
 
     Tolerance: 4 eps.
-
-    Erratum: dim=1 is right for (B, C) only; on (B, T, C) it would normalise over time.
+    Source: F.softmax(logits, dim=1) > becomes (B, C) > F.softmax(logits, dim=1) > (B, C)
+    Audit: (B, C) @audit
+    Erratum 9: dim=1 is right for (B, C) only; on (B, T, C) it would normalise over time.
     """
     logits = case.tensor()
     seen = probabilities(subject, logits)
@@ -119,17 +104,12 @@ def _along(subject: Subject) -> str:
     return "a row's probabilities depend on the other rows"
 
 
-@clause(
-    "softmax.sum",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.axis",),
-    source="NORMALIZED SOFTMAX > all rows sum to 1.0",
-)
+@clause("softmax.sum", SOFTMAX, PROFILES, needs=("softmax.axis",))
 def sums_to_one(subject: Subject, case: LogitsCase) -> None:
     """The probabilities of each row sum to 1.
 
     Tolerance: (C + 2) eps.
+    Source: NORMALIZED SOFTMAX > all rows sum to 1.0
     """
     logits = case.tensor()
     total = probabilities(subject, logits).double().sum(dim=1)
@@ -146,15 +126,12 @@ def sums_to_one(subject: Subject, case: LogitsCase) -> None:
     )
 
 
-@clause(
-    "softmax.order",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.sum",),
-    source="logits > used to measure the model's prediction",
-)
+@clause("softmax.order", SOFTMAX, PROFILES, needs=("softmax.sum",))
 def order(subject: Subject, case: LogitsCase) -> None:
-    """A higher score never gets a lower probability."""
+    """A higher score never gets a lower probability.
+
+    Source: logits > used to measure the model's prediction
+    """
     logits = case.tensor()
     by_score = probabilities(subject, logits).gather(1, logits.argsort(dim=1))
     expect(
@@ -166,19 +143,13 @@ def order(subject: Subject, case: LogitsCase) -> None:
     )
 
 
-@clause(
-    "softmax.shift",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.order",),
-    source="RAW + UNBOUNDED > values have no min/max",
-)
+@clause("softmax.shift", SOFTMAX, PROFILES, needs=("softmax.order",))
 def shift(subject: Subject, case: LogitsCase) -> None:
     """Adding a number to all scores of a row changes nothing: only differences count.
 
     Formula: softmax(z + a) = softmax(z); here a is 2.
-
     Tolerance: 24 eps, the rounding of scores up to 5 twice.
+    Source: RAW + UNBOUNDED > values have no min/max
     """
     logits = case.tensor()
     expect_close(
@@ -191,19 +162,13 @@ def shift(subject: Subject, case: LogitsCase) -> None:
     )
 
 
-@clause(
-    "softmax.large-logits",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.shift",),
-    source="RAW + UNBOUNDED > values have no min/max > and can be positive or negative",
-)
+@clause("softmax.large-logits", SOFTMAX, PROFILES, needs=("softmax.shift",))
 def large_logits(subject: Subject, case: LogitsCase) -> None:
     """Scores of any size have probabilities: nothing overflows, and no row is lost beside another.
 
     Formula: softmax(z + a) = softmax(z), where a is 10,000 or -10,000, not the same for all rows.
-
     Tolerance: 2e-3, as scores of 10,000 are themselves rounded by up to 5e-4.
+    Source: RAW + UNBOUNDED > values have no min/max > and can be positive or negative
     """
     logits = case.tensor()
     signs = torch.where(torch.arange(len(logits)) % 2 == 0, 1e4, -1e4)[:, None]
@@ -218,19 +183,13 @@ def large_logits(subject: Subject, case: LogitsCase) -> None:
         )
 
 
-@clause(
-    "softmax.ratio",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.large-logits",),
-    source="F.softmax(logits, dim=1) > convert to probabilities via softmax",
-)
+@clause("softmax.ratio", SOFTMAX, PROFILES, needs=("softmax.large-logits",))
 def ratio(subject: Subject, case: LogitsCase) -> None:
     """A score that is higher by d has a probability that is e^d times as great.
 
     Formula: softmax(z)[i] = exp(z[i]) / sum over j of exp(z[j]).
-
     Tolerance: (C + 8) eps.
+    Source: F.softmax(logits, dim=1) > convert to probabilities via softmax
     """
     logits = case.tensor()
     seen = probabilities(subject, logits)
@@ -261,20 +220,13 @@ def _scaled(subject: Subject) -> str:
     return f"the scores are multiplied by {one:.3g} first: a temperature, or another base than e"
 
 
-@clause(
-    "softmax.documented",
-    profiles=PROFILES,
-    parts=SOFTMAX,
-    needs=("softmax.ratio",),
-    source="tensor([[ 0.3134 > tensor([[0.2175",
-    errata=(1,),
-)
+@clause("softmax.documented", SOFTMAX, PROFILES, needs=("softmax.ratio",))
 def documented(subject: Subject, case: Nothing) -> str:
     """Of the notes' 3 x 5 logits, the probabilities differ from the printed ones by up to 0.1344.
 
     Tolerance: 13 eps, as for softmax.ratio.
-
-    Erratum: the printed rows sum to 1, but are not the softmax of the printed logits.
+    Source: tensor([[ 0.3134 > tensor([[0.2175
+    Erratum 1: the printed rows sum to 1, but are not the softmax of the printed logits.
     """
     figures = Figures()
     logits = torch.tensor(figures.raw_logits)

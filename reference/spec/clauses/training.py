@@ -10,7 +10,7 @@ from reference.notes import Figures
 from reference.oracle.counts import Counts, Weights, cross_entropy, entropy_floor
 from reference.oracle.learning import AdamW, adamw_step, gradient
 from reference.spec.cases import Nothing, TrainingCase, notes_corpus, tokens
-from reference.spec.clause import Level, clause
+from reference.spec.clause import CHOICE, clause
 from reference.spec.clauses.loss import pairs
 from reference.spec.expect import expect, expect_close, expect_equal
 from reference.spec.randomness import seed_all
@@ -39,22 +39,15 @@ def expected_table(case: TrainingCase, start: Tensor, steps: int) -> Tensor:
     return torch.tensor(table)
 
 
-@clause(
-    "training.step",
-    parts=PARTS,
-    needs=("embedding.row-lookup",),
-    source="torch.optim.AdamW( m.parameters(), lr=1e-3) > optimizer.step()",
-    audit="Explain why Adam",
-    errata=(11,),
-)
+@clause("training.step", PARTS, needs=("embedding.row-lookup",))
 def step(subject: Subject, case: TrainingCase) -> None:
     """The first step decays the table and moves each entry against its gradient, as AdamW does.
 
     Formula: table (1 - lr wd) - lr g/(|g| + 1e-8), with lr = 1e-3 and wd = 0.01.
-
     Tolerance: 4 eps of the greatest entry, and 1e-6.
-
-    Erratum: the notes do not say that AdamW's default also decays the table by 0.01 lr.
+    Source: torch.optim.AdamW( m.parameters(), lr=1e-3) > optimizer.step()
+    Audit: Explain why Adam
+    Erratum 11: the notes do not say that AdamW's default also decays the table by 0.01 lr.
     """
     start, now = _one_step(subject, case)
     want = expected_table(case, start, 1)
@@ -123,16 +116,12 @@ def _another_step(subject: Subject) -> str:
     return "the step is not AdamW's with lr 1e-3 and weight decay 0.01"
 
 
-@clause(
-    "training.reproducible",
-    parts=PARTS,
-    needs=("training.step",),
-    source="torch.manual_seed(1337) > reproducibility",
-)
+@clause("training.reproducible", PARTS, needs=("training.step",))
 def reproducible(subject: Subject, case: TrainingCase) -> None:
     """The same batches from the same table give the same table, bit for bit.
 
     Power: the two runs are seeded unlike each other, so that a step which draws at random shows.
+    Source: torch.manual_seed(1337) > reproducibility
     """
     tables = []
     for seed in (1, 2):
@@ -150,14 +139,12 @@ def reproducible(subject: Subject, case: TrainingCase) -> None:
     )
 
 
-@clause(
-    "training.zero-grad",
-    parts=(*PARTS, Part.GRADIENT),
-    needs=("training.step",),
-    source="optimizer.zero_grad(set_to_none=True) > zero-ing out gradient from previous step",
-)
+@clause("training.zero-grad", (*PARTS, Part.GRADIENT), needs=("training.step",))
 def zero_grad(subject: Subject, case: TrainingCase) -> None:
-    """The gradient of each step is that of its own batch: the previous one's is cleared."""
+    """The gradient of each step is that of its own batch: the previous one's is cleared.
+
+    Source: optimizer.zero_grad(set_to_none=True) > zero-ing out gradient from previous step
+    """
     model = case.model(subject)
     take = subject.trainer(model)
     take(*map(tokens, case.batches[0]))
@@ -188,18 +175,13 @@ def _another_gradient(seen: Tensor, want: Tensor) -> str:
     return "gradients of earlier batches are still in it: zero_grad is missing"
 
 
-@clause(
-    "training.state",
-    parts=PARTS,
-    needs=("training.zero-grad", "training.reproducible"),
-    source="optimizer > create pytorch optimizer > optimizer.step()",
-)
+@clause("training.state", PARTS, needs=("training.zero-grad", "training.reproducible"))
 def state(subject: Subject, case: TrainingCase) -> None:
     """The optimizer remembers: each later step goes by the running means of all gradients so far.
 
     Formula: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, each divided by 1 - beta^t.
-
     Tolerance: as for training.step, for each step.
+    Source: optimizer > create pytorch optimizer > optimizer.step()
     """
     model = case.model(subject)
     start = model.table()
@@ -216,14 +198,12 @@ def state(subject: Subject, case: TrainingCase) -> None:
     )
 
 
-@clause(
-    "training.only-table",
-    parts=PARTS,
-    needs=("training.step",),
-    source="using gradient to update model parameters",
-)
+@clause("training.only-table", PARTS, needs=("training.step",))
 def only_table(subject: Subject, case: TrainingCase) -> None:
-    """A step changes the table and nothing else: not the batch, not the rest of the model."""
+    """A step changes the table and nothing else: not the batch, not the rest of the model.
+
+    Source: using gradient to update model parameters
+    """
     model = case.model(subject)
     table = model.table()
     before = {name: value for name, value in model.state().items() if value.shape != table.shape}
@@ -238,16 +218,12 @@ def only_table(subject: Subject, case: TrainingCase) -> None:
         expect_equal(after[name], value, what=f"{name} afterwards", cause=cause)
 
 
-@clause(
-    "training.descends",
-    parts=PARTS,
-    needs=("training.state", "training.only-table"),
-    source="evaluate the loss > using gradient to update model parameters",
-)
+@clause("training.descends", PARTS, needs=("training.state", "training.only-table"))
 def descends(subject: Subject, case: TrainingCase) -> None:
     """Steps on one batch lower its loss, again and again.
 
     Formula: loss after 30 steps < after 20 < after 10 < before, in float64 by the oracle.
+    Source: evaluate the loss > using gradient to update model parameters
     """
     model = case.model(subject)
     take = subject.trainer(model)
@@ -272,19 +248,13 @@ def _loss(model: Model, counts: Counts) -> float:
     return cross_entropy(table, counts) if np.isfinite(table).all() else float("nan")
 
 
-@clause(
-    "training.converges",
-    parts=PARTS,
-    needs=("training.descends",),
-    source="for steps in range( 100,000 ): > loss.backward()",
-    errata=(14,),
-)
+@clause("training.converges", PARTS, needs=("training.descends",))
 def converges(subject: Subject, case: Nothing) -> None:
     """Enough steps bring the loss to its least, that of the counted frequencies.
 
     Tolerance: 0.005 nats above the entropy floor, after 1,200 steps from a table of zeros.
-
-    Erratum: as typed in the notes, with a comma, range() counts no step at all.
+    Source: for steps in range( 100,000 ): > loss.backward()
+    Erratum 14: as typed in the notes, with a comma, range() counts no step at all.
     """
     # Each of 3 tokens is followed by the others 4, 2 and 1 times.
     row = tuple(token for token in range(3) for _ in range(7))
@@ -308,15 +278,12 @@ def converges(subject: Subject, case: Nothing) -> None:
     )
 
 
-@clause(
-    "training.documented",
-    level=Level.CHOICE,
-    parts=PARTS,
-    needs=("training.state",),
-    source="loop > get_batch > optimizer.zero_grad(set_to_none=True) > optimizer.step()",
-)
+@clause("training.documented", PARTS, level=CHOICE, needs=("training.state",))
 def documented(subject: Subject, case: Nothing) -> str:
-    """Seeded with 1337, 50 steps on the notes' text give the table of the notes' own lines."""
+    """Seeded with 1337, 50 steps on the notes' text give the table of the notes' own lines.
+
+    Source: loop > get_batch > optimizer.zero_grad(set_to_none=True) > optimizer.step()
+    """
     figures = Figures()
     corpus = notes_corpus()
     seed_all(figures.seed)

@@ -4,23 +4,19 @@ import re
 
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase, notes_corpus
-from reference.spec.clause import PROFILES, Level, clause
+from reference.spec.clause import CHOICE, PROFILES, clause
 from reference.spec.expect import expect, expect_equal, expect_refused
 from reference.spec.subject import Part, Subject
 
 VOCABULARY = (Part.VOCABULARY,)
 
 
-@clause(
-    "vocabulary.size",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    source="vocab_size > num_ids > 65 unique ids",
-)
+@clause("vocabulary.size", VOCABULARY, PROFILES)
 def size(subject: Subject, case: TextCase) -> None:
     """The vocabulary has one id for each distinct character of its text, and no more.
 
     Formula: C = |{characters of the text}|.
+    Source: vocab_size > num_ids > 65 unique ids
     """
     C = len(set(case.text))
     seen = len(subject.vocabulary(case.text))
@@ -38,16 +34,11 @@ def size(subject: Subject, case: TextCase) -> None:
     )
 
 
-@clause(
-    "vocabulary.one-per-character",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    needs=("vocabulary.size",),
-    source="(B, T) > indices > indexes > token",
-)
+@clause("vocabulary.one-per-character", VOCABULARY, PROFILES, needs=("vocabulary.size",))
 def one_per_character(subject: Subject, case: TextCase) -> None:
     """Encoding gives one id for each character, each in 0 to C - 1.
 
+    Source: (B, T) > indices > indexes > token
     Erratum: the notes' prose says "words"; the tokens of their data are characters.
     """
     ids = subject.vocabulary(case.text).encode(case.text)
@@ -71,17 +62,12 @@ def one_per_character(subject: Subject, case: TextCase) -> None:
     )
 
 
-@clause(
-    "vocabulary.round-trip",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    needs=("vocabulary.one-per-character",),
-    source="print(decode(m.generate(",
-)
+@clause("vocabulary.round-trip", VOCABULARY, PROFILES, needs=("vocabulary.one-per-character",))
 def round_trip(subject: Subject, case: TextCase) -> None:
     """Decoding what was encoded gives the text back, character for character.
 
     Formula: decode(encode(s)) = s.
+    Source: print(decode(m.generate(
     """
     vocabulary = subject.vocabulary(case.text)
     expect_equal(
@@ -92,17 +78,12 @@ def round_trip(subject: Subject, case: TextCase) -> None:
     )
 
 
-@clause(
-    "vocabulary.sorted-unique",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    needs=("vocabulary.round-trip",),
-    source="vocab_size > num_ids > 65 unique ids",
-)
+@clause("vocabulary.sorted-unique", VOCABULARY, PROFILES, needs=("vocabulary.round-trip",))
 def sorted_unique(subject: Subject, case: TextCase) -> None:
     """A character's id is its place among the distinct characters, sorted by code point.
 
     Formula: encode(sorted(set(s))) = 0, 1, ..., C - 1.
+    Source: vocab_size > num_ids > 65 unique ids
     """
     characters = "".join(sorted(set(case.text)))
     expect_equal(
@@ -113,15 +94,12 @@ def sorted_unique(subject: Subject, case: TextCase) -> None:
     )
 
 
-@clause(
-    "vocabulary.unknown-character",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    needs=("vocabulary.round-trip",),
-    source="vocab_size > num_ids > 65 unique ids",
-)
+@clause("vocabulary.unknown-character", VOCABULARY, PROFILES, needs=("vocabulary.round-trip",))
 def unknown_character(subject: Subject, case: StrangerCase) -> None:
-    """A character that the vocabulary lacks is refused, and the error names it."""
+    """A character that the vocabulary lacks is refused, and the error names it.
+
+    Source: vocab_size > num_ids > 65 unique ids
+    """
     vocabulary = subject.vocabulary(case.text)
     stranger = case.other[case.place]
     what = f"encode({case.other!r}) over {case.text!r}"
@@ -147,14 +125,16 @@ def names(message: str, character: str) -> bool:
 
 @clause(
     "vocabulary.unknown-character.place",
-    profiles=PROFILES,
-    level=Level.CHOICE,
-    parts=VOCABULARY,
+    VOCABULARY,
+    PROFILES,
+    level=CHOICE,
     needs=("vocabulary.unknown-character",),
-    source="vocab_size > num_ids > 65 unique ids",
 )
 def unknown_character_place(subject: Subject, case: StrangerCase) -> str:
-    """The error for an unknown character may also say where in the text it stands."""
+    """The error for an unknown character may also say where in the text it stands.
+
+    Source: vocab_size > num_ids > 65 unique ids
+    """
     vocabulary = subject.vocabulary(case.text)
     message = expect_refused(
         lambda: vocabulary.encode(case.other), what="encode", cause="an unknown character passes"
@@ -163,15 +143,12 @@ def unknown_character_place(subject: Subject, case: StrangerCase) -> str:
     return "says where" if said else "does not say where"
 
 
-@clause(
-    "vocabulary.unknown-id",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    needs=("vocabulary.round-trip",),
-    source="vocab_size > num_ids > 65 unique ids",
-)
+@clause("vocabulary.unknown-id", VOCABULARY, PROFILES, needs=("vocabulary.round-trip",))
 def unknown_id(subject: Subject, case: TextCase) -> None:
-    """An id below 0, or of C and above, is refused when it is decoded; the ids between are not."""
+    """An id below 0, or of C and above, is refused when it is decoded; the ids between are not.
+
+    Source: vocab_size > num_ids > 65 unique ids
+    """
     vocabulary = subject.vocabulary(case.text)
     C = len(set(case.text))
     for number, cause in (
@@ -191,15 +168,12 @@ def unknown_id(subject: Subject, case: TextCase) -> None:
     )
 
 
-@clause(
-    "vocabulary.documented",
-    profiles=PROFILES,
-    parts=VOCABULARY,
-    needs=("vocabulary.sorted-unique",),
-    source="vocab_size > num_ids > 65 unique ids",
-)
+@clause("vocabulary.documented", VOCABULARY, PROFILES, needs=("vocabulary.sorted-unique",))
 def documented(subject: Subject, case: Nothing) -> str:
-    """On the text of the notes there are 65 ids, and the start token 0 is a line's end."""
+    """On the text of the notes there are 65 ids, and the start token 0 is a line's end.
+
+    Source: vocab_size > num_ids > 65 unique ids
+    """
     figures = Figures()
     vocabulary = subject.vocabulary(notes_corpus().vocabulary.characters)
     expect_equal(
