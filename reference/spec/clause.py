@@ -110,7 +110,8 @@ def clause(
         source = remarks.pop("Source", "")
         if not source:
             raise ValueError(
-                f"clause {id!r} does not say where the notes have it: there is no Source in its docstring"
+                f"clause {id!r} does not say where the notes have it: there is no Source in its "
+                "docstring"
             )
         CLAUSES.append(
             Clause(

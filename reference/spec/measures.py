@@ -4,8 +4,13 @@ A clause about the shape, the type or the number of what comes back tells of the
 own. But a model may answer one call in a thousand otherwise, and no check may stumble over that.
 """
 
+import math
+
+import torch
 from torch import Tensor
 
+from reference.oracle.counts import Counts, cross_entropy
+from reference.spec.cases import LossCase
 from reference.spec.expect import Broken, kind_of
 from reference.spec.subject import Model
 
@@ -67,3 +72,113 @@ def alike(a: Tensor, b: Tensor, *, within: float = 0.0) -> bool:
     They may be of any types, which torch.equal and torch.allclose do not take together.
     """
     return a.shape == b.shape and bool(((a.double() - b.double()).abs() <= within).all())
+
+
+def pairs(idx: Tensor, targets: Tensor, C: int) -> Counts:
+    """Count how often each target follows each token: all that the loss depends on.
+
+    Shape: (B, T), (B, T) -> (C, C).
+    """
+    places = (idx * C + targets).flatten()
+    counts: Counts = torch.bincount(places, minlength=C * C).reshape(C, C).numpy()
+    return counts
+
+
+def roundoff(table: Tensor) -> float:
+    """Give the unit roundoff of the table's type, and that of the oracle's float64 besides."""
+    return (torch.finfo(table.dtype).eps + torch.finfo(torch.float64).eps) / 2
+
+
+def tolerance(table: Tensor, n: int) -> float:
+    """Bound the rounding of a mean of n cross-entropies over the rows of a table.
+
+    With unit roundoff u and logits up to m: the sum of C exponentials is off by (C + 2) u of
+    itself, hence its logarithm by as much; taking away the greatest logit and the target's costs
+    4 m u; and adding n terms, each below 2 m + ln C, costs n u of their mean.
+    """
+    u = roundoff(table)
+    m, C = float(table.abs().max()), len(table)
+    return u * ((C + 2) + 4 * m + (n + 1) * (2 * m + math.log(C)))
+
+
+def exactly(number: float) -> Tensor:
+    """Make a tensor of a float without rounding it to float32."""
+    return torch.tensor(number, dtype=torch.float64)
+
+
+def oracle(model: Model, idx: Tensor, targets: Tensor) -> Tensor:
+    """Compute the loss from the table and the pair counts alone, in float64."""
+    counts = pairs(idx, targets, model.C)
+    return exactly(cross_entropy(model.table().double().numpy(), counts))
+
+
+PROBE = LossCase(
+    C=5, table=0, idx=((0, 1, 1, 4), (2, 4, 4, 0)), targets=((1, 2, 2, 0), (0, 0, 3, 4))
+)
+"""On which one cause does not look like another; token 3 is not in idx."""
+
+
+def rounding(model: Model, logits: Tensor) -> float:
+    """Allow no rounding to a lookup; to a model of another make, that of its products and sums."""
+    return 0.0 if model.can_be_set else rounding_of_sums(model, logits)
+
+
+def rounding_of_sums(model: Model, logits: Tensor) -> float:
+    """Allow 256 units of the coarsest type that is computed with, and 5% where these are more."""
+    values = [logits, *model.parameters().values()]
+    units = [torch.finfo(one.dtype).eps for one in values if one.is_floating_point()]
+    eps = max(units, default=0.0)  # whole numbers are not rounded
+    return min(256 * eps, 0.05) * max(1.0, float(logits.detach().double().abs().max()))
+
+
+def overwrite(tensor: Tensor, value: int, *, what: str) -> None:
+    """Write into what the subject gave, as its user may.
+
+    Raises: Broken where that cannot be done.
+    """
+    try:
+        tensor.fill_(value)
+    except RuntimeError as error:
+        raise Broken(
+            expected=f"{what}: can be written into",
+            seen=str(error).split(".")[0],
+            cause="it is a view or an inference tensor, into which nobody can write",
+        ) from error
+
+
+def continued(model: Model, idx: Tensor, n: int) -> Tensor:
+    """Continue a copy of idx, and make sure that tokens come back, as many as asked.
+
+    Shape: (B, T) -> (B, T + n), int64.
+    """
+    out = grown(model, idx, n)
+    if bool(((out < 0) | (out >= model.C)).any()):
+        raise Broken(
+            expected=f"{tuple(idx.shape)} continued by {n}: tokens from 0 to {model.C - 1}",
+            seen=f"from {int(out.min())} to {int(out.max())}",
+            cause=OTHERWISE,
+        )
+    return out
+
+
+OTHERWISE = "a great batch, a long prompt or one of many calls is continued otherwise"
+
+
+def grown(model: Model, idx: Tensor, n: int) -> Tensor:
+    """Continue a copy of idx, and make sure that as many numbers come back as asked.
+
+    Shape: (B, T) -> (B, T + n), int64.
+    """
+    out = model.generate(idx.clone(), n)
+    B, T = idx.shape
+    if tuple(out.shape) != (B, T + n) or out.dtype != torch.int64:
+        raise Broken(
+            expected=f"{(B, T)} continued by {n}: int64 of shape {(B, T + n)}",
+            seen=f"{out.dtype} of shape {tuple(out.shape)}".replace("torch.", ""),
+            cause=OTHERWISE,
+        )
+    return out
+
+
+ALARM = 1e-9
+"""How often, at most, a run of a statistical clause turns down what is right."""

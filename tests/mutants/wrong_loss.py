@@ -12,7 +12,7 @@ from wrong_forward import Notes, losing, trimming
 from zoo import SCORES, wrong as wrong_in
 
 from reference.conformance.subjects.torch_models import TorchSubject
-from reference.spec.clauses.loss import tolerance
+from reference.spec.measures import tolerance
 
 wrong = partial(wrong_in, concepts=SCORES)
 

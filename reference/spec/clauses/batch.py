@@ -16,13 +16,11 @@ from reference.spec.expect import (
     expect_refused,
     observe,
 )
-from reference.spec.measures import UNLIKE
+from reference.spec.measures import ALARM, UNLIKE, overwrite
 from reference.spec.randomness import seed_torch, streams
 from reference.spec.subject import Part, Subject, SubjectError
 
 GET_BATCH = (Part.GET_BATCH,)
-ALARM = 1e-9
-"""How often, at most, a run of a statistical clause turns down a right get_batch."""
 
 
 def offsets(case: BatchCase, x: Tensor) -> Tensor:
@@ -41,21 +39,6 @@ def pieces(case: BatchCase, start: Tensor, length: int) -> Tensor:
     place = start[:, None] + torch.arange(length)
     inside = (place >= 0) & (place < case.N)
     return torch.where(inside, case.data()[place.clamp(0, case.N - 1)], -1)
-
-
-def overwrite(tensor: Tensor, value: int, *, what: str) -> None:
-    """Write into what the subject gave, as its user may.
-
-    Raises: Broken where that cannot be done.
-    """
-    try:
-        tensor.fill_(value)
-    except RuntimeError as error:
-        raise Broken(
-            expected=f"{what}: can be written into",
-            seen=str(error).split(".")[0],
-            cause="it is a view or an inference tensor, into which nobody can write",
-        ) from error
 
 
 @clause("batch.shape", GET_BATCH, PROFILES)

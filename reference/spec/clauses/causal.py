@@ -26,15 +26,22 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.clause import CAUSAL, CHOICE, SHOULD, clause
-from reference.spec.clauses.forward import rounding_of_sums
-from reference.spec.clauses.generate import ALARM, GENERATE, continued
-from reference.spec.clauses.loss import exactly
 from reference.spec.expect import Broken, expect, expect_close, expect_law, kind_of, observe
-from reference.spec.measures import UNLIKE, alike, logits_of, loss_of
+from reference.spec.measures import (
+    ALARM,
+    UNLIKE,
+    alike,
+    continued,
+    exactly,
+    logits_of,
+    loss_of,
+    rounding_of_sums,
+)
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject, SubjectError
 from reference.spec.tracing import leak, places
 
+GENERATE = (Part.GENERATE,)
 ONLY = (CAUSAL,)
 WIDTHS = tuple(2.0 ** (1 - step / 4) for step in range(17))
 """How wide the kit's weights may be: the first is taken at which the scores are not too far apart.

@@ -17,7 +17,7 @@ from reference.spec.expect import (
     kind_of,
     observe,
 )
-from reference.spec.measures import logits_of, pair_of
+from reference.spec.measures import logits_of, pair_of, rounding
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Output, Part, Subject
 
@@ -48,19 +48,6 @@ def returns(subject: Subject, case: IndexCase) -> None:
         seen=kind_of(answer[0]),
         cause="forward does not return the logits first",
     )
-
-
-def rounding(model: Model, logits: Tensor) -> float:
-    """Allow no rounding to a lookup; to a model of another make, that of its products and sums."""
-    return 0.0 if model.can_be_set else rounding_of_sums(model, logits)
-
-
-def rounding_of_sums(model: Model, logits: Tensor) -> float:
-    """Allow 256 units of the coarsest type that is computed with, and 5% where these are more."""
-    values = [logits, *model.parameters().values()]
-    units = [torch.finfo(one.dtype).eps for one in values if one.is_floating_point()]
-    eps = max(units, default=0.0)  # whole numbers are not rounded
-    return min(256 * eps, 0.05) * max(1.0, float(logits.detach().double().abs().max()))
 
 
 @clause("forward.logits.shape", profiles=PROFILES, needs=("forward.returns",))

@@ -20,9 +20,7 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
-from reference.spec.clauses.batch import overwrite
 from reference.spec.expect import (
-    Broken,
     expect,
     expect_equal,
     expect_independent,
@@ -31,14 +29,12 @@ from reference.spec.expect import (
     observe,
     shown,
 )
-from reference.spec.measures import alike
+from reference.spec.measures import ALARM, alike, continued, grown, overwrite
 from reference.spec.randomness import seed_all, seed_torch, streams
 from reference.spec.subject import Model, Part, Subject, SubjectError
 
 GENERATE = (Part.GENERATE,)
 SETTABLE = (Part.GENERATE, Part.TABLE)
-ALARM = 1e-9
-"""How often, at most, a run of a statistical clause turns down a right generate."""
 
 
 @clause("generate.shape", GENERATE, PROFILES, needs=("forward.returns",))
@@ -177,40 +173,6 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
         ("rows that get the same as the one half a batch later", many.chunk(2)),
     ):
         expect_independent(*other, alarm=ALARM / 8, what=what, cause=cause)
-
-
-OTHERWISE = "a great batch, a long prompt or one of many calls is continued otherwise"
-
-
-def grown(model: Model, idx: Tensor, n: int) -> Tensor:
-    """Continue a copy of idx, and make sure that as many numbers come back as asked.
-
-    Shape: (B, T) -> (B, T + n), int64.
-    """
-    out = model.generate(idx.clone(), n)
-    B, T = idx.shape
-    if tuple(out.shape) != (B, T + n) or out.dtype != torch.int64:
-        raise Broken(
-            expected=f"{(B, T)} continued by {n}: int64 of shape {(B, T + n)}",
-            seen=f"{out.dtype} of shape {tuple(out.shape)}".replace("torch.", ""),
-            cause=OTHERWISE,
-        )
-    return out
-
-
-def continued(model: Model, idx: Tensor, n: int) -> Tensor:
-    """Continue a copy of idx, and make sure that tokens come back, as many as asked.
-
-    Shape: (B, T) -> (B, T + n), int64.
-    """
-    out = grown(model, idx, n)
-    if bool(((out < 0) | (out >= model.C)).any()):
-        raise Broken(
-            expected=f"{tuple(idx.shape)} continued by {n}: tokens from 0 to {model.C - 1}",
-            seen=f"from {int(out.min())} to {int(out.max())}",
-            cause=OTHERWISE,
-        )
-    return out
 
 
 @clause("generate.law", GENERATE, needs=("generate.rows-independent", "embedding.row-lookup"))

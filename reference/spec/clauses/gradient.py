@@ -5,11 +5,10 @@ from torch import Tensor
 
 from reference.oracle.learning import gradient as analytic_gradient
 from reference.spec.cases import BulkCase, LossCase
+from reference.spec.causes.embedding import amiss
 from reference.spec.clause import clause
-from reference.spec.clauses.embedding import amiss
-from reference.spec.clauses.loss import PROBE, pairs, roundoff
 from reference.spec.expect import expect_close, expect_equal
-from reference.spec.measures import loss_of
+from reference.spec.measures import PROBE, loss_of, pairs, roundoff
 from reference.spec.subject import Part, Subject, SubjectError
 
 PARTS = (Part.LOSS, Part.TABLE, Part.GRADIENT)

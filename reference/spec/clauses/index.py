@@ -16,9 +16,8 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.clause import CHOICE, PROFILES, clause
-from reference.spec.clauses.forward import rounding
 from reference.spec.expect import expect_close, expect_equal, expect_refused, observe, shown
-from reference.spec.measures import logits_of
+from reference.spec.measures import logits_of, rounding
 from reference.spec.subject import Part, Subject, SubjectError
 
 

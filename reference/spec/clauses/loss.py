@@ -1,14 +1,13 @@
 """The loss: the mean over all positions of -ln P(target | token), in nats."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reference.notes import Figures
-from reference.oracle.counts import Counts, counting_optimum, cross_entropy, entropy_floor
+from reference.oracle.counts import counting_optimum, entropy_floor
 from reference.spec.cases import (
     BadTokenCase,
     BulkCase,
@@ -24,52 +23,15 @@ from reference.spec.cases import (
     table_of,
     tokens,
 )
+from reference.spec.causes.loss import another_number
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_refused, observe, shown
-from reference.spec.measures import loss_of
+from reference.spec.measures import exactly, loss_of, oracle, pairs, tolerance
 from reference.spec.randomness import seed_torch
 from reference.spec.subject import Model, Output, Part, Subject, SubjectError
 
 LOSS = (Part.LOSS,)
 SETTABLE = (Part.LOSS, Part.TABLE)
-
-
-def pairs(idx: Tensor, targets: Tensor, C: int) -> Counts:
-    """Count how often each target follows each token: all that the loss depends on.
-
-    Shape: (B, T), (B, T) -> (C, C).
-    """
-    places = (idx * C + targets).flatten()
-    counts: Counts = torch.bincount(places, minlength=C * C).reshape(C, C).numpy()
-    return counts
-
-
-def roundoff(table: Tensor) -> float:
-    """Give the unit roundoff of the table's type, and that of the oracle's float64 besides."""
-    return (torch.finfo(table.dtype).eps + torch.finfo(torch.float64).eps) / 2
-
-
-def tolerance(table: Tensor, n: int) -> float:
-    """Bound the rounding of a mean of n cross-entropies over the rows of a table.
-
-    With unit roundoff u and logits up to m: the sum of C exponentials is off by (C + 2) u of
-    itself, hence its logarithm by as much; taking away the greatest logit and the target's costs
-    4 m u; and adding n terms, each below 2 m + ln C, costs n u of their mean.
-    """
-    u = roundoff(table)
-    m, C = float(table.abs().max()), len(table)
-    return u * ((C + 2) + 4 * m + (n + 1) * (2 * m + math.log(C)))
-
-
-def exactly(number: float) -> Tensor:
-    """Make a tensor of a float without rounding it to float32."""
-    return torch.tensor(number, dtype=torch.float64)
-
-
-def oracle(model: Model, idx: Tensor, targets: Tensor) -> Tensor:
-    """Compute the loss from the table and the pair counts alone, in float64."""
-    counts = pairs(idx, targets, model.C)
-    return exactly(cross_entropy(model.table().double().numpy(), counts))
 
 
 def expect_loss(model: Model, case: LossCase, *, cause: str) -> None:
@@ -148,72 +110,8 @@ def mean_cross_entropy(subject: Subject, case: LossCase) -> None:
         oracle(model, idx, targets),
         tolerance=tolerance(model.table(), idx.numel()),
         what="loss",
-        cause=lambda: _likely(subject),
+        cause=lambda: another_number(subject),
     )
-
-
-PROBE = LossCase(
-    C=5, table=0, idx=((0, 1, 1, 4), (2, 4, 4, 0)), targets=((1, 2, 2, 0), (0, 0, 3, 4))
-)
-"""On which one cause does not look like another; token 3 is not in idx."""
-
-
-def _likely(subject: Subject) -> str:
-    """Say which other number the loss is."""
-    model = PROBE.model(subject)
-    idx, targets = PROBE.tensor(), PROBE.target_tensor()
-    seen, want = float(loss_of(model, idx, targets)), float(oracle(model, idx, targets))
-    if abs(seen - want) <= tolerance(model.table(), idx.numel()):
-        return "the loss is wrong for some sizes of the batch only, as for one position"
-    for cause, number in _suspects(want, model, idx, targets):
-        if math.isclose(seen, number, rel_tol=1e-4):
-            return cause
-    if math.isclose(seen, want, rel_tol=0.01):
-        return (
-            "the loss is nearly the mean cross-entropy: smoothed, penalised, kept from log(0), or "
-            "computed with too few digits"
-        )
-    return "the loss is not the mean cross-entropy of all positions: other scores, or weights"
-
-
-def _suspects(
-    want: float, model: Model, idx: Tensor, targets: Tensor
-) -> Iterator[tuple[str, float]]:
-    def of(inputs: Tensor, outputs: Tensor) -> float:
-        return float(oracle(model, inputs, outputs))
-
-    def chosen(scores: Tensor) -> float:
-        return -float(scores[idx, targets].mean())
-
-    (B, T), C, table = idx.shape, model.C, model.table().double()
-    yield (
-        "the losses of the positions are added up: the mean is asked for, not the sum",
-        want * B * T,
-    )
-    for count in (B, T):
-        yield "the losses are added up over batch or time and averaged over the other", want * count
-    yield "the mean is divided by the size of the vocabulary too", want / C
-    yield "the loss is in bits: the natural logarithm is asked for", want / math.log(2)
-    yield "the loss is the perplexity, exp(loss)", math.exp(want)
-    yield "the loss has the wrong sign", -want
-    moved = "the targets are moved by one once more inside forward; get_batch has done that"
-    yield moved, of(idx[:, :-1], targets[:, 1:])
-    yield "only the last position counts", of(idx[:, -1:], targets[:, -1:])
-    yield "the first position is left out", of(idx[:, 1:], targets[:, 1:])
-    yield "the inputs are taken for the targets", of(idx, idx)
-    yield "inputs and targets have changed places", of(targets, idx)
-    yield "the targets are read down the columns: (T, B)", of(idx, targets.t().reshape(B, T))
-    twice = table.softmax(dim=1).log_softmax(dim=1)
-    yield "softmax is taken twice: F.cross_entropy wants the raw logits", chosen(twice)
-    yield "no softmax is taken: F.nll_loss wants log-probabilities", chosen(table)
-    flat = table[idx].flatten(0, 1).log_softmax(dim=0).view(B, T, C)
-    over_positions = -float(flat.gather(2, targets[..., None]).mean())
-    yield "the softmax is taken over the positions, not over the scores", over_positions
-    mean = -math.log(-chosen(table.softmax(dim=1)))
-    yield "the probabilities are averaged before the logarithm, not after it", mean
-    for token in (0, C - 1):
-        cause = f"targets of token {token} of {C} are left out of the mean"
-        yield cause, of(idx[targets != token][None], targets[targets != token][None])
 
 
 @clause("loss.uniform", SETTABLE, needs=("loss.mean-cross-entropy",))

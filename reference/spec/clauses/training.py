@@ -11,8 +11,8 @@ from reference.oracle.counts import Counts, Weights, cross_entropy, entropy_floo
 from reference.oracle.learning import AdamW, adamw_step, gradient
 from reference.spec.cases import Nothing, TrainingCase, notes_corpus, tokens
 from reference.spec.clause import CHOICE, clause
-from reference.spec.clauses.loss import pairs
 from reference.spec.expect import expect, expect_close, expect_equal
+from reference.spec.measures import pairs
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject
 
