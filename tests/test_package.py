@@ -162,7 +162,7 @@ DOCUMENTED = [
     for entry in public(module)
 ]
 # What the notes do not have: ours to add, so there is no place to cite.
-OURS = {"TrainStep", "to", "stream", "pair_counts"}
+OURS = {"TrainStep", "to", "read", "pair_counts"}
 OURS |= {"TrainBlock", "Stepper", "prepared", "take", "means", "restore"}
 OURS |= {"Exact", "Additive", "count", "table_of"}
 OURS |= {"distance_bound", "multinomial_is_a_race", "worth_counting"}

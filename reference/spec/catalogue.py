@@ -52,7 +52,13 @@ def catalogue(profile: str | None = BIGRAM) -> tuple[Clause, ...]:
     chosen = [clause for clause in CLAUSES if profile is None or profile in clause.profiles]
     by_id = {clause.id: clause for clause in chosen}
     placed: dict[str, Clause] = {}
-    for clause in sorted(chosen, key=lambda clause: names.index(clause.concept)):
+
+    def order(clause: Clause) -> tuple[int, bool]:
+        """By concept, and last what the module of another concept says about it."""
+        module = clause.check.__module__.rsplit(".", maxsplit=1)[-1]
+        return names.index(clause.concept), module != clause.concept
+
+    for clause in sorted(chosen, key=order):
         _place(clause, by_id, placed)
     return tuple(placed.values())
 
