@@ -20,7 +20,7 @@ from reference.walkthrough.order import before_training
 from reference.walkthrough.rows import Mark, Row, Section, Setting
 from reference.walkthrough.training import after_training
 
-NOTES = Path(__file__).parents[1] / "docs/notes/nn-module.markmap.md"
+NOTES = Path(__file__).parents[2] / "docs/notes/nn-module.markmap.md"
 
 # One wrong value for each figure; each is the smallest slip that a reader might not notice.
 PERTURBED: dict[str, object] = {

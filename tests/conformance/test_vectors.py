@@ -32,7 +32,7 @@ from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs/howto/vectors.md"
+PAGE = HERE.parents[1] / "docs/howto/vectors.md"
 NO_TRANSCRIPT_SHOWS = {
     "writes every answer into one buffer",
     "reads a transposed prompt in the order of memory",
@@ -183,7 +183,7 @@ def test_a_vector_that_does_not_hold_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def mutants() -> ModuleType:
-    sys.path.insert(0, str(HERE / "mutants"))
+    sys.path.insert(0, str(HERE.parent / "mutants"))
     import vectors  # noqa: PLC0415  it is a script beside the specimens
 
     return vectors

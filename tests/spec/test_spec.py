@@ -36,7 +36,7 @@ from reference.spec.expect import (
 )
 from reference.spec.subject import SubjectError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTES = (ROOT / "docs/notes/nn-module.markmap.md").read_text(encoding="utf-8")
 PLAIN = " ".join(
     re.sub(r"\*\*|`|🕸️|🧮|🪬|🧠|👁️🗨️|🧩|📥|🎯|👀|🥚|🪺|🏷️|♻️|==(?=\[)|(?<=\])==", "", NOTES).split()

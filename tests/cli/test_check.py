@@ -134,7 +134,9 @@ class TestCheck:
     def test_what_a_subject_says_does_not_steer_the_terminal(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        steering = f"{Path(__file__).parent / 'hostile/models.py'}:SteersTheTerminal"
+        steering = (
+            f"{Path(__file__).parents[1] / 'conformance/hostile/models.py'}:SteersTheTerminal"
+        )
         assert run("check", steering, "--clause", "forward.returns", "--examples", "2") == 1
         said = capsys.readouterr()
         assert "I own your" in said.out

@@ -43,7 +43,7 @@ from reference.spec.subject import SubjectError
 from reference.vocabulary import Vocabulary
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
-# `test_spec.py` runs every clause under the shape checks.
+# `spec/test_spec.py` runs every clause under the shape checks.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
 
 

@@ -23,7 +23,7 @@ from reference.conformance.target import Target
 from reference.conformance.verdicts import Result, Verdict
 from reference.spec.subject import Part
 
-FOLDER = Path(__file__).parents[1] / "docs/examples"
+FOLDER = Path(__file__).parents[2] / "docs/examples"
 SECONDS = 3600.0
 """Seconds that no clause takes, however busy the machine is."""
 

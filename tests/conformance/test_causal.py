@@ -38,7 +38,7 @@ needs_hub = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def zoo() -> Iterator[ModuleType]:
     """Give the GPTs, right and wrong."""
-    folder = str(HERE / "mutants")
+    folder = str(HERE.parent / "mutants")
     sys.path.insert(0, folder)
     yield import_module("wrong_causal")
     sys.path.remove(folder)
