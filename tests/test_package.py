@@ -228,3 +228,14 @@ def test_the_readmes_table_follows_the_results(readme: ModuleType) -> None:
     assert readme.renewed(readme.renewed(page, others), results) == page
     with pytest.raises(KeyError, match="a training step"):
         readme.table(results[: step.start()] + results[step.end() :])
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, PACKAGE / "conformance"], ids=lambda path: path.name)
+def test_the_tree_in_the_readme_is_the_folder(folder: Path) -> None:
+    tree = re.search(r"```text\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL)
+    assert tree is not None
+    shown = re.findall(r"^ *((?:\w+(?:\.py|/)  ?)+)", tree[1], re.MULTILINE)
+    names = {name.strip("/") for line in shown for name in line.split()} - {folder.name}
+    there = {path.name for path in folder.glob("*.py") if not path.name.startswith("__")}
+    there |= {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert names == there
