@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from reference.oracle.counts import Counts, cross_entropy
+from reference.oracle.learning import softmax
 from reference.spec.cases import LossCase
 from reference.spec.expect import Broken, kind_of
-from reference.spec.subject import Model
+from reference.spec.subject import Model, Subject
 
 UNLIKE = "another call gave what it should: what comes back depends on the call"
 
@@ -101,6 +102,20 @@ def tolerance(table: Tensor, n: int) -> float:
     return u * ((C + 2) + 4 * m + (n + 1) * (2 * m + math.log(C)))
 
 
+def gradient_tolerance(table: Tensor, n: int) -> float:
+    """Bound the rounding of one entry: n terms, each a probability off by (C + 4 m + 4) u."""
+    u = roundoff(table)
+    return u * (len(table) + 4 * float(table.abs().max()) + 4 + n)
+
+
+def step_tolerance(table: Tensor) -> float:
+    """Bound the rounding of a step: four of the entry itself, and 1e-6 of the learning rate's part.
+
+    AdamW moves an entry by lr g/(|g| + 1e-8), so that the rounding of g itself hardly counts.
+    """
+    return 4 * torch.finfo(table.dtype).eps * max(1.0, float(table.abs().max())) + 1e-6
+
+
 def exactly(number: float) -> Tensor:
     """Make a tensor of a float without rounding it to float32."""
     return torch.tensor(number, dtype=torch.float64)
@@ -182,3 +197,32 @@ def grown(model: Model, idx: Tensor, n: int) -> Tensor:
 
 ALARM = 1e-9
 """How often, at most, a run of a statistical clause turns down what is right."""
+
+
+EPS = torch.finfo(torch.float32).eps
+"""Spacing of float32 numbers at 1, the unit of the tolerances of softmax."""
+
+
+def probabilities(subject: Subject, logits: Tensor) -> Tensor:
+    """Return the subject's softmax of a copy of the logits: softmax.pure tells if it writes there.
+
+    Raises: Broken if there is not one floating-point number for each logit.
+    """
+    probs = subject.softmax(logits.clone())
+    if probs.shape != logits.shape or not probs.is_floating_point():
+        raise Broken(
+            expected=f"softmax: floating-point of shape {tuple(logits.shape)}",
+            seen=f"{probs.dtype} of shape {tuple(probs.shape)}".replace("torch.", ""),
+            cause="softmax does not give one number for each logit",
+        )
+    return probs
+
+
+def exact_probabilities(logits: Tensor) -> Tensor:
+    """Return the oracle's softmax, in float64."""
+    return torch.tensor(softmax(logits.double().numpy()))
+
+
+def softmax_tolerance(C: int) -> float:
+    """Bound the rounding of a probability of C scores that are small."""
+    return (C + 8) * EPS

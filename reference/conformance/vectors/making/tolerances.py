@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from reference.conformance.vectors.machine import Json, Machine, rows
-from reference.spec.clauses import gradient, softmax, training
+from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance, step_tolerance
 
 FEW, MORE = 3.0, 5.0
 """Scores of softmax.ratio, and with the 2 that softmax.shift adds."""
@@ -50,7 +50,7 @@ def _gradient(fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     One row of the list for each row of the table.
     """
     n = len(fields["idx"]["data"])
-    bound = rounded(gradient.tolerance(_tensor(machine.arithmetic.rows()), n))
+    bound = rounded(gradient_tolerance(_tensor(machine.arithmetic.rows()), n))
     used = set(fields["idx"]["data"])
     if len(used) == machine.C:
         return {"gradient": bound}
@@ -62,7 +62,7 @@ def _table(_fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     """Of training.state, for each step that was taken."""
     if not machine.steps:
         return {}
-    return {"table": rounded(machine.steps * training.tolerance(machine_table(machine)))}
+    return {"table": rounded(machine.steps * step_tolerance(machine_table(machine)))}
 
 
 def machine_table(machine: Machine) -> torch.Tensor:
@@ -74,7 +74,7 @@ def _softmax(fields: Mapping[str, Json], _machine: Machine) -> dict[str, Any]:
     """Of softmax.ratio; of softmax.shift and softmax.large-logits for scores that were moved."""
     scores = rows(fields["logits"])
     most, C = max(abs(score) for row in scores for score in row), len(scores[0])
-    bound = (C + 8) * softmax.EPS
+    bound = softmax_tolerance(C)
     if most > FEW:
-        bound = max(bound, 24 * softmax.EPS) if most <= MORE else 2e-3
+        bound = max(bound, 24 * EPS) if most <= MORE else 2e-3
     return {"probs": rounded(bound)}
