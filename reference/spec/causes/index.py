@@ -1,4 +1,4 @@
-"""What becomes of a token that is out of range."""
+"""Why a token out of range may be accepted."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from reference.spec.subject import Subject
 
 
 def bad_token(subject: Subject, bad: int) -> str:
-    """Say which token's row a token out of range is given."""
+    """Return which token's row a token out of range is given."""
     C, token = 5, -1 if bad < 0 else 5
     cause = "a token that is none is looked up all the same"
     model = model_with(subject, C, 0)

@@ -7,21 +7,13 @@ import torch
 from torch import Tensor
 
 from reference.spec.cases import model_with, tokens
-from reference.spec.expect import observe, shown
+from reference.spec.expect import observe
 from reference.spec.measures import PROBE, loss_of, oracle, tolerance
 from reference.spec.subject import Model, Output, Subject, SubjectError
 
 
-def in_its_place(answer: object) -> str:
-    """Show what stands in the place of the loss, or the answer if it has no such place."""
-    if not isinstance(answer, tuple) or len(answer) != len(Output._fields):
-        return shown(answer)
-    loss = answer[1]
-    return f"shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, Tensor) else shown(loss)
-
-
 def no_scalar(answer: object) -> str:
-    """Say what is wrong with an answer whose second part should be a loss of one number."""
+    """Return why the second part of an answer is not a loss of one number."""
     if isinstance(answer, SubjectError):
         if isinstance(answer.original, TypeError):
             return "forward takes no targets"
@@ -35,8 +27,8 @@ def no_scalar(answer: object) -> str:
     return "forward does not average over all positions to one number without dimension"
 
 
-def another_number(subject: Subject) -> str:
-    """Say which other number the loss is."""
+def wrong_number(subject: Subject) -> str:
+    """Return which number the loss is, if not the mean cross-entropy."""
     model = PROBE.model(subject)
     idx, targets = PROBE.tensor(), PROBE.target_tensor()
     seen, want = float(loss_of(model, idx, targets)), float(oracle(model, idx, targets))
@@ -94,14 +86,14 @@ def _suspects(
 
 
 def off_the_floor(loss: float, least: float) -> str:
-    """Say which way a loss misses the entropy of the pairs."""
+    """Return whether a loss misses the entropy of the pairs from below or from above."""
     if loss < least:
         return "the loss goes below what any bigram model can reach"
     return "the loss does not get down to the entropy: unlikely tokens keep some probability"
 
 
 def bad_target(subject: Subject, token: int) -> str:
-    """Say what a target that is not a token counts as, next to a good one."""
+    """Return what a target out of range counts as, next to a good one."""
     C, target = 5, -1 if token < 0 else 5
     model = model_with(subject, C, 0)
     good = loss_of(model, tokens(((0,),)), tokens(((0,),)))

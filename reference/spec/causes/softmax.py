@@ -1,4 +1,4 @@
-"""What is taken in place of the softmax of each row."""
+"""Why probabilities may not be the softmax of each row."""
 
 import math
 
@@ -13,14 +13,14 @@ TRIED = ((0.5, -2.0, 2.5), (1.0, 0.25, -1.0))
 
 
 def out_of_range(probs: Tensor) -> str:
-    """Say why numbers are not from 0 to 1."""
+    """Return why numbers are not from 0 to 1."""
     if bool((probs < 0).any()):
         return "softmax gives numbers below 0: logarithms, or the scores themselves"
     return "softmax gives numbers above 1, or NaN: the exponentials are not divided by their sum"
 
 
-def along(subject: Subject) -> str:
-    """Say along which dimension the scores are normalised."""
+def wrong_axis(subject: Subject) -> str:
+    """Return why the probabilities of a row depend on the other rows."""
     seen = probabilities(subject, torch.tensor(TRIED)).double()
     again = probabilities(subject, torch.tensor(TRIED)).double()
     if not torch.equal(seen, again):
@@ -33,7 +33,7 @@ def along(subject: Subject) -> str:
 
 
 def wrong_sum(total: Tensor) -> str:
-    """Say why rows do not sum to 1."""
+    """Return why rows do not sum to 1."""
     if torch.allclose(total, torch.ones_like(total), atol=0.02):
         return (
             "the rows sum almost to 1: the numbers are rounded, or something small is added to "
@@ -42,8 +42,8 @@ def wrong_sum(total: Tensor) -> str:
     return "the exponentials are not divided by their sum"
 
 
-def scaled(subject: Subject) -> str:
-    """Say whether the scores seem to be multiplied by a number first, and by which."""
+def wrong_ratio(subject: Subject) -> str:
+    """Return the number by which the scores seem to be multiplied first, if there is one."""
     logits = torch.tensor(TRIED)
     seen = probabilities(subject, logits).double().clamp(min=1e-30)
     spread = logits.amax(dim=1) - logits.amin(dim=1)

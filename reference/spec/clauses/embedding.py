@@ -1,18 +1,15 @@
 """token_embedding_table: a lookup table of C rows of C numbers, and the whole of the model."""
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from reference.notes import Figures
-from reference.shapes import Ids
 from reference.spec.cases import IndexCase, Nothing, SizeCase, table_of
 from reference.spec.causes import embedding as causes
-from reference.spec.causes.gradient import amiss
+from reference.spec.causes.gradient import wrong_lookup
 from reference.spec.clause import CHOICE, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_equal
-from reference.spec.measures import PROBE, UNLIKE, logits_of
+from reference.spec.measures import UNLIKE, logits_of, pulled
 from reference.spec.subject import Model, Part, Subject
 
 PARAMETERS, TABLE = (Part.PARAMETERS,), (Part.TABLE,)
@@ -45,8 +42,7 @@ def _only_parameter(model: Model) -> tuple[str, Tensor]:
     parameters = model.parameters()
     if len(parameters) != 1:
         raise Broken(expected="parameters: one", seen=f"{len(parameters)}", cause=UNLIKE)
-    ((name, table),) = parameters.items()
-    return name, table
+    return next(iter(parameters.items()))
 
 
 @clause(
@@ -115,7 +111,7 @@ def row_lookup(subject: Subject, case: IndexCase) -> None:
     idx, model = case.tensor(), case.model(subject)
     table = model.table()
     logits = logits_of(model, idx)
-    expect_equal(logits, table[idx], what="logits", cause=lambda: causes.instead(subject))
+    expect_equal(logits, table[idx], what="logits", cause=lambda: causes.wrong_rows(subject))
     model = subject.model(case.C)
     model.set_table(1024 * table)
     what = "logits of the table times 1024"
@@ -150,27 +146,9 @@ def one_hot(subject: Subject, case: IndexCase) -> None:
     Tolerance: an entry sums at most B*T numbers of R, each a multiple of 1/8: none at all.
     Source: creates embedding layer > a lookup table
     """
-    gradient, derivative = _pulled(case.model(subject), case.tensor())
-    expect_close(
-        gradient,
-        derivative,
-        tolerance=1e-30,
-        what="gradient of the table",
-        cause=lambda: amiss(*_pulled(subject.model(PROBE.C), PROBE.tensor())),
-    )
-
-
-def _pulled(model: Model, idx: Ids) -> tuple[Tensor, Tensor]:
-    """Return the gradient of sum(R * logits) that the table has (0 if none), and the right one."""
-    logits = logits_of(model, idx)
-    rows = np.random.default_rng(0).integers(-8, 9, tuple(logits.shape)) / 8
-    R = torch.tensor(rows, dtype=logits.dtype)  # (B, T, C)
-    if logits.requires_grad:
-        model.backward((R * logits).sum())
-    selected = F.one_hot(idx, model.C).to(logits.dtype)  # (B, T, C)
-    derivative = torch.einsum("bti,btj->ij", selected, R)  # (C, C)
-    gradient = model.gradient()
-    return torch.zeros_like(derivative) if gradient is None else gradient, derivative
+    seen, want = pulled(case.model(subject), case.tensor())
+    what = "gradient of the table"
+    expect_close(seen, want, tolerance=1e-30, what=what, cause=lambda: wrong_lookup(subject))
 
 
 @clause("embedding.geometry", TABLE, level=CHOICE, needs=("forward.repeatable",))

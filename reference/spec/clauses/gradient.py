@@ -1,30 +1,15 @@
 """The gradient of the loss by the table: what backward hands to the optimizer."""
 
 import torch
-from torch import Tensor
 
-from reference.oracle.learning import gradient as analytic_gradient
 from reference.spec.cases import BulkCase, LossCase
-from reference.spec.causes.gradient import amiss
+from reference.spec.causes import gradient as causes
 from reference.spec.clause import clause
 from reference.spec.expect import expect_close, expect_equal
-from reference.spec.measures import PROBE, gradient_tolerance, loss_of, pairs, roundoff
-from reference.spec.subject import Part, Subject, SubjectError
+from reference.spec.measures import backward, both_gradients, roundoff
+from reference.spec.subject import Part, Subject
 
 PARTS = (Part.LOSS, Part.TABLE, Part.GRADIENT)
-
-
-def backward(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor]:
-    """Return the gradient that backward leaves in the table, and the table.
-
-    Shape: -> (C, C), (C, C).
-    """
-    model = case.model(subject)
-    model.backward(loss_of(model, case.tensor(), case.target_tensor()))
-    gradient = model.gradient()
-    if gradient is None:
-        raise SubjectError("loss.backward()", "left no gradient in the table")
-    return gradient, model.table()
 
 
 @clause(
@@ -39,22 +24,14 @@ def value(subject: Subject, case: LossCase) -> None:
     Tolerance: u (C + 4 m + 4 + n) for n = B*T logits up to m, u = eps/2.
     Source: loss.backward() > getting gradient of loss wrt to model parameters
     """
-    seen, want, allowed = _both(subject, case)
+    seen, want, allowed = both_gradients(subject, case)
     expect_close(
         seen,
         want,
         tolerance=allowed,
         what="gradient of the table",
-        cause=lambda: amiss(*_both(subject, PROBE)[:2]),
+        cause=lambda: causes.wrong_value(subject),
     )
-
-
-def _both(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor, float]:
-    """Return the gradient, the right one (both float64) and how far they may be apart."""
-    gradient, table = backward(subject, case)
-    counts = pairs(case.tensor(), case.target_tensor(), case.C)
-    want = torch.tensor(analytic_gradient(table.double().numpy(), counts))
-    return gradient.double(), want, gradient_tolerance(table, case.tensor().numel())
 
 
 @clause("gradient.untouched-rows", PARTS, needs=("gradient.value",))

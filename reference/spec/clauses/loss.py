@@ -32,6 +32,7 @@ from reference.spec.expect import (
     expect_refused,
     observe,
     or_refused,
+    shown,
 )
 from reference.spec.measures import exactly, loss_of, oracle, pairs, tolerance
 from reference.spec.randomness import seed_torch
@@ -79,12 +80,16 @@ def scalar(subject: Subject, case: LossCase) -> None:
     if isinstance(answer, SubjectError):
         expected = "m(idx, targets): a pair (logits, loss)"
         raise Broken(expected=expected, seen=answer.said, cause=lambda: causes.no_scalar(answer))
-    loss = answer[1] if isinstance(answer, tuple) and len(answer) == len(Output._fields) else None
+    loss, seen = None, answer
+    if isinstance(answer, tuple) and len(answer) == len(Output._fields):
+        loss = seen = answer[1]
     expect(
         isinstance(loss, Tensor) and loss.shape == () and loss.is_floating_point(),
         what="the loss of m(idx, targets)",
         expected="a tensor of shape (), floating-point",
-        seen=causes.in_its_place(answer),
+        seen=f"shape {tuple(loss.shape)}, {loss.dtype}"
+        if isinstance(loss, Tensor)
+        else shown(seen),
         cause=lambda: causes.no_scalar(answer),
     )
 
@@ -107,7 +112,7 @@ def mean_cross_entropy(subject: Subject, case: LossCase) -> None:
     Source: loss = F.cross_entropy(logits, targets) > cross entropy loss function
     Audit: what is the purpose of `F`
     """
-    expect_loss(case.model(subject), case, cause=lambda: causes.another_number(subject))
+    expect_loss(case.model(subject), case, cause=lambda: causes.wrong_number(subject))
 
 
 @clause("loss.uniform", SETTABLE, needs=("loss.mean-cross-entropy",))
@@ -322,8 +327,7 @@ def ignore_index(subject: Subject, case: Nothing) -> str:
     Source: loss = F.cross_entropy(logits, targets)
     Erratum 10: the notes' line leaves it out, and they do not say so.
     """
-    model = subject.model(3)
-    idx = tokens(((0, 1),))
+    model, idx = subject.model(3), tokens(((0, 1),))
 
     def told(loss: Tensor) -> str:
         first = loss_of(model, idx[:, :1], tokens(((2,),)))

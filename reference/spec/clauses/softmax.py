@@ -14,10 +14,12 @@ from reference.spec.subject import Part, Subject
 SOFTMAX = (Part.SOFTMAX,)
 
 
-def expect_exact(probs: Tensor, logits: Tensor, *, what: str, cause: Cause) -> None:
-    """Raise unless the probabilities are the oracle's."""
+def expect_exact(subject: Subject, logits: Tensor, *, what: str, cause: Cause) -> Tensor:
+    """Return the probabilities of the logits, which must be the oracle's."""
+    probs = probabilities(subject, logits)
     right, allowed = exact_probabilities(logits), softmax_tolerance(logits.shape[1])
     expect_close(probs, right, tolerance=allowed, what=what, cause=cause)
+    return probs
 
 
 @clause("softmax.range", SOFTMAX, PROFILES)
@@ -27,8 +29,7 @@ def in_range(subject: Subject, case: LogitsCase) -> None:
     Tolerance: 4 eps above 1, for rounding.
     Source: NORMALIZED SOFTMAX > all values between 0 and 1
     """
-    logits = case.tensor()
-    probs = probabilities(subject, logits)
+    probs = probabilities(subject, case.tensor())
     expect(
         bool(((probs >= 0) & (probs <= 1 + 4 * EPS)).all()),
         what="probabilities",
@@ -63,7 +64,9 @@ def axis(subject: Subject, case: LogitsCase) -> None:
     seen = probabilities(subject, logits)
     alone = torch.cat([probabilities(subject, row[None]) for row in logits]).double()
     what = "probabilities of the batch against those of its rows one by one"
-    expect_close(seen, alone, tolerance=4 * EPS, what=what, cause=lambda: causes.along(subject))
+    expect_close(
+        seen, alone, tolerance=4 * EPS, what=what, cause=lambda: causes.wrong_axis(subject)
+    )
 
 
 @clause("softmax.sum", SOFTMAX, PROFILES, needs=("softmax.axis",))
@@ -150,12 +153,7 @@ def ratio(subject: Subject, case: LogitsCase) -> None:
     Source: F.softmax(logits, dim=1) > convert to probabilities via softmax
     """
     logits = case.tensor()
-    expect_exact(
-        probabilities(subject, logits),
-        logits,
-        what="probabilities",
-        cause=lambda: causes.scaled(subject),
-    )
+    expect_exact(subject, logits, what="probabilities", cause=lambda: causes.wrong_ratio(subject))
 
 
 @clause("softmax.documented", SOFTMAX, PROFILES, needs=("softmax.ratio",))
@@ -168,8 +166,7 @@ def documented(subject: Subject, case: Nothing) -> str:
     """
     figures = Figures()
     logits = torch.tensor(figures.raw_logits)
-    probs = probabilities(subject, logits)
-    cause = "the scores are rounded on their way"
-    expect_exact(probs, logits, what="probabilities of the notes' logits", cause=cause)
+    what = "probabilities of the notes' logits"
+    probs = expect_exact(subject, logits, what=what, cause="the scores are rounded on their way")
     gap = float((probs - torch.tensor(figures.probabilities)).abs().max())
     return f"differ by up to {gap:.4f}"

@@ -1,7 +1,7 @@
 """How far each number of a tensor may be off: as far as the clauses allow, or not at all.
 
-A float32 model has to be let through, and so has one that computes in another order. How far a
-loss may be off is asked of the check itself, in `judged`.
+A float32 model has to pass, and so does one that computes in a different order. How far a loss may
+be off is asked of the check itself, in `sensitivity`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from reference.conformance.vectors.machine import Json, Machine, rows
-from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance, step_tolerance
+from reference.spec.clauses import training
+from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance
 
 FEW, MORE = 3.0, 5.0
 """Scores of softmax.ratio, and with the 2 that softmax.shift adds."""
@@ -62,7 +63,7 @@ def _table(_fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     """Of training.state, for each step that was taken."""
     if not machine.steps:
         return {}
-    return {"table": rounded(machine.steps * step_tolerance(machine_table(machine)))}
+    return {"table": rounded(machine.steps * training.tolerance(machine_table(machine)))}
 
 
 def machine_table(machine: Machine) -> torch.Tensor:
