@@ -140,59 +140,6 @@ def rounding_of_sums(model: Model, logits: Tensor) -> float:
     return min(256 * eps, 0.05) * max(1.0, float(logits.detach().double().abs().max()))
 
 
-def overwrite(tensor: Tensor, value: int, *, what: str) -> None:
-    """Write into what the subject gave, as its user may.
-
-    Raises: Broken where that cannot be done.
-    """
-    try:
-        tensor.fill_(value)
-    except RuntimeError as error:
-        raise Broken(
-            expected=f"{what}: can be written into",
-            seen=str(error).split(".")[0],
-            cause="it is a view or an inference tensor, into which nobody can write",
-        ) from error
-
-
-def continued(model: Model, idx: Tensor, n: int) -> Tensor:
-    """Continue a copy of idx, and make sure that tokens come back, as many as asked.
-
-    Shape: (B, T) -> (B, T + n), int64.
-    """
-    out = grown(model, idx, n)
-    if bool(((out < 0) | (out >= model.C)).any()):
-        raise Broken(
-            expected=f"{tuple(idx.shape)} continued by {n}: tokens from 0 to {model.C - 1}",
-            seen=f"from {int(out.min())} to {int(out.max())}",
-            cause=OTHERWISE,
-        )
-    return out
-
-
-OTHERWISE = "a great batch, a long prompt or one of many calls is continued otherwise"
-
-
-def grown(model: Model, idx: Tensor, n: int) -> Tensor:
-    """Continue a copy of idx, and make sure that as many numbers come back as asked.
-
-    Shape: (B, T) -> (B, T + n), int64.
-    """
-    out = model.generate(idx.clone(), n)
-    B, T = idx.shape
-    if tuple(out.shape) != (B, T + n) or out.dtype != torch.int64:
-        raise Broken(
-            expected=f"{(B, T)} continued by {n}: int64 of shape {(B, T + n)}",
-            seen=f"{out.dtype} of shape {tuple(out.shape)}".replace("torch.", ""),
-            cause=OTHERWISE,
-        )
-    return out
-
-
-ALARM = 1e-9
-"""How often, at most, a run of a statistical clause turns down what is right."""
-
-
 EPS = torch.finfo(torch.float32).eps
 """Spacing of float32 numbers at 1, the unit of the tolerances of softmax."""
 
@@ -254,3 +201,56 @@ def pulled(model: Model, idx: Tensor) -> tuple[Tensor, Tensor]:
     derivative = torch.einsum("bti,btj->ij", selected, R)  # (C, C)
     gradient = model.gradient()
     return torch.zeros_like(derivative) if gradient is None else gradient, derivative
+
+
+def overwrite(tensor: Tensor, value: int, *, what: str) -> None:
+    """Write into what the subject gave, as its user may.
+
+    Raises: Broken where that cannot be done.
+    """
+    try:
+        tensor.fill_(value)
+    except RuntimeError as error:
+        raise Broken(
+            expected=f"{what}: can be written into",
+            seen=str(error).split(".")[0],
+            cause="it is a view or an inference tensor, into which nobody can write",
+        ) from error
+
+
+def continued(model: Model, idx: Tensor, n: int) -> Tensor:
+    """Continue a copy of idx, and make sure that tokens come back, as many as asked.
+
+    Shape: (B, T) -> (B, T + n), int64.
+    """
+    out = grown(model, idx, n)
+    if bool(((out < 0) | (out >= model.C)).any()):
+        raise Broken(
+            expected=f"{tuple(idx.shape)} continued by {n}: tokens from 0 to {model.C - 1}",
+            seen=f"from {int(out.min())} to {int(out.max())}",
+            cause=OTHERWISE,
+        )
+    return out
+
+
+OTHERWISE = "a great batch, a long prompt or one of many calls is continued otherwise"
+
+
+def grown(model: Model, idx: Tensor, n: int) -> Tensor:
+    """Continue a copy of idx, and make sure that as many numbers come back as asked.
+
+    Shape: (B, T) -> (B, T + n), int64.
+    """
+    out = model.generate(idx.clone(), n)
+    B, T = idx.shape
+    if tuple(out.shape) != (B, T + n) or out.dtype != torch.int64:
+        raise Broken(
+            expected=f"{(B, T)} continued by {n}: int64 of shape {(B, T + n)}",
+            seen=f"{out.dtype} of shape {tuple(out.shape)}".replace("torch.", ""),
+            cause=OTHERWISE,
+        )
+    return out
+
+
+ALARM = 1e-9
+"""How often, at most, a run of a statistical clause turns down what is right."""
