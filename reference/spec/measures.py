@@ -6,13 +6,16 @@ own. But a model may answer one call in a thousand otherwise, and no check may s
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from reference.oracle import learning
 from reference.oracle.counts import Counts, cross_entropy
 from reference.spec.cases import LossCase
 from reference.spec.expect import Broken, kind_of
-from reference.spec.subject import Model
+from reference.spec.subject import Model, Subject, SubjectError
 
 UNLIKE = "another call gave what it should: what comes back depends on the call"
 
@@ -101,6 +104,12 @@ def tolerance(table: Tensor, n: int) -> float:
     return u * ((C + 2) + 4 * m + (n + 1) * (2 * m + math.log(C)))
 
 
+def gradient_tolerance(table: Tensor, n: int) -> float:
+    """Bound the rounding of one entry: n terms, each a probability off by (C + 4 m + 4) u."""
+    u = roundoff(table)
+    return u * (len(table) + 4 * float(table.abs().max()) + 4 + n)
+
+
 def exactly(number: float) -> Tensor:
     """Make a tensor of a float without rounding it to float32."""
     return torch.tensor(number, dtype=torch.float64)
@@ -129,6 +138,69 @@ def rounding_of_sums(model: Model, logits: Tensor) -> float:
     units = [torch.finfo(one.dtype).eps for one in values if one.is_floating_point()]
     eps = max(units, default=0.0)  # whole numbers are not rounded
     return min(256 * eps, 0.05) * max(1.0, float(logits.detach().double().abs().max()))
+
+
+EPS = torch.finfo(torch.float32).eps
+"""Spacing of float32 numbers at 1, the unit of the tolerances of softmax."""
+
+
+def probabilities(subject: Subject, logits: Tensor) -> Tensor:
+    """Return the subject's softmax of a copy of the logits: softmax.pure tells if it writes there.
+
+    Raises: Broken if there is not one floating-point number for each logit.
+    """
+    probs = subject.softmax(logits.clone())
+    if probs.shape != logits.shape or not probs.is_floating_point():
+        raise Broken(
+            expected=f"softmax: floating-point of shape {tuple(logits.shape)}",
+            seen=f"{probs.dtype} of shape {tuple(probs.shape)}".replace("torch.", ""),
+            cause="softmax does not give one number for each logit",
+        )
+    return probs
+
+
+def exact_probabilities(logits: Tensor) -> Tensor:
+    """Return the oracle's softmax, in float64."""
+    return torch.tensor(learning.softmax(logits.double().numpy()))
+
+
+def softmax_tolerance(C: int) -> float:
+    """Bound the rounding of a probability of C scores that are small."""
+    return (C + 8) * EPS
+
+
+def backward(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor]:
+    """Return the gradient that backward leaves in the table, and the table.
+
+    Shape: -> (C, C), (C, C).
+    """
+    model = case.model(subject)
+    model.backward(loss_of(model, case.tensor(), case.target_tensor()))
+    gradient = model.gradient()
+    if gradient is None:
+        raise SubjectError("loss.backward()", "left no gradient in the table")
+    return gradient, model.table()
+
+
+def both_gradients(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor, float]:
+    """Return the gradient, the right one (both float64) and how far they may be apart."""
+    gradient, table = backward(subject, case)
+    counts = pairs(case.tensor(), case.target_tensor(), case.C)
+    want = torch.tensor(learning.gradient(table.double().numpy(), counts))
+    return gradient.double(), want, gradient_tolerance(table, case.tensor().numel())
+
+
+def pulled(model: Model, idx: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient of sum(R * logits) that the table has (0 if none), and the right one."""
+    logits = logits_of(model, idx)
+    rows = np.random.default_rng(0).integers(-8, 9, tuple(logits.shape)) / 8
+    R = torch.tensor(rows, dtype=logits.dtype)  # (B, T, C)
+    if logits.requires_grad:
+        model.backward((R * logits).sum())
+    selected = F.one_hot(idx, model.C).to(logits.dtype)  # (B, T, C)
+    derivative = torch.einsum("bti,btj->ij", selected, R)  # (C, C)
+    gradient = model.gradient()
+    return torch.zeros_like(derivative) if gradient is None else gradient, derivative
 
 
 def overwrite(tensor: Tensor, value: int, *, what: str) -> None:

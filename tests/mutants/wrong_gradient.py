@@ -11,7 +11,7 @@ from wrong_forward import Notes, losing
 from zoo import SCORES, wrong as wrong_in
 
 from reference.conformance.subjects.torch_models import TorchSubject
-from reference.spec.clauses.gradient import tolerance
+from reference.spec.measures import gradient_tolerance as tolerance
 
 wrong = partial(wrong_in, concepts=SCORES)
 

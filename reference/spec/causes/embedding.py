@@ -1,43 +1,52 @@
-"""Why the rows that are looked up, or their gradients, may be wrong."""
+"""Why logits may not be rows of the table."""
 
 import torch
 from torch import Tensor
 
+from reference.spec.cases import table_of, tokens
+from reference.spec.measures import logits_of
+from reference.spec.subject import Subject
 
-def amiss(seen: Tensor, want: Tensor) -> str:
-    """Say what a gradient of the table has to do with the right one.
 
-    Shape: (C, C), (C, C), float64.
-    """
-    times = float((seen * want).sum() / (want * want).sum())
-    greatest = seen.abs().max()
+def wrong_rows(subject: Subject) -> str:
+    """Return what the logits are, if not the rows of the table, from five tokens."""
+    C, idx = 5, tokens(((0, 1, 2), (3, 4, 0)))
+    model = subject.model(C)
+    made = model.table().double()[idx]
+    model.set_table(table_of(C, 0))
+    table = model.table().double()
+    logits, rows = logits_of(model, idx).double(), table[idx]
+    if logits.shape != rows.shape:
+        return "the logits are not laid out as (B, T, C)"
+    right, own = (logits == rows).all(dim=-1), rows.log_softmax(dim=-1)
+    wrong = sorted(set(idx[~right].tolist()))
+    times = float((logits * rows).sum() / (rows * rows).sum())
+    elsewhere = [(table == row).all(dim=1).any() for row in logits.flatten(0, 1)]
+    others = (scores.scatter(-1, idx[..., None], 0.0) for scores in (logits, rows))
 
-    def like(other: Tensor) -> bool:
-        return torch.allclose(seen, other, rtol=1e-4, atol=1e-6)
+    def like(other: Tensor, *, rtol: float = 1e-5, atol: float = 1e-4) -> bool:
+        return torch.allclose(logits, other, rtol=rtol, atol=atol)
 
-    same = (seen == want).all(dim=1)
-    none = [int(row) for row in (~seen.any(dim=1) & want.any(dim=1)).nonzero()]
-    sums, of = want.sum(dim=1).abs().max() < 1e-6, seen.sum(dim=1).abs().max()  # noqa: PLR2004
     likely = {
-        "the gradient is wrong for some sizes of the batch or the vocabulary only": torch.equal(
-            seen, want
+        "the lookup is wrong for some sizes of vocabulary only": right.all(),
+        "the logits are a column of the table: it is looked up transposed": torch.equal(
+            logits, table.t()[idx]
         ),
-        "no gradient gets from backward to the table: detached, under no_grad, or frozen": (
-            not seen.any()
+        "the logits are the row of another token": all(elsewhere),
+        f"of {C} tokens, those of {wrong} are not given their rows": right.any(),
+        "the logits are the rows that the table had when the model was made: it keeps a copy": (
+            torch.equal(logits, made)
         ),
-        "tokens that the batch does not use get a gradient too": (seen[~want.any(dim=1)]).any(),
-        "the gradient is nearly the right one: rounded, or with a penalty or noise": like(want),
-        f"the gradient is {times:.4g} times what it should be": like(times * want),
-        f"the gradient is clipped to between -{greatest:.4g} and {greatest:.4g}": like(
-            want.clamp(-greatest, greatest)
+        f"the logits are the token's row times {times:.4g}": like(times * rows, atol=1e-5),
+        "the logits are the token's row nearly, not to the bit: rounded, or moved a little": (
+            like(rows, rtol=0.02, atol=0.02)
         ),
-        f"tokens {none} get no gradient, as with padding_idx": bool(none)
-        and bool(same.sum() + len(none) == len(same)),
-        "the gradient is nearly the right one: smoothed, rounded, or with noise": torch.allclose(
-            seen, want, rtol=0.02, atol=0.002
+        "the logits are probabilities: softmax is taken inside forward": like(own.exp()),
+        "the logits are log-probabilities: the row is asked for as it is": like(own),
+        "each row is moved by a number of its own, its mean or its greatest": torch.allclose(
+            logits.log_softmax(dim=-1), own, atol=1e-4
         ),
-        "the scores of a token are pushed up or down together: clipped one by one, or part of the "
-        "loss, as the softmax's normaliser, is detached": bool(sums) and bool(of > 1e-3),  # noqa: PLR2004
+        "a token's score for itself is changed": torch.equal(*others),
     }
-    other = "the gradient is another: positions left out, scores clipped, or tokens weighed by how"
-    return next((cause for cause, so in likely.items() if so), f"{other} often they occur")
+    other = "the logits are not the token's row of the table as it is: normalised, or squashed"
+    return next((cause for cause, so in likely.items() if so), other)

@@ -3,14 +3,32 @@
 import math
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
+from reference.spec.cases import model_with, tokens
+from reference.spec.expect import observe
 from reference.spec.measures import PROBE, loss_of, oracle, tolerance
-from reference.spec.subject import Model, Subject
+from reference.spec.subject import Model, Output, Subject, SubjectError
 
 
-def another_number(subject: Subject) -> str:
-    """Say which other number the loss is."""
+def no_scalar(answer: object) -> str:
+    """Return why the second part of an answer is not a loss of one number."""
+    if isinstance(answer, SubjectError):
+        if isinstance(answer.original, TypeError):
+            return "forward takes no targets"
+        return f"forward fails where it is given targets: it {answer.said}"
+    if not isinstance(answer, tuple) or len(answer) != len(Output._fields):
+        return "forward does not give the loss beside the logits"
+    if answer[1] is None:
+        return "forward gives no loss for targets"
+    if not isinstance(answer[1], Tensor):
+        return "the loss is no tensor, as after .item(): there is no way back to the table"
+    return "forward does not average over all positions to one number without dimension"
+
+
+def wrong_number(subject: Subject) -> str:
+    """Return which number the loss is, if not the mean cross-entropy."""
     model = PROBE.model(subject)
     idx, targets = PROBE.tensor(), PROBE.target_tensor()
     seen, want = float(loss_of(model, idx, targets)), float(oracle(model, idx, targets))
@@ -65,3 +83,33 @@ def _suspects(
     for token in (0, C - 1):
         cause = f"targets of token {token} of {C} are left out of the mean"
         yield cause, of(idx[targets != token][None], targets[targets != token][None])
+
+
+def off_the_floor(loss: float, least: float) -> str:
+    """Return whether a loss misses the entropy of the pairs from below or from above."""
+    if loss < least:
+        return "the loss goes below what any bigram model can reach"
+    return "the loss does not get down to the entropy: unlikely tokens keep some probability"
+
+
+def bad_target(subject: Subject, token: int) -> str:
+    """Return what a target out of range counts as, next to a good one."""
+    C, target = 5, -1 if token < 0 else 5
+    model = model_with(subject, C, 0)
+    good = loss_of(model, tokens(((0,),)), tokens(((0,),)))
+    answer = observe(lambda: loss_of(model, tokens(((0, 1),)), tokens(((0, target),))))
+    cause = "a target that is no token counts"
+    if not isinstance(answer, Tensor):
+        return f"{cause}, at some places"
+    if torch.allclose(answer, good):
+        return "a target that is no token is left out of the mean without a word"
+    if torch.allclose(answer, good / 2):
+        return f"{cause} as a loss of 0"
+    counts = [
+        number
+        for number in range(C)
+        if torch.allclose(answer, loss_of(model, tokens(((0, 1),)), tokens(((0, number),))))
+    ]
+    if counts == [target % C]:
+        return f"{cause}: it wraps round, as the index of a bare tensor does"
+    return f"{cause} as token {counts[0]}: it is clamped" if counts else cause

@@ -1,36 +1,15 @@
 """The gradient of the loss by the table: what backward hands to the optimizer."""
 
 import torch
-from torch import Tensor
 
-from reference.oracle.learning import gradient as analytic_gradient
 from reference.spec.cases import BulkCase, LossCase
-from reference.spec.causes.embedding import amiss
+from reference.spec.causes import gradient as causes
 from reference.spec.clause import clause
 from reference.spec.expect import expect_close, expect_equal
-from reference.spec.measures import PROBE, loss_of, pairs, roundoff
-from reference.spec.subject import Part, Subject, SubjectError
+from reference.spec.measures import backward, both_gradients, roundoff
+from reference.spec.subject import Part, Subject
 
 PARTS = (Part.LOSS, Part.TABLE, Part.GRADIENT)
-
-
-def backward(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor]:
-    """Give the gradient that backward leaves in the table, and the table.
-
-    Shape: -> (C, C), (C, C).
-    """
-    model = case.model(subject)
-    model.backward(loss_of(model, case.tensor(), case.target_tensor()))
-    gradient = model.gradient()
-    if gradient is None:
-        raise SubjectError("loss.backward()", "left no gradient in the table")
-    return gradient, model.table()
-
-
-def tolerance(table: Tensor, n: int) -> float:
-    """Bound the rounding of one entry: n terms, each a probability off by (C + 4 m + 4) u."""
-    u = roundoff(table)
-    return u * (len(table) + 4 * float(table.abs().max()) + 4 + n)
 
 
 @clause(
@@ -45,22 +24,14 @@ def value(subject: Subject, case: LossCase) -> None:
     Tolerance: u (C + 4 m + 4 + n) for n = B*T logits up to m, u = eps/2.
     Source: loss.backward() > getting gradient of loss wrt to model parameters
     """
-    seen, want, allowed = _both(subject, case)
+    seen, want, allowed = both_gradients(subject, case)
     expect_close(
         seen,
         want,
         tolerance=allowed,
         what="gradient of the table",
-        cause=lambda: amiss(*_both(subject, PROBE)[:2]),
+        cause=lambda: causes.wrong_value(subject),
     )
-
-
-def _both(subject: Subject, case: LossCase) -> tuple[Tensor, Tensor, float]:
-    """Give the gradient, the one that it should be, in float64, and the tolerance."""
-    gradient, table = backward(subject, case)
-    counts = pairs(case.tensor(), case.target_tensor(), case.C)
-    want = torch.tensor(analytic_gradient(table.double().numpy(), counts))
-    return gradient.double(), want, tolerance(table, case.tensor().numel())
 
 
 @clause("gradient.untouched-rows", PARTS, needs=("gradient.value",))
@@ -71,12 +42,10 @@ def untouched_rows(subject: Subject, case: LossCase) -> None:
     """
     gradient, _table = backward(subject, case)
     absent = [token for token in range(case.C) if token not in set(sum(case.idx, ()))]
-    expect_equal(
-        gradient[absent],
-        torch.zeros_like(gradient[absent]),
-        what=f"gradient of the rows {absent}, which no position looks up",
-        cause="rows that the batch does not use are moved too: a penalty on the whole table",
-    )
+    what = f"gradient of the rows {absent}, which no position looks up"
+    cause = "rows that the batch does not use are moved too: a penalty on the whole table"
+    rows = gradient[absent]
+    expect_equal(rows, torch.zeros_like(rows), what=what, cause=cause)
 
 
 @clause("gradient.row-sum", PARTS, needs=("gradient.untouched-rows", "loss.permutation"))
@@ -89,13 +58,12 @@ def row_sum(subject: Subject, case: BulkCase) -> None:
     Source: classify [inputs] > all rows sum to 1.0
     """
     gradient, table = backward(subject, case)
-    u = roundoff(table)
     n = torch.bincount(case.tensor().flatten(), minlength=case.C).double()
-    m = float(table.abs().max())
+    terms = case.C + 4 * float(table.abs().max()) + 10 + 2 * n
     expect_close(
         gradient.double().sum(dim=1),
         torch.zeros(case.C).double(),
-        tolerance=u * n / n.sum() * (case.C + 4 * m + 10 + 2 * n),
+        tolerance=roundoff(table) * n / n.sum() * terms,
         what="sum of each row of the gradient",
         cause="the gradient pushes all scores of a token up or down together",
     )

@@ -3,22 +3,14 @@
 import re
 
 import torch
-from torch import Tensor
 
 from reference.notes import Figures
-from reference.spec.cases import (
-    BadTokenCase,
-    IndexCase,
-    LongCase,
-    Nothing,
-    certain_table,
-    model_with,
-    tokens,
-)
+from reference.spec.cases import BadTokenCase, IndexCase, LongCase, Nothing, certain_table, tokens
+from reference.spec.causes.index import bad_token
 from reference.spec.clause import CHOICE, PROFILES, clause
-from reference.spec.expect import expect_close, expect_equal, expect_refused, observe, shown
+from reference.spec.expect import expect_close, expect_equal, expect_refused, or_refused, shown
 from reference.spec.measures import logits_of, rounding
-from reference.spec.subject import Part, Subject, SubjectError
+from reference.spec.subject import Part, Subject
 
 
 @clause("index.any-length", needs=("forward.memoryless", "forward.batch-independent"))
@@ -30,17 +22,13 @@ def any_length(subject: Subject, case: LongCase) -> None:
     Audit: I don't understand this lol
     Erratum 7: the notes also call T block_size; it is that only while training.
     """
-    model = case.model(subject)
-    idx = case.tensor()
+    idx, model = case.tensor(), case.model(subject)
     T = idx.shape[1]
     pieces = torch.cat([logits_of(model, idx[:, t : t + 1]) for t in range(T)], dim=1)  # (B, T, C)
     whole = model(idx).logits
-    expect_equal(
-        tuple(whole.shape),
-        (*idx.shape, case.C),
-        what=f"shape of the logits of {T} tokens",
-        cause="the length of the sequence is bounded, or cut, by block_size",
-    )
+    what = f"shape of the logits of {T} tokens"
+    cause = "the length of the sequence is bounded, or cut, by block_size"
+    expect_equal(tuple(whole.shape), (*idx.shape, case.C), what=what, cause=cause)
     expect_close(
         whole,
         pieces,
@@ -58,32 +46,12 @@ def in_range(subject: Subject, case: BadTokenCase) -> None:
     Source: indexes > token in the vocabulary
     """
     model = case.model(subject)
-    bad = case.spoilt(case.tensor())
     expect_refused(
-        lambda: model(bad),
+        lambda: model(case.spoilt(case.tensor())),
         what=f"token {case.token} in idx, with {case.C} tokens in the vocabulary",
-        cause=lambda: _stands_for(subject, token=-1 if case.token < 0 else 5),
+        cause=lambda: bad_token(subject, case.token),
     )
     model(case.tensor())
-
-
-def _stands_for(subject: Subject, *, token: int, C: int = 5) -> str:
-    """Say which token's row a bad token is given."""
-    cause = "a token that is none is looked up all the same"
-    model = model_with(subject, C, 0)
-    answer = observe(lambda: model(tokens(((token,),))).logits)
-    if not isinstance(answer, Tensor) or answer.shape != (1, 1, C):
-        return cause
-    (row,) = answer[0]
-    if not row.any():
-        return f"{cause}, as a row of zeros"
-    rows = logits_of(model, torch.arange(C)[:, None])[:, 0]  # (C, C)
-    same = [number for number in range(C) if torch.allclose(row, rows[number])]
-    if same == [token % C]:
-        return f"{cause}: it wraps round, as the index of a bare tensor does"
-    if same == [min(max(token, 0), C - 1)]:
-        return f"{cause}: it is clamped"
-    return f"{cause}, as token {same[0]}" if same else f"{cause}, and has a row of its own"
 
 
 @clause("index.range.named", profiles=PROFILES, level=CHOICE, needs=("index.range",))
@@ -107,11 +75,8 @@ def dtype(subject: Subject, case: IndexCase) -> None:
     Source: type long > intended to hold integer > values
     """
     model = case.model(subject)
-    expect_refused(
-        lambda: model(case.tensor().float()),
-        what="idx as float32",
-        cause="fractions are cut off without a word before the lookup",
-    )
+    cause = "fractions are cut off without a word before the lookup"
+    expect_refused(lambda: model(case.tensor().float()), what="idx as float32", cause=cause)
     model(case.tensor())
 
 
@@ -122,8 +87,7 @@ def int32(subject: Subject, case: IndexCase) -> str:
     Source: type long > intended to hold integer > values
     """
     model = case.model(subject)
-    answer = observe(lambda: model(case.tensor().int()))
-    return "refused" if isinstance(answer, SubjectError) else "looked up"
+    return or_refused(lambda: model(case.tensor().int()), lambda _output: "looked up")
 
 
 @clause("index.rank", profiles=PROFILES, level=CHOICE, needs=("forward.logits.shape",))
@@ -134,11 +98,8 @@ def rank(subject: Subject, case: IndexCase) -> str:
     Source: forward > type 2D tensor (B, T)
     """
     model = case.model(subject)
-    row = case.tensor()[0]
-    answer = observe(lambda: model.answer(row))
-    if isinstance(answer, SubjectError):
-        return "(T,) is refused"
-    return "(T,) is looked up"
+    told = or_refused(lambda: model.answer(case.tensor()[0]), lambda _answer: "looked up")
+    return f"(T,) is {told}"
 
 
 @clause("index.documented", (Part.TABLE, Part.GENERATE), level=CHOICE, needs=("generate.range",))
@@ -152,6 +113,6 @@ def documented(subject: Subject, case: Nothing) -> str:
     C = len(figures.sentence)
     model = subject.model(C)
     model.set_table(certain_table([(word + 1) % C for word in range(C)]))
-    prompt = tokens((figures.prompt,))
-    out = model.generate(prompt, len(figures.continued) - len(figures.prompt))
+    n = len(figures.continued) - len(figures.prompt)
+    out = model.generate(tokens((figures.prompt,)), n)
     return "as documented" if out.tolist() == [list(figures.continued)] else shown(out)

@@ -18,32 +18,55 @@ from reference.spec.cases import (
     Nothing,
     PairsCase,
     certain_table,
-    model_with,
     notes_corpus,
     table_of,
     tokens,
 )
-from reference.spec.causes.loss import another_number
+from reference.spec.causes import loss as causes
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
-from reference.spec.expect import Broken, expect, expect_close, expect_refused, observe, shown
+from reference.spec.expect import (
+    Broken,
+    Cause,
+    expect,
+    expect_close,
+    expect_refused,
+    observe,
+    or_refused,
+    shown,
+)
 from reference.spec.measures import exactly, loss_of, oracle, pairs, tolerance
 from reference.spec.randomness import seed_torch
 from reference.spec.subject import Model, Output, Part, Subject, SubjectError
 
 LOSS = (Part.LOSS,)
 SETTABLE = (Part.LOSS, Part.TABLE)
+TENSORS = (Part.LOSS, Part.TENSORS)
 
 
-def expect_loss(model: Model, case: LossCase, *, cause: str) -> None:
-    """Hold the loss of a case against the oracle's."""
-    idx, targets = case.tensor(), case.target_tensor()
-    expect_close(
-        loss_of(model, idx, targets),
-        oracle(model, idx, targets),
-        tolerance=tolerance(model.table(), idx.numel()),
-        what="loss",
-        cause=cause,
-    )
+def expect_loss(  # noqa: PLR0913  all but two by name
+    model: Model,
+    case: PairsCase,
+    *,
+    cause: Cause,
+    what: str = "loss",
+    want: float | None = None,
+    idx: Tensor | None = None,
+    targets: Tensor | None = None,
+) -> None:
+    """Raise unless the loss of the case (or of the given tokens) is the oracle's, or `want`."""
+    idx = case.tensor() if idx is None else idx
+    targets = case.target_tensor() if targets is None else targets
+    loss = loss_of(model, idx, targets)
+    right = oracle(model, idx, targets) if want is None else exactly(want)
+    allowed = tolerance(model.table(), idx.numel())
+    expect_close(loss, right, tolerance=allowed, what=what, cause=cause)
+
+
+def certain(subject: Subject, C: int) -> tuple[Model, Tensor]:
+    """Make a model that is certain of each token's successor, and return the successors, (C,)."""
+    model, successors = subject.model(C), [(3 * token + 1) % C for token in range(C)]
+    model.set_table(certain_table(successors))
+    return model, torch.tensor(successors)
 
 
 @clause("loss.scalar", LOSS, PROFILES, needs=("forward.returns",))
@@ -55,34 +78,20 @@ def scalar(subject: Subject, case: LossCase) -> None:
     """
     answer = observe(lambda: case.model(subject).answer(case.tensor(), case.target_tensor()))
     if isinstance(answer, SubjectError):
-        raise Broken(
-            expected="m(idx, targets): a pair (logits, loss)",
-            seen=answer.said,
-            cause="forward takes no targets"
-            if isinstance(answer.original, TypeError)
-            else f"forward fails where it is given targets: it {answer.said}",
-        )
-    seen, cause = shown(answer), "forward does not give the loss beside the logits"
-    right = False
+        expected = "m(idx, targets): a pair (logits, loss)"
+        raise Broken(expected=expected, seen=answer.said, cause=lambda: causes.no_scalar(answer))
+    loss, seen = None, answer
     if isinstance(answer, tuple) and len(answer) == len(Output._fields):
-        loss = answer[1]
-        seen = shown(loss)
-        if isinstance(loss, Tensor):
-            seen = f"shape {tuple(loss.shape)}, {loss.dtype}"
-            right = loss.shape == () and loss.is_floating_point()
-            cause = "forward does not average over all positions to one number without dimension"
-        else:
-            cause = "forward gives no loss for targets" if loss is None else _NO_TENSOR
+        loss = seen = answer[1]
     expect(
-        right,
+        isinstance(loss, Tensor) and loss.shape == () and loss.is_floating_point(),
         what="the loss of m(idx, targets)",
         expected="a tensor of shape (), floating-point",
-        seen=seen,
-        cause=cause,
+        seen=f"shape {tuple(loss.shape)}, {loss.dtype}"
+        if isinstance(loss, Tensor)
+        else shown(seen),
+        cause=lambda: causes.no_scalar(answer),
     )
-
-
-_NO_TENSOR = "the loss is no tensor, as after .item(): there is no way back to the table"
 
 
 @clause(
@@ -103,15 +112,7 @@ def mean_cross_entropy(subject: Subject, case: LossCase) -> None:
     Source: loss = F.cross_entropy(logits, targets) > cross entropy loss function
     Audit: what is the purpose of `F`
     """
-    model = case.model(subject)
-    idx, targets = case.tensor(), case.target_tensor()
-    expect_close(
-        loss_of(model, idx, targets),
-        oracle(model, idx, targets),
-        tolerance=tolerance(model.table(), idx.numel()),
-        what="loss",
-        cause=lambda: another_number(subject),
-    )
+    expect_loss(case.model(subject), case, cause=lambda: causes.wrong_number(subject))
 
 
 @clause("loss.uniform", SETTABLE, needs=("loss.mean-cross-entropy",))
@@ -124,14 +125,9 @@ def uniform(subject: Subject, case: PairsCase) -> None:
     """
     model = subject.model(case.C)
     model.set_table(torch.arange(case.C, dtype=torch.float32)[:, None].expand(case.C, case.C) / 4)
-    loss = loss_of(model, case.tensor(), case.target_tensor())
-    expect_close(
-        loss,
-        exactly(math.log(case.C)),
-        tolerance=tolerance(model.table(), case.tensor().numel()),
-        what=f"loss of a table of equal rows, ln {case.C}",
-        cause="a model that knows nothing is not given the loss of guessing",
-    )
+    what = f"loss of a table of equal rows, ln {case.C}"
+    cause = "a model that knows nothing is not given the loss of guessing"
+    expect_loss(model, case, want=math.log(case.C), what=what, cause=cause)
 
 
 @clause("loss.non-negative", SETTABLE, needs=("loss.uniform", "loss.floor"))
@@ -141,11 +137,8 @@ def non_negative(subject: Subject, case: PairsCase) -> None:
     Formula: 0 <= loss; with P(target | token) = 1 - C e^-80, loss < 1e-30.
     Source: loss between > predictions > actual targets
     """
-    model = subject.model(case.C)
-    successors = [(3 * token + 1) % case.C for token in range(case.C)]
-    model.set_table(certain_table(successors))
-    idx = case.tensor()
-    loss = float(loss_of(model, idx, torch.tensor(successors)[idx]))
+    model, successors = certain(subject, case.C)
+    loss = float(loss_of(model, case.tensor(), successors[case.tensor()]))
     expect(
         0 <= loss < 1e-30,  # noqa: PLR2004  as said
         what="loss of a model that is certain and right",
@@ -163,16 +156,12 @@ def unbounded(subject: Subject, case: PairsCase) -> None:
     Tolerance: as for loss.mean-cross-entropy, with m = 80.
     Source: RAW + UNBOUNDED > values have no min/max > loss between > actual targets
     """
-    model = subject.model(case.C)
-    successors = [(3 * token + 1) % case.C for token in range(case.C)]
-    model.set_table(certain_table(successors))
-    idx = case.tensor()
-    others = (torch.tensor(successors)[idx] + 1) % case.C
-    loss = loss_of(model, idx, others)
-    expect_close(
-        loss,
-        exactly(80.0 if case.C > 1 else 0.0),
-        tolerance=tolerance(model.table(), idx.numel()),
+    model, successors = certain(subject, case.C)
+    expect_loss(
+        model,
+        case,
+        targets=(successors[case.tensor()] + 1) % case.C,
+        want=80.0 if case.C > 1 else 0.0,
         what="loss of a model that is certain and wrong",
         cause="the probability of a target is kept above some small number, as in log(p + 1e-8), "
         "or the loss below some great one",
@@ -191,8 +180,7 @@ def row_shift(subject: Subject, case: LossCase) -> None:
     idx, targets = case.tensor(), case.target_tensor()
     before = loss_of(model, idx, targets).detach().double()
     signs = torch.where(torch.arange(case.C) % 2 == 0, 1.0, -1.0)[:, None]
-    table = model.table()
-    model.set_table(table + 1e4 * signs)
+    model.set_table(model.table() + 1e4 * signs)
     expect_close(
         loss_of(model, idx, targets),
         before,
@@ -214,10 +202,9 @@ def permutation(subject: Subject, case: BulkCase) -> None:
     model = case.model(subject)
     idx, targets = case.tensor(), case.target_tensor()
     order = torch.argsort(idx.flatten() * case.C + targets.flatten(), stable=True)
-    sorted_idx = idx.flatten()[order].reshape(idx.shape)
-    sorted_targets = targets.flatten()[order].reshape(idx.shape)
+    in_order = (rows.flatten()[order].reshape(idx.shape) for rows in (idx, targets))
     expect_close(
-        loss_of(model, sorted_idx, sorted_targets),
+        loss_of(model, *in_order),
         loss_of(model, idx, targets).detach().double(),
         tolerance=2 * tolerance(model.table(), idx.numel()),
         what="loss of the same pairs in another order",
@@ -237,16 +224,13 @@ def floor(subject: Subject, case: BulkPairsCase) -> None:
     idx, targets = case.tensor(), case.target_tensor()
     counts = pairs(idx, targets, case.C)
     model.set_table(torch.tensor(np.maximum(counting_optimum(counts), -50.0)).float())
-    loss = loss_of(model, idx, targets)
-    least = entropy_floor(counts)
+    loss, least = loss_of(model, idx, targets), entropy_floor(counts)
     expect_close(
         loss,
         exactly(least),
         tolerance=tolerance(model.table(), 1),
         what="loss of the counted frequencies, their entropy H(y|x)",
-        cause="the loss goes below what any bigram model can reach"
-        if loss.item() < least
-        else "the loss does not get down to the entropy: unlikely tokens keep some probability",
+        cause=lambda: causes.off_the_floor(loss.item(), least),
     )
 
 
@@ -258,20 +242,13 @@ def live(subject: Subject, case: LossCase) -> None:
     Source: loss > used during training to update the model's weights
     """
     model = case.model(subject)
-    idx, targets = case.tensor(), case.target_tensor()
-    loss_of(model, idx, targets)
-    others = (idx + 1) % case.C
+    loss_of(model, case.tensor(), case.target_tensor())
+    others = (case.tensor() + 1) % case.C
     for what, cause in (
         ("loss of other tokens", "the loss is kept from an earlier call"),
         ("loss after the table was changed", "something of the table from before is kept"),
     ):
-        expect_close(
-            loss_of(model, others, targets),
-            oracle(model, others, targets),
-            tolerance=tolerance(model.table(), idx.numel()),
-            what=what,
-            cause=cause,
-        )
+        expect_loss(model, case, idx=others, what=what, cause=cause)
         model.set_table(table_of(case.C, case.table + 1))
 
 
@@ -284,11 +261,8 @@ def modes(subject: Subject, case: LossCase) -> None:
     """
     model = case.model(subject)
     model.train(mode=True)
-    expect_loss(
-        model,
-        case,
-        cause="the loss is another after train(): smoothed or with dropout in training only",
-    )
+    cause = "the loss is another after train(): smoothed or with dropout in training only"
+    expect_loss(model, case, cause=cause)
 
 
 @clause("loss.any-length", LOSS, needs=("loss.permutation",))
@@ -297,19 +271,11 @@ def any_length(subject: Subject, case: LongCase) -> None:
 
     Source: T is the current sequence length > F.cross_entropy(logits, targets)
     """
-    expect_loss(
-        case.model(subject),
-        case,
-        cause="positions beyond some length are left out of the loss, or weigh otherwise",
-    )
+    cause = "positions beyond some length are left out of the loss, or weigh otherwise"
+    expect_loss(case.model(subject), case, cause=cause)
 
 
-@clause(
-    "loss.differentiable",
-    (Part.LOSS, Part.TENSORS),
-    PROFILES,
-    needs=("loss.scalar", "embedding.one-hot"),
-)
+@clause("loss.differentiable", TENSORS, PROFILES, needs=("loss.scalar", "embedding.one-hot"))
 def differentiable(subject: Subject, case: LossCase) -> None:
     """The loss carries the way back to the table, for backward to follow.
 
@@ -333,49 +299,24 @@ def targets_range(subject: Subject, case: BadTokenCase) -> None:
     Source: where each element is the "true next token"
     """
     model = case.model(subject)
-    bad = case.spoilt(case.target_tensor())
     expect_refused(
-        lambda: model(case.tensor(), bad),
+        lambda: model(case.tensor(), case.spoilt(case.target_tensor())),
         what=f"target {case.token}, with {case.C} tokens in the vocabulary",
-        cause=lambda: _stands_for(subject, target=-1 if case.token < 0 else 5),
+        cause=lambda: causes.bad_target(subject, case.token),
     )
     model(case.tensor(), case.target_tensor())
 
 
-def _stands_for(subject: Subject, *, target: int, C: int = 5) -> str:
-    """Say what a bad target beside a good one counts as."""
-    model = model_with(subject, C, 0)
-    good = loss_of(model, tokens(((0,),)), tokens(((0,),)))
-    answer = observe(lambda: loss_of(model, tokens(((0, 1),)), tokens(((0, target),))))
-    cause = "a target that is no token counts"
-    if not isinstance(answer, Tensor):
-        return f"{cause}, at some places"
-    if torch.allclose(answer, good):
-        return "a target that is no token is left out of the mean without a word"
-    if torch.allclose(answer, good / 2):
-        return f"{cause} as a loss of 0"
-    counts = [
-        token
-        for token in range(C)
-        if torch.allclose(answer, loss_of(model, tokens(((0, 1),)), tokens(((0, token),))))
-    ]
-    if counts == [target % C]:
-        return f"{cause}: it wraps round, as the index of a bare tensor does"
-    return f"{cause} as token {counts[0]}: it is clamped" if counts else cause
-
-
-@clause("loss.targets.dtype", (Part.LOSS, Part.TENSORS), PROFILES, needs=("loss.scalar",))
+@clause("loss.targets.dtype", TENSORS, PROFILES, needs=("loss.scalar",))
 def targets_dtype(subject: Subject, case: LossCase) -> None:
     """Targets are integers: as float32 they are refused, as int64 they are not.
 
     Source: type long > intended to hold integer > values
     """
     model = case.model(subject)
-    expect_refused(
-        lambda: model(case.tensor(), case.target_tensor().float()),
-        what="targets as float32",
-        cause="fractions are cut off without a word, or numbers are compared as they are",
-    )
+    cause = "fractions are cut off without a word, or numbers are compared as they are"
+    floats = case.target_tensor().float()
+    expect_refused(lambda: model(case.tensor(), floats), what="targets as float32", cause=cause)
     model(case.tensor(), case.target_tensor())
 
 
@@ -386,15 +327,14 @@ def ignore_index(subject: Subject, case: Nothing) -> str:
     Source: loss = F.cross_entropy(logits, targets)
     Erratum 10: the notes' line leaves it out, and they do not say so.
     """
-    model = subject.model(3)
-    idx = tokens(((0, 1),))
-    answer = observe(lambda: loss_of(model, idx, tokens(((2, -100),))))
-    if isinstance(answer, SubjectError):
-        return "refused"
-    assert isinstance(answer, Tensor)  # noqa: S101  what loss_of gives
-    first = loss_of(model, idx[:, :1], tokens(((2,),)))
-    left_out = torch.isclose(answer.double(), first.double())
-    return "left out" if left_out else "counted as something"
+    model, idx = subject.model(3), tokens(((0, 1),))
+
+    def told(loss: Tensor) -> str:
+        first = loss_of(model, idx[:, :1], tokens(((2,),)))
+        left_out = torch.isclose(loss.double(), first.double())
+        return "left out" if left_out else "counted as something"
+
+    return or_refused(lambda: loss_of(model, idx, tokens(((2, -100),))), told)
 
 
 @clause("loss.layout", LOSS, needs=("loss.mean-cross-entropy", "forward.non-contiguous"))
@@ -424,9 +364,8 @@ def non_contiguous(subject: Subject, case: Nothing) -> str:
     Erratum 6: a get_batch by gather or unfold gives such targets; reshape accepts them.
     """
     model = subject.model(3)
-    targets = tokens(((0, 1, 2), (2, 2, 1)), "transposed")
-    answer = observe(lambda: loss_of(model, tokens(((0, 1, 2), (1, 1, 0))), targets))
-    return "refused" if isinstance(answer, SubjectError) else "accepted"
+    idx, targets = tokens(((0, 1, 2), (1, 1, 0))), tokens(((0, 1, 2), (2, 2, 1)), "transposed")
+    return or_refused(lambda: loss_of(model, idx, targets), lambda _loss: "accepted")
 
 
 @clause("loss.documented", LOSS, level=CHOICE, needs=("loss.mean-cross-entropy",))
@@ -441,6 +380,5 @@ def documented(subject: Subject, case: Nothing) -> str:
     seed_torch(figures.seed)
     x, y = corpus.get_batch("train", figures.block_size, len(figures.batch))
     seed_torch(figures.seed)
-    model = subject.model(figures.vocab_size)
-    loss = f"{float(loss_of(model, x, y).detach()):.4f}"
+    loss = f"{float(loss_of(subject.model(figures.vocab_size), x, y).detach()):.4f}"
     return "as documented" if loss == figures.loss else loss

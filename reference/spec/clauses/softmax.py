@@ -1,33 +1,24 @@
 """softmax: logits to probabilities, one law for each row."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from reference.notes import Figures
-from reference.oracle.learning import softmax as exact_softmax
 from reference.spec.cases import LogitsCase, Nothing
+from reference.spec.causes import softmax as causes
 from reference.spec.clause import PROFILES, SHOULD, clause
-from reference.spec.expect import Broken, expect, expect_close, expect_equal
+from reference.spec.expect import Cause, expect, expect_close, expect_equal
+from reference.spec.measures import EPS, exact_probabilities, probabilities, softmax_tolerance
 from reference.spec.subject import Part, Subject
 
 SOFTMAX = (Part.SOFTMAX,)
-EPS = torch.finfo(torch.float32).eps
 
 
-def probabilities(subject: Subject, logits: Tensor) -> Tensor:
-    """Take the subject's softmax, of a copy: softmax.pure tells if it writes into it.
-
-    Raises: Broken if there is not one floating-point number for each logit.
-    """
-    probs = subject.softmax(logits.clone())
-    if probs.shape != logits.shape or not probs.is_floating_point():
-        raise Broken(
-            expected=f"softmax: floating-point of shape {tuple(logits.shape)}",
-            seen=f"{probs.dtype} of shape {tuple(probs.shape)}".replace("torch.", ""),
-            cause="softmax does not give one number for each logit",
-        )
+def expect_exact(subject: Subject, logits: Tensor, *, what: str, cause: Cause) -> Tensor:
+    """Return the probabilities of the logits, which must be the oracle's."""
+    probs = probabilities(subject, logits)
+    right, allowed = exact_probabilities(logits), softmax_tolerance(logits.shape[1])
+    expect_close(probs, right, tolerance=allowed, what=what, cause=cause)
     return probs
 
 
@@ -38,16 +29,13 @@ def in_range(subject: Subject, case: LogitsCase) -> None:
     Tolerance: 4 eps above 1, for rounding.
     Source: NORMALIZED SOFTMAX > all values between 0 and 1
     """
-    logits = case.tensor()
-    probs = probabilities(subject, logits)
+    probs = probabilities(subject, case.tensor())
     expect(
         bool(((probs >= 0) & (probs <= 1 + 4 * EPS)).all()),
         what="probabilities",
         expected="each from 0 to 1",
         seen=probs,
-        cause="softmax gives numbers below 0: logarithms, or the scores themselves"
-        if bool((probs < 0).any())
-        else "softmax gives numbers above 1, or NaN: the exponentials are not divided by their sum",
+        cause=lambda: causes.out_of_range(probs),
     )
 
 
@@ -59,12 +47,8 @@ def pure(subject: Subject, case: LogitsCase) -> None:
     """
     logits = case.tensor()
     subject.softmax(logits)
-    expect_equal(
-        logits,
-        case.tensor(),
-        what="the logits afterwards",
-        cause="softmax works in place: it writes into the caller's logits",
-    )
+    cause = "softmax works in place: it writes into the caller's logits"
+    expect_equal(logits, case.tensor(), what="the logits afterwards", cause=cause)
 
 
 @clause("softmax.axis", SOFTMAX, PROFILES, needs=("softmax.range",))
@@ -79,29 +63,10 @@ def axis(subject: Subject, case: LogitsCase) -> None:
     logits = case.tensor()
     seen = probabilities(subject, logits)
     alone = torch.cat([probabilities(subject, row[None]) for row in logits]).double()
+    what = "probabilities of the batch against those of its rows one by one"
     expect_close(
-        seen,
-        alone,
-        tolerance=4 * EPS,
-        what="probabilities of the batch against those of its rows one by one",
-        cause=lambda: _along(subject),
+        seen, alone, tolerance=4 * EPS, what=what, cause=lambda: causes.wrong_axis(subject)
     )
-
-
-TRIED = ((0.5, -2.0, 2.5), (1.0, 0.25, -1.0))
-"""Scores on which one mistake can be told from another."""
-
-
-def _along(subject: Subject) -> str:
-    seen = probabilities(subject, torch.tensor(TRIED)).double()
-    again = probabilities(subject, torch.tensor(TRIED)).double()
-    if not torch.equal(seen, again):
-        return "softmax is random: noise is added, or some of it is dropped out"
-    if torch.allclose(seen.sum(dim=0), torch.ones(3).double()):
-        return "softmax runs over the batch: dim=0, where dim=1 is meant"
-    if torch.allclose(seen.sum(), torch.ones(()).double()):
-        return "softmax runs over the whole batch at once, where dim=1 is meant"
-    return "a row's probabilities depend on the other rows"
 
 
 @clause("softmax.sum", SOFTMAX, PROFILES, needs=("softmax.axis",))
@@ -113,16 +78,12 @@ def sums_to_one(subject: Subject, case: LogitsCase) -> None:
     """
     logits = case.tensor()
     total = probabilities(subject, logits).double().sum(dim=1)
-    ones = torch.ones(len(logits)).double()
     expect_close(
         total,
-        ones,
+        torch.ones(len(logits)).double(),
         tolerance=(logits.shape[1] + 2) * EPS,
         what="sum of each row",
-        cause="the rows sum almost to 1: the numbers are rounded, or something small is added to "
-        "the denominator"
-        if torch.allclose(total, ones, atol=0.02)
-        else "the exponentials are not divided by their sum",
+        cause=lambda: causes.wrong_sum(total),
     )
 
 
@@ -192,32 +153,7 @@ def ratio(subject: Subject, case: LogitsCase) -> None:
     Source: F.softmax(logits, dim=1) > convert to probabilities via softmax
     """
     logits = case.tensor()
-    seen = probabilities(subject, logits)
-    expect_close(
-        seen,
-        exact(logits),
-        tolerance=(logits.shape[1] + 8) * EPS,
-        what="probabilities",
-        cause=lambda: _scaled(subject),
-    )
-
-
-def exact(logits: Tensor) -> Tensor:
-    """Take the oracle's softmax, in float64."""
-    return torch.tensor(exact_softmax(logits.double().numpy()))
-
-
-def _scaled(subject: Subject) -> str:
-    """Say whether the scores seem to be multiplied by a number first, and by which."""
-    logits = torch.tensor(TRIED)
-    seen = probabilities(subject, logits).double().clamp(min=1e-30)
-    spread = logits.amax(dim=1) - logits.amin(dim=1)
-    one, other = ((seen.amax(dim=1).log() - seen.amin(dim=1).log()) / spread).tolist()
-    if abs(one - other) > 1e-3 * abs(one) or not torch.allclose(exact(logits * one), seen, 1e-3):
-        return "the probabilities are no exponentials of the scores over their sum"
-    if abs(one - math.log(2)) < 1e-3:  # noqa: PLR2004  rounding
-        return "the powers are of 2, and not of e"
-    return f"the scores are multiplied by {one:.3g} first: a temperature, or another base than e"
+    expect_exact(subject, logits, what="probabilities", cause=lambda: causes.wrong_ratio(subject))
 
 
 @clause("softmax.documented", SOFTMAX, PROFILES, needs=("softmax.ratio",))
@@ -230,13 +166,7 @@ def documented(subject: Subject, case: Nothing) -> str:
     """
     figures = Figures()
     logits = torch.tensor(figures.raw_logits)
-    probs = probabilities(subject, logits)
-    expect_close(
-        probs,
-        exact(logits),
-        tolerance=(logits.shape[1] + 8) * EPS,
-        what="probabilities of the notes' logits",
-        cause="the scores are rounded on their way",
-    )
+    what = "probabilities of the notes' logits"
+    probs = expect_exact(subject, logits, what=what, cause="the scores are rounded on their way")
     gap = float((probs - torch.tensor(figures.probabilities)).abs().max())
     return f"differ by up to {gap:.4f}"

@@ -1,7 +1,7 @@
 """How far each number of a tensor may be off: as far as the clauses allow, or not at all.
 
-A float32 model has to be let through, and so has one that computes in another order. How far a
-loss may be off is asked of the check itself, in `judged`.
+A float32 model has to pass, and so does one that computes in a different order. How far a loss may
+be off is asked of the check itself, in `sensitivity`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from reference.conformance.vectors.machine import Json, Machine, rows
-from reference.spec.clauses import gradient, softmax, training
+from reference.spec.clauses import training
+from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance
 
 FEW, MORE = 3.0, 5.0
 """Scores of softmax.ratio, and with the 2 that softmax.shift adds."""
@@ -50,7 +51,7 @@ def _gradient(fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     One row of the list for each row of the table.
     """
     n = len(fields["idx"]["data"])
-    bound = rounded(gradient.tolerance(_tensor(machine.arithmetic.rows()), n))
+    bound = rounded(gradient_tolerance(_tensor(machine.arithmetic.rows()), n))
     used = set(fields["idx"]["data"])
     if len(used) == machine.C:
         return {"gradient": bound}
@@ -74,7 +75,7 @@ def _softmax(fields: Mapping[str, Json], _machine: Machine) -> dict[str, Any]:
     """Of softmax.ratio; of softmax.shift and softmax.large-logits for scores that were moved."""
     scores = rows(fields["logits"])
     most, C = max(abs(score) for row in scores for score in row), len(scores[0])
-    bound = (C + 8) * softmax.EPS
+    bound = softmax_tolerance(C)
     if most > FEW:
-        bound = max(bound, 24 * softmax.EPS) if most <= MORE else 2e-3
+        bound = max(bound, 24 * EPS) if most <= MORE else 2e-3
     return {"probs": rounded(bound)}
