@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from reference.oracle.law import false_alarm_bound
 from reference.spec.subject import Other, SubjectError
+
+T = TypeVar("T")
 
 MOST_SHOWN = 40
 """Numbers of a tensor that are written out; of more, the shape and the first difference."""
@@ -266,3 +269,12 @@ def observe(action: Callable[[], object]) -> object | SubjectError:
         return action()
     except SubjectError as error:
         return error
+
+
+def or_refused(action: Callable[[], T], told: Callable[[T], str]) -> str:
+    """Return what `told` says of the answer of a choice, or "refused"."""
+    try:
+        answer = action()
+    except SubjectError:
+        return "refused"
+    return told(answer)
