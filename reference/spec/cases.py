@@ -315,6 +315,13 @@ class ChainCase(TokensCase):
         """Give the token that follows each."""
         return [(self.step * token + 2) % self.C for token in range(self.C)]
 
+    def chain(self, idx: Tensor, n: int) -> Tensor:
+        """Continue idx by n successors, (B, T) -> (B, T + n)."""
+        successors = torch.tensor(self.successors())
+        for _ in range(n):
+            idx = torch.cat([idx, successors[idx[:, -1:]]], dim=1)
+        return idx
+
     def code(self) -> str:
         """Give the prompt, the successors and n."""
         return (
@@ -516,10 +523,15 @@ class TrainingCase(Case):
 
 
 def model_with(subject: Subject, C: int, table: int) -> Model:
-    """Make a model with that table, or with its own where it cannot be set."""
-    model = subject.model(C)
+    """Make a model with the table of that seed, or with its own where it cannot be set."""
+    return model_of(subject, table_of(C, table))
+
+
+def model_of(subject: Subject, table: Table) -> Model:
+    """Make a model with that table, or with its own if it cannot be set."""
+    model = subject.model(len(table))
     if model.can_be_set:
-        model.set_table(table_of(C, table))
+        model.set_table(table.clone())
     return model
 
 
