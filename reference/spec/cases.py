@@ -352,6 +352,22 @@ class BatchCase(Case):
         """
         return FIRST_TOKEN - 3 * torch.arange(self.N)
 
+    def offsets(self, x: Tensor) -> Tensor:
+        """Return where each window starts, as its first token tells.
+
+        Shape: (B, T) -> (B,).
+        """
+        return (FIRST_TOKEN - x[:, 0]) // 3
+
+    def pieces(self, start: Tensor, length: int) -> Tensor:
+        """Cut the text where windows start; -1 stands for what is not in it.
+
+        Shape: (B,) -> (B, length).
+        """
+        place = start[:, None] + torch.arange(length)
+        inside = (place >= 0) & (place < self.N)
+        return torch.where(inside, self.data()[place.clamp(0, self.N - 1)], -1)
+
     def code(self) -> str:
         """Give the text and the sizes."""
         return (

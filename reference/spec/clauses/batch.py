@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from reference.notes import Figures
-from reference.spec.cases import FIRST_TOKEN, BatchCase, Nothing, OffsetCase, notes_corpus
+from reference.spec.cases import BatchCase, Nothing, OffsetCase, notes_corpus
 from reference.spec.causes import batch as causes
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import (
@@ -26,24 +26,6 @@ from reference.spec.subject import Part, Subject, SubjectError
 GET_BATCH = (Part.GET_BATCH,)
 GENERATOR = (Part.GET_BATCH, Part.GET_BATCH_GENERATOR)
 SPLIT = (Part.GET_BATCH, Part.SPLIT)
-
-
-def offsets(x: Tensor) -> Tensor:
-    """Return where each window starts: in a case's text every token tells its place.
-
-    Shape: (B, T) -> (B,).
-    """
-    return (FIRST_TOKEN - x[:, 0]) // 3
-
-
-def pieces(case: BatchCase, start: Tensor, length: int) -> Tensor:
-    """Cut the text where the windows start; -1 stands for what is not in it.
-
-    Shape: (B,) -> (B, length).
-    """
-    place = start[:, None] + torch.arange(length)
-    inside = (place >= 0) & (place < case.N)
-    return torch.where(inside, case.data()[place.clamp(0, case.N - 1)], -1)
 
 
 def attempts(subject: Subject, case: BatchCase) -> tuple[list[tuple[Tensor, Tensor]], str]:
@@ -85,10 +67,10 @@ def window(subject: Subject, case: BatchCase) -> None:
     """
     x, _y = draw(subject, case)
     expect_batch(case, x=x)
-    start = offsets(x)
+    start = case.offsets(x)
     # batch.offset-range tells of windows that reach past the end.
     inside = (start + case.block_size <= case.N) | (start >= case.N)
-    want = pieces(case, start[inside], case.block_size)
+    want = case.pieces(start[inside], case.block_size)
     cause = "a row of x is not one contiguous piece of the text"
     expect_equal(x[inside], want, what="x against the text from its first token on", cause=cause)
 
@@ -102,9 +84,9 @@ def shift(subject: Subject, case: BatchCase) -> None:
     Audit: where are targets sourced from?
     """
     x, y = drawn(subject, case)
-    start = offsets(x)
+    start = case.offsets(x)
     inside = start + case.block_size < case.N  # batch.offset-range tells of the others
-    want = pieces(case, start[inside] + 1, case.block_size)
+    want = case.pieces(start[inside] + 1, case.block_size)
     cause = partial(causes.other_targets, subject)
     expect_equal(y[inside], want, what="y against the token after each of x", cause=cause)
 
@@ -126,13 +108,12 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
     what = "each row of x and its last target, against the text"
     cause = "some draws reach past the end of the text, and are filled up or wrapped round"
     for x, y in batches:
-        cut_off = partial(causes.cut_off, case, x)
-        expect_equal(
-            (tuple(x.shape), tuple(y.shape)), want, what="shapes of x and y", cause=cut_off
-        )
+        shapes, cut_off = (tuple(x.shape), tuple(y.shape)), partial(causes.cut_off, case, x)
+        expect_equal(shapes, want, what="shapes of x and y", cause=cut_off)
         expect_batch(case, x=x, y=y)
-        row, piece = torch.cat([x, y[:, -1:]], dim=1), pieces(case, offsets(x), case.block_size + 1)
-        expect_equal(row, piece, what=what, cause=cause)
+        rows = torch.cat([x, y[:, -1:]], dim=1)
+        pieces = case.pieces(case.offsets(x), case.block_size + 1)
+        expect_equal(rows, pieces, what=what, cause=cause)
 
 
 @clause("batch.too-short", GET_BATCH, PROFILES, needs=("batch.offset-range",))
@@ -161,7 +142,7 @@ def last_window(subject: Subject, case: OffsetCase) -> str:
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     Erratum 3: the notes' bound never draws it, and refuses a text that holds no other.
     """
-    starts = torch.cat([offsets(drawn(subject, case)[0]) for _ in range(64)])
+    starts = torch.cat([case.offsets(drawn(subject, case)[0]) for _ in range(64)])
     return "drawn" if case.N - case.block_size - 1 in starts else "never drawn"
 
 
@@ -202,7 +183,7 @@ def expect_moves_on(
     long = BatchCase(N=10_000, block_size=2, batch_size=8)
     first, second = (drawn(subject, long, generator=generator)[0].clone() for _ in range(2))
     differ = not torch.equal(first, second)
-    seen = f"the same offsets {offsets(first).tolist()} twice"
+    seen = f"the same offsets {long.offsets(first).tolist()} twice"
     expect(differ, what=what, expected="different windows", seen=seen, cause=cause)
 
 
@@ -211,7 +192,7 @@ def drawn_offsets(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
 
     Shape: -> (batches, B).
     """
-    starts = torch.stack([offsets(drawn(subject, case)[0]) for _ in range(batches)])
+    starts = torch.stack([case.offsets(drawn(subject, case)[0]) for _ in range(batches)])
     cause = "a great batch, or one of many, has other windows than the text has"
     last = case.N - case.block_size - 1
     for some in starts:
@@ -258,10 +239,9 @@ def offset_law(subject: Subject, case: Nothing) -> None:
     short = OffsetCase(N=11, block_size=3, batch_size=4096)
     counts = torch.bincount(drawn_offsets(subject, short, 4).flatten(), minlength=8).numpy()
     few = counts if counts[7] else counts[:7]
-    alike, what = np.full(len(few), 1 / len(few)), f"offsets in a text of {short.N}"
-    expect_law(
-        few, alike, alarm=ALARM / 2, what=what, cause=partial(causes.other_law, few.tolist())
-    )
+    alike, uneven = np.full(len(few), 1 / len(few)), partial(causes.other_law, few.tolist())
+    what = f"offsets in a text of {short.N}"
+    expect_law(few, alike, alarm=ALARM / 2, what=what, cause=uneven)
     long = OffsetCase(N=16_012, block_size=10, batch_size=4096)
     sixteenth = drawn_offsets(subject, long, 4).flatten() * 16 // 16_001
     counts = torch.bincount(sixteenth, minlength=17)[:16].numpy()  # without the last that fits

@@ -17,7 +17,6 @@ from reference.spec.cases import (
     PromptCase,
     certain_table,
     model_of,
-    model_with,
     notes_corpus,
     table_of,
     tokens,
@@ -289,7 +288,7 @@ def one_at_a_time(subject: Subject, case: JointLawCase) -> None:
     another, and for the last 3 tokens of a call for 20.
     Source: for _ in range(max_new_tokens) > self(idx) > torch.cat((idx, idx_next), dim=1)
     """
-    C, model = case.C, model_with(subject, case.C, case.table)
+    C, model = case.C, model_of(subject, table_of(case.C, case.table))
     idx = torch.full((case.draws, 1), C - 1)
     table = model.table().double().numpy()
     after_one = joint_law(table, C - 1, 3)
