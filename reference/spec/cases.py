@@ -315,6 +315,13 @@ class ChainCase(TokensCase):
         """Give the token that follows each."""
         return [(self.step * token + 2) % self.C for token in range(self.C)]
 
+    def chain(self, idx: Tensor, n: int) -> Tensor:
+        """Continue idx by n successors, (B, T) -> (B, T + n)."""
+        successors = torch.tensor(self.successors())
+        for _ in range(n):
+            idx = torch.cat([idx, successors[idx[:, -1:]]], dim=1)
+        return idx
+
     def code(self) -> str:
         """Give the prompt, the successors and n."""
         return (
@@ -344,6 +351,22 @@ class BatchCase(Case):
         Shape: -> (N,), int64.
         """
         return FIRST_TOKEN - 3 * torch.arange(self.N)
+
+    def offsets(self, x: Tensor) -> Tensor:
+        """Return where each window starts, as its first token tells.
+
+        Shape: (B, T) -> (B,).
+        """
+        return (FIRST_TOKEN - x[:, 0]) // 3
+
+    def pieces(self, start: Tensor, length: int) -> Tensor:
+        """Cut the text where windows start; -1 stands for what is not in it.
+
+        Shape: (B,) -> (B, length).
+        """
+        place = start[:, None] + torch.arange(length)
+        inside = (place >= 0) & (place < self.N)
+        return torch.where(inside, self.data()[place.clamp(0, self.N - 1)], -1)
 
     def code(self) -> str:
         """Give the text and the sizes."""
@@ -516,10 +539,15 @@ class TrainingCase(Case):
 
 
 def model_with(subject: Subject, C: int, table: int) -> Model:
-    """Make a model with that table, or with its own where it cannot be set."""
-    model = subject.model(C)
+    """Make a model with the table of that seed, or with its own where it cannot be set."""
+    return model_of(subject, table_of(C, table))
+
+
+def model_of(subject: Subject, table: Table) -> Model:
+    """Make a model with that table, or with its own if it cannot be set."""
+    model = subject.model(len(table))
     if model.can_be_set:
-        model.set_table(table_of(C, table))
+        model.set_table(table.clone())
     return model
 
 

@@ -5,6 +5,7 @@ own. But a model may answer one call in a thousand otherwise, and no check may s
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from torch.nn import functional as F
 
 from reference.oracle import learning
 from reference.oracle.counts import Counts, cross_entropy
-from reference.spec.cases import LossCase
-from reference.spec.expect import Broken, kind_of
+from reference.spec.cases import BatchCase, LossCase
+from reference.spec.expect import Broken, expect, expect_equal, kind_of
+from reference.spec.randomness import seed_all, streams
 from reference.spec.subject import Model, Subject, SubjectError
 
 UNLIKE = "another call gave what it should: what comes back depends on the call"
@@ -254,3 +256,59 @@ def grown(model: Model, idx: Tensor, n: int) -> Tensor:
 
 ALARM = 1e-9
 """How often, at most, a run of a statistical clause turns down what is right."""
+
+
+def draw(
+    subject: Subject, case: BatchCase, *, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw the case's batch, whatever it looks like."""
+    return subject.get_batch(case.data(), case.block_size, case.batch_size, generator=generator)
+
+
+def drawn(
+    subject: Subject, case: BatchCase, *, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw the case's batch, and make sure of its shape and type.
+
+    Shape: -> (B, T), (B, T), int64.
+    """
+    x, y = draw(subject, case, generator=generator)
+    expect_batch(case, x=x, y=y)
+    return x, y
+
+
+def expect_batch(case: BatchCase, **halves: Tensor) -> None:
+    """Raise Broken unless each half of a batch is int64 of shape (B, T)."""
+    shape = (case.batch_size, case.block_size)
+    for name, half in halves.items():
+        if tuple(half.shape) != shape or half.dtype != torch.int64:
+            raise Broken(
+                expected=f"{name}: int64 of shape {shape}",
+                seen=f"{half.dtype} of shape {tuple(half.shape)}".replace("torch.", ""),
+                cause=UNLIKE,
+            )
+
+
+def expect_own_stream(
+    operation: str, what: str, draws: Callable[[torch.Generator], Tensor]
+) -> None:
+    """Ask whether draws come from the generator that is given, and from no other stream."""
+    drawn_by = []
+    for seed in (1, 2):  # of the streams that should not matter
+        seed_all(seed)
+        own = torch.Generator().manual_seed(1337)
+        before = streams()
+        drawn_by.append(draws(own))
+        expect(
+            streams() == before,
+            what="torch's and NumPy's own streams",
+            expected="untouched",
+            seen="moved on",
+            cause=f"{operation} draws from a global stream although it was given a generator",
+        )
+    expect_equal(
+        drawn_by[1],
+        drawn_by[0],
+        what=f"{what} from the same generator",
+        cause=f"{operation} does not draw from the generator that it was given",
+    )

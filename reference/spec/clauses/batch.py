@@ -1,44 +1,38 @@
 """get_batch: windows of a text at random places, and the same windows one token later."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from reference.notes import Figures
-from reference.spec.cases import FIRST_TOKEN, BatchCase, Nothing, OffsetCase, notes_corpus
+from reference.spec.cases import BatchCase, Nothing, OffsetCase, notes_corpus
+from reference.spec.causes import batch as causes
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import (
-    Broken,
     expect,
     expect_equal,
     expect_independent,
     expect_law,
     expect_refused,
     observe,
+    or_refused,
 )
-from reference.spec.measures import ALARM, UNLIKE, overwrite
-from reference.spec.randomness import seed_torch, streams
+from reference.spec.measures import ALARM, draw, drawn, expect_batch, expect_own_stream, overwrite
+from reference.spec.randomness import seed_torch
 from reference.spec.subject import Part, Subject, SubjectError
 
 GET_BATCH = (Part.GET_BATCH,)
+GENERATOR = (Part.GET_BATCH, Part.GET_BATCH_GENERATOR)
+SPLIT = (Part.GET_BATCH, Part.SPLIT)
 
 
-def offsets(case: BatchCase, x: Tensor) -> Tensor:
-    """Tell where each window starts: in the case's text every token tells its place.
-
-    Shape: (B, T) -> (B,).
-    """
-    return (FIRST_TOKEN - x[:, 0]) // 3
-
-
-def pieces(case: BatchCase, start: Tensor, length: int) -> Tensor:
-    """Cut the text where the windows start; -1 stands for what is not in it.
-
-    Shape: (B,) -> (B, length).
-    """
-    place = start[:, None] + torch.arange(length)
-    inside = (place >= 0) & (place < case.N)
-    return torch.where(inside, case.data()[place.clamp(0, case.N - 1)], -1)
+def attempts(subject: Subject, case: BatchCase) -> tuple[list[tuple[Tensor, Tensor]], str]:
+    """Draw 16 times, and return the batches and the first refusal, or "" if there is none."""
+    answers = [observe(partial(draw, subject, case)) for _ in range(16)]
+    refusals = (str(answer) for answer in answers if isinstance(answer, SubjectError))
+    return [answer for answer in answers if isinstance(answer, tuple)], next(refusals, "")
 
 
 @clause("batch.shape", GET_BATCH, PROFILES)
@@ -48,55 +42,9 @@ def shape(subject: Subject, case: BatchCase) -> None:
     Source: get_batch > returns > x, y > Tuple[Tensor, Tensor]
     """
     want = (case.batch_size, case.block_size)
+    cause = "get_batch gives another shape than (batch_size, block_size)"
     for name, part in zip("xy", draw(subject, case), strict=True):
-        expect_equal(
-            tuple(part.shape),
-            want,
-            what=f"shape of {name}",
-            cause="get_batch gives another shape than (batch_size, block_size)",
-        )
-
-
-def draw(subject: Subject, case: BatchCase) -> tuple[Tensor, Tensor]:
-    """Draw the case's batch."""
-    return subject.get_batch(case.data(), case.block_size, case.batch_size)
-
-
-def drawn(
-    subject: Subject, case: BatchCase, *, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Draw the case's batch, and make sure of its shape and type.
-
-    Shape: -> (B, T), (B, T), int64.
-    Raises: Broken if it has another shape or type than batch.shape and batch.dtype have seen.
-    """
-    given = case.data(), case.block_size, case.batch_size
-    batch = subject.get_batch(*given, generator=generator)
-    return expect_batch(batch, case.batch_size, case.block_size)
-
-
-def expect_batch(batch: tuple[Tensor, Tensor], B: int, T: int) -> tuple[Tensor, Tensor]:
-    """Return a batch, both halves of which must be int64 of shape (B, T).
-
-    Raises: Broken.
-    """
-    for name, part in zip("xy", batch, strict=True):
-        expect_tokens(part, B, T, name=name)
-    return batch
-
-
-def expect_tokens(part: Tensor, B: int, T: int, *, name: str) -> Tensor:
-    """Return one half of a batch, which must be int64 of shape (B, T).
-
-    Raises: Broken.
-    """
-    if tuple(part.shape) != (B, T) or part.dtype != torch.int64:
-        raise Broken(
-            expected=f"{name}: int64 of shape {(B, T)}",
-            seen=f"{part.dtype} of shape {tuple(part.shape)}".replace("torch.", ""),
-            cause=UNLIKE,
-        )
-    return part
+        expect_equal(tuple(part.shape), want, what=f"shape of {name}", cause=cause)
 
 
 @clause("batch.dtype", GET_BATCH, PROFILES, needs=("batch.shape",))
@@ -105,13 +53,9 @@ def dtype(subject: Subject, case: BatchCase) -> None:
 
     Source: type long > intended to hold integer > values
     """
+    cause = "get_batch gives another type than torch.long"
     for name, part in zip("xy", draw(subject, case), strict=True):
-        expect_equal(
-            part.dtype,
-            torch.int64,
-            what=f"dtype of {name}",
-            cause="get_batch gives another type than torch.long",
-        )
+        expect_equal(part.dtype, torch.int64, what=f"dtype of {name}", cause=cause)
 
 
 @clause("batch.window", GET_BATCH, PROFILES, needs=("batch.dtype",))
@@ -121,16 +65,14 @@ def window(subject: Subject, case: BatchCase) -> None:
     Formula: x[b, t] = data[i_b + t].
     Source: x = torch.stack([data[i : i + block_size] for i in ix])
     """
-    x = expect_tokens(draw(subject, case)[0], case.batch_size, case.block_size, name="x")
-    start = offsets(case, x)
+    x, _y = draw(subject, case)
+    expect_batch(case, x=x)
+    start = case.offsets(x)
     # batch.offset-range tells of windows that reach past the end.
     inside = (start + case.block_size <= case.N) | (start >= case.N)
-    expect_equal(
-        x[inside],
-        pieces(case, start[inside], case.block_size),
-        what="x against the text from its first token on",
-        cause="a row of x is not one contiguous piece of the text",
-    )
+    want = case.pieces(start[inside], case.block_size)
+    cause = "a row of x is not one contiguous piece of the text"
+    expect_equal(x[inside], want, what="x against the text from its first token on", cause=cause)
 
 
 @clause("batch.shift", GET_BATCH, PROFILES, needs=("batch.window",))
@@ -142,32 +84,11 @@ def shift(subject: Subject, case: BatchCase) -> None:
     Audit: where are targets sourced from?
     """
     x, y = drawn(subject, case)
-    start = offsets(case, x)
+    start = case.offsets(x)
     inside = start + case.block_size < case.N  # batch.offset-range tells of the others
-    want = pieces(case, start[inside] + 1, case.block_size)
-    expect_equal(
-        y[inside],
-        want,
-        what="y against the token after each of x",
-        cause=lambda: _moved(subject),
-    )
-
-
-def _moved(subject: Subject) -> str:
-    """Look at a batch with room for a mistake to show."""
-    x, y = drawn(subject, BatchCase(N=10_000, block_size=5, batch_size=3))
-    by = ((x - y) // 3).unique().tolist()  # how many places y is ahead of x
-    if by == [0]:
-        return "the targets are the inputs themselves, and not moved by one token"
-    if len(by) == 1:
-        return f"the targets are the inputs moved by {by[0]} tokens, and not by one"
-    if torch.equal(x.roll(-1, dims=1), y):
-        return "the targets are the inputs rolled round, so that the last one is the first input"
-    if torch.equal(x[:, 1:], y[:, :-1]):
-        return "the last target of each row is not the token after its window"
-    if bool((y.diff(dim=1) == -3).all()):  # noqa: PLR2004  the text's step
-        return "the targets are windows from other places than the inputs"
-    return "the targets are not the inputs moved by one token"
+    want = case.pieces(start[inside] + 1, case.block_size)
+    cause = partial(causes.other_targets, subject)
+    expect_equal(y[inside], want, what="y against the token after each of x", cause=cause)
 
 
 @clause("batch.offset-range", GET_BATCH, PROFILES, needs=("batch.shift",))
@@ -177,37 +98,22 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
     Formula: 0 <= i_b <= N - T - 1.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
-    draws = [observe(lambda: draw(subject, case)) for _ in range(16)]
-    refused = [answer for answer in draws if isinstance(answer, SubjectError)]
-    if len(refused) == len(draws):
+    batches, refusal = attempts(subject, case)
+    if not batches:
         return  # batch.too-short tells
-    expect(
-        not refused,
-        what=f"batches of a text of {case.N} tokens",
-        expected="one at every draw",
-        seen=str(refused[0]) if refused else "",
-        cause="some draws reach past the end of the text, where a window is too short",
-    )
-    for answer in draws:
-        assert isinstance(answer, tuple)  # noqa: S101  what draw gives
-        x, y = answer
-        shapes = tuple(x.shape), tuple(y.shape)
-        expect_equal(
-            shapes,
-            ((case.batch_size, case.block_size),) * 2,
-            what="shapes of x and y",
-            cause="a short text gives fewer rows than batch_size: no offset is drawn twice"
-            if len(x) < case.batch_size
-            else "some draws reach past the end of the text, and are cut off there",
-        )
-        expect_batch((x, y), case.batch_size, case.block_size)
-        whole = torch.cat([x, y[:, -1:]], dim=1)
-        expect_equal(
-            whole,
-            pieces(case, offsets(case, x), case.block_size + 1),
-            what="each row of x and its last target, against the text",
-            cause="some draws reach past the end of the text, and are filled up or wrapped round",
-        )
+    what = f"batches of a text of {case.N} tokens"
+    cause = "some draws reach past the end of the text, where a window is too short"
+    expect(not refusal, what=what, expected="one at every draw", seen=refusal, cause=cause)
+    want = ((case.batch_size, case.block_size),) * 2
+    what = "each row of x and its last target, against the text"
+    cause = "some draws reach past the end of the text, and are filled up or wrapped round"
+    for x, y in batches:
+        shapes, cut_off = (tuple(x.shape), tuple(y.shape)), partial(causes.cut_off, case, x)
+        expect_equal(shapes, want, what="shapes of x and y", cause=cut_off)
+        expect_batch(case, x=x, y=y)
+        rows = torch.cat([x, y[:, -1:]], dim=1)
+        pieces = case.pieces(case.offsets(x), case.block_size + 1)
+        expect_equal(rows, pieces, what=what, cause=cause)
 
 
 @clause("batch.too-short", GET_BATCH, PROFILES, needs=("batch.offset-range",))
@@ -217,23 +123,16 @@ def too_short(subject: Subject, case: BatchCase) -> None:
     Formula: N <= T is refused, N = T + 2 is not.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
-    for short in (case.block_size, 1):
-        less = BatchCase(N=short, block_size=case.block_size, batch_size=case.batch_size)
-        expect_refused(
-            lambda less=less: draw(subject, less),  # type: ignore[misc]  # bound now
-            what=f"windows of {case.block_size} from {short} tokens",
-            cause="a text that is too short gives a batch all the same",
-        )
-    enough = BatchCase(N=case.block_size + 2, block_size=case.block_size, batch_size=1)
-    answers = [observe(lambda: draw(subject, enough)) for _ in range(16)]
-    refused = [answer for answer in answers if isinstance(answer, SubjectError)]
-    expect(
-        len(refused) < len(answers),
-        what=f"a window of {case.block_size} from {enough.N} tokens",
-        expected="a batch",
-        seen=str(refused[0]) if refused else "a batch",
-        cause="a text that is just long enough is refused: the bound is one too low",
-    )
+    T = case.block_size
+    cause = "a text that is too short gives a batch all the same"
+    for short in (T, 1):
+        less = BatchCase(N=short, block_size=T, batch_size=case.batch_size)
+        what = f"windows of {T} from {short} tokens"
+        expect_refused(partial(draw, subject, less), what=what, cause=cause)
+    batches, refusal = attempts(subject, BatchCase(N=T + 2, block_size=T, batch_size=1))
+    what, seen = f"a window of {T} from {T + 2} tokens", refusal or "a batch"
+    cause = "a text that is just long enough is refused: the bound is one too low"
+    expect(bool(batches), what=what, expected="a batch", seen=seen, cause=cause)
 
 
 @clause("batch.last-window", GET_BATCH, PROFILES, level=CHOICE, needs=("batch.offset-range",))
@@ -243,11 +142,8 @@ def last_window(subject: Subject, case: OffsetCase) -> str:
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     Erratum 3: the notes' bound never draws it, and refuses a text that holds no other.
     """
-    seen: set[int] = set()
-    for _ in range(64):
-        x, _y = drawn(subject, case)
-        seen |= set(offsets(case, x).tolist())
-    return "drawn" if case.N - case.block_size - 1 in seen else "never drawn"
+    starts = torch.cat([case.offsets(drawn(subject, case)[0]) for _ in range(64)])
+    return "drawn" if case.N - case.block_size - 1 in starts else "never drawn"
 
 
 @clause("batch.reproducible", (Part.GET_BATCH, Part.SEED), PROFILES, needs=("batch.dtype",))
@@ -260,14 +156,13 @@ def reproducible(subject: Subject, case: BatchCase) -> None:
     for _ in range(2):
         seed_torch(1337)
         batches.append(drawn(subject, case))
+    cause = (
+        "the offsets come from a source that torch.manual_seed does not reach, or go on from "
+        "where the last call ended"
+    )
     for name, first, second in zip("xy", *batches, strict=True):
-        expect_equal(
-            second,
-            first,
-            what=f"{name} after the same torch.manual_seed",
-            cause="the offsets come from a source that torch.manual_seed does not reach, or go "
-            "on from where the last call ended",
-        )
+        what = f"{name} after the same torch.manual_seed"
+        expect_equal(second, first, what=what, cause=cause)
 
 
 @clause("batch.advances", GET_BATCH, PROFILES, needs=("batch.window",))
@@ -277,33 +172,33 @@ def advances(subject: Subject, case: Nothing) -> None:
     Alarm: two batches of 8 windows of a text with 10,000 places are equal once in 1e32.
     Source: sample batch of data
     """
+    cause = "get_batch seeds the random stream at every call, or draws nothing at random"
+    expect_moves_on(subject, None, what="two batches, one after the other", cause=cause)
+
+
+def expect_moves_on(
+    subject: Subject, generator: torch.Generator | None, *, what: str, cause: str
+) -> None:
+    """Ask whether a second batch of a long text differs from the first."""
     long = BatchCase(N=10_000, block_size=2, batch_size=8)
-    first = drawn(subject, long)[0].clone()
-    second, _y = drawn(subject, long)
-    expect(
-        not torch.equal(first, second),
-        what="two batches, one after the other",
-        expected="different windows",
-        seen=f"the same offsets {offsets(long, first).tolist()} twice",
-        cause="get_batch seeds the random stream at every call, or draws nothing at random",
-    )
+    first, second = (drawn(subject, long, generator=generator)[0].clone() for _ in range(2))
+    differ = not torch.equal(first, second)
+    seen = f"the same offsets {long.offsets(first).tolist()} twice"
+    expect(differ, what=what, expected="different windows", seen=seen, cause=cause)
 
 
-def _offsets_drawn(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
-    """Draw a number of batches, and give where their windows start.
+def drawn_offsets(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
+    """Draw a number of batches, and return where their windows start.
 
     Shape: -> (batches, B).
     """
-    starts = [offsets(case, drawn(subject, case)[0]) for _ in range(batches)]
+    starts = torch.stack([case.offsets(drawn(subject, case)[0]) for _ in range(batches)])
+    cause = "a great batch, or one of many, has other windows than the text has"
+    last = case.N - case.block_size - 1
     for some in starts:
-        expect(
-            bool(((some >= 0) & (some < case.N - case.block_size)).all()),
-            what="offsets",
-            expected=f"{case.batch_size} of 0 to {case.N - case.block_size - 1}",
-            seen=some,
-            cause="a great batch, or one of many, has other windows than the text has",
-        )
-    return torch.stack(starts)
+        kept, expected = (some >= 0) & (some <= last), f"{case.batch_size} of 0 to {last}"
+        expect(bool(kept.all()), what="offsets", expected=expected, seen=some, cause=cause)
+    return starts
 
 
 @clause(
@@ -322,17 +217,13 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     few = OffsetCase(N=7, block_size=2, batch_size=4)
-    start = _offsets_drawn(subject, few, 600).t()  # (B, 600)
-    for what, coins in (("even", start % 2 == 0), ("in the second half", start > 1)):
+    start = drawn_offsets(subject, few, 600).t()  # (B, 600)
+    cause = "the rows of a batch are not drawn independently of each other"
+    for half, coins in (("even", start % 2 == 0), ("in the second half", start > 1)):
         for a in range(4):
             for b in range(a):
-                expect_independent(
-                    coins[a],
-                    coins[b],
-                    alarm=ALARM / 12,
-                    what=f"batches where both or neither of rows {b} and {a} start {what}",
-                    cause="the rows of a batch are not drawn independently of each other",
-                )
+                what = f"batches where both or neither of rows {b} and {a} start {half}"
+                expect_independent(coins[a], coins[b], alarm=ALARM / 12, what=what, cause=cause)
 
 
 @clause("batch.offset-law", GET_BATCH, PROFILES, needs=("batch.rows-independent",))
@@ -346,21 +237,13 @@ def offset_law(subject: Subject, case: Nothing) -> None:
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     short = OffsetCase(N=11, block_size=3, batch_size=4096)
-    seen = _offsets_drawn(subject, short, 4).flatten()
-    counts = torch.bincount(seen, minlength=8).numpy()
-    K = 8 if counts[7] else 7
-    never = [k for k in range(K) if not counts[k]]
-    expect_law(
-        counts[:K],
-        np.full(K, 1 / K),
-        alarm=ALARM / 2,
-        what=f"offsets in a text of {short.N}",
-        cause=f"of the offsets 0 to {K - 1}, some are never drawn: {never}"
-        if never
-        else "some offsets are drawn more often than others",
-    )
+    counts = torch.bincount(drawn_offsets(subject, short, 4).flatten(), minlength=8).numpy()
+    few = counts if counts[7] else counts[:7]
+    alike, uneven = np.full(len(few), 1 / len(few)), partial(causes.other_law, few.tolist())
+    what = f"offsets in a text of {short.N}"
+    expect_law(few, alike, alarm=ALARM / 2, what=what, cause=uneven)
     long = OffsetCase(N=16_012, block_size=10, batch_size=4096)
-    sixteenth = _offsets_drawn(subject, long, 4).flatten() * 16 // 16_001
+    sixteenth = drawn_offsets(subject, long, 4).flatten() * 16 // 16_001
     counts = torch.bincount(sixteenth, minlength=17)[:16].numpy()  # without the last that fits
     what = f"sixteenths of a text of {long.N:,}"
     cause = "parts of a long text are drawn more often than others, or never"
@@ -369,48 +252,17 @@ def offset_law(subject: Subject, case: Nothing) -> None:
     expect_law(counts, law, alarm=ALARM / 2, what=what, cause=cause)
 
 
-@clause(
-    "batch.generator",
-    (Part.GET_BATCH, Part.GET_BATCH_GENERATOR),
-    PROFILES,
-    level=SHOULD,
-    needs=("batch.reproducible",),
-)
+@clause("batch.generator", GENERATOR, PROFILES, level=SHOULD, needs=("batch.reproducible",))
 def generator(subject: Subject, case: BatchCase) -> None:
     """A generator that is given is the one source of the offsets: no other stream is touched.
 
     Alarm: two batches of 8 windows of a text with 10,000 places are equal once in 1e32.
     Source: set the seed for generating random numbers
     """
-    batches = []
-    for seed in (1, 2):  # of the streams that should not matter
-        seed_torch(seed)
-        own = torch.Generator().manual_seed(1337)
-        before = streams()
-        batches.append(drawn(subject, case, generator=own))
-        expect(
-            streams() == before,
-            what="torch's and NumPy's own streams",
-            expected="untouched",
-            seen="moved on",
-            cause="get_batch draws from a global stream although it was given a generator",
-        )
-    expect_equal(
-        batches[1][0],
-        batches[0][0],
-        what="x from the same generator",
-        cause="get_batch does not draw from the generator that it was given",
-    )
-    long = BatchCase(N=10_000, block_size=2, batch_size=8)
+    expect_own_stream("get_batch", "x", lambda own: drawn(subject, case, generator=own)[0])
     own = torch.Generator().manual_seed(1337)
-    first, second = (drawn(subject, long, generator=own)[0].clone() for _ in range(2))
-    expect(
-        not torch.equal(first, second),
-        what="two batches from one generator",
-        expected="different windows",
-        seen=f"the same offsets {offsets(long, first).tolist()} twice",
-        cause="get_batch seeds the generator that it was given",
-    )
+    cause = "get_batch seeds the generator that it was given"
+    expect_moves_on(subject, own, what="two batches from one generator", cause=cause)
 
 
 @clause("batch.pure", GET_BATCH, PROFILES, needs=("batch.shape",))
@@ -421,9 +273,8 @@ def pure(subject: Subject, case: BatchCase) -> None:
     """
     data = case.data()
     subject.get_batch(data, case.block_size, case.batch_size)
-    expect_equal(
-        data, case.data(), what="the text afterwards", cause="get_batch changes the text in place"
-    )
+    cause = "get_batch changes the text in place"
+    expect_equal(data, case.data(), what="the text afterwards", cause=cause)
 
 
 @clause("batch.aliasing", GET_BATCH, PROFILES, level=SHOULD, needs=("batch.pure",))
@@ -436,27 +287,19 @@ def aliasing(subject: Subject, case: BatchCase) -> None:
     x, y = subject.get_batch(data, case.block_size, case.batch_size)
     before = x.clone(), y.clone()
     subject.get_batch(data, case.block_size, case.batch_size)
+    cause = "each batch is written over the one before"
     for name, part, copy in zip("xy", (x, y), before, strict=True):
-        expect_equal(
-            part,
-            copy,
-            what=f"{name} after the next batch was drawn",
-            cause="each batch is written over the one before",
-        )
+        expect_equal(part, copy, what=f"{name} after the next batch was drawn", cause=cause)
     overwrite(y, -1, what="y")
     cause = "the batch is a view of the text: whoever masks tokens in it changes the corpus"
     expect_equal(data, case.data(), what="the text after writing into y", cause=cause)
-    expect_equal(
-        x,
-        before[0],
-        what="x after writing into y",
-        cause="x and y are views of one piece: whoever masks targets changes inputs too",
-    )
+    one_piece = "x and y are views of one piece: whoever masks targets changes inputs too"
+    expect_equal(x, before[0], what="x after writing into y", cause=one_piece)
     overwrite(x, -2, what="x")
     expect_equal(data, case.data(), what="the text after writing into x", cause=cause)
 
 
-@clause("batch.split", (Part.GET_BATCH, Part.SPLIT), PROFILES)
+@clause("batch.split", SPLIT, PROFILES)
 def split(subject: Subject, case: BatchCase) -> None:
     """The split "train" draws from train_data, and "val" from val_data.
 
@@ -464,24 +307,16 @@ def split(subject: Subject, case: BatchCase) -> None:
     """
     ours, theirs = case.data(), -case.data()
     for name, sign in (("train", 1), ("val", -1)):
-        batch = subject.get_split_batch(ours, theirs, name, case.block_size, case.batch_size)
-        for part in expect_batch(batch, case.batch_size, case.block_size):
-            expect(
-                bool((part * sign > 0).all()),
-                what=f"tokens of get_batch({name!r})",
-                expected=f"only tokens of {name}_data",
-                seen="tokens of the other split",
-                cause="the two splits are mixed up",
-            )
+        x, y = subject.get_split_batch(ours, theirs, name, case.block_size, case.batch_size)
+        expect_batch(case, x=x, y=y)
+        what, expected = f"tokens of get_batch({name!r})", f"only tokens of {name}_data"
+        seen, cause = "tokens of the other split", "the two splits are mixed up"
+        for part in (x, y):
+            kept = bool((part * sign > 0).all())
+            expect(kept, what=what, expected=expected, seen=seen, cause=cause)
 
 
-@clause(
-    "batch.split.unknown",
-    (Part.GET_BATCH, Part.SPLIT),
-    PROFILES,
-    level=CHOICE,
-    needs=("batch.split",),
-)
+@clause("batch.split.unknown", SPLIT, PROFILES, level=CHOICE, needs=("batch.split",))
 def split_unknown(subject: Subject, case: Nothing) -> str:
     """A split that is neither may be refused or, as in the notes, taken for "val".
 
@@ -489,11 +324,10 @@ def split_unknown(subject: Subject, case: Nothing) -> str:
     Erratum 4: so a misspelt "Train" trains on the validation text without a word.
     """
     data = BatchCase(N=30, block_size=4, batch_size=2).data()
-    answer = observe(lambda: subject.get_split_batch(data, -data, "Train", 4, 2))
-    if isinstance(answer, SubjectError):
-        return "refused"
-    assert isinstance(answer, tuple)  # noqa: S101  what get_split_batch gives
-    return "the validation text" if bool((answer[0] < 0).all()) else "the training text"
+    return or_refused(
+        lambda: subject.get_split_batch(data, -data, "Train", 4, 2)[0],
+        lambda x: "the validation text" if bool((x < 0).all()) else "the training text",
+    )
 
 
 @clause("batch.documented", GET_BATCH, PROFILES, level=CHOICE, needs=("batch.shift",))

@@ -1,9 +1,11 @@
 """The vocabulary: each distinct character of a text has a number, and the text comes back."""
 
 import re
+from functools import partial
 
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase, notes_corpus
+from reference.spec.causes import vocabulary as causes
 from reference.spec.clause import CHOICE, PROFILES, clause
 from reference.spec.expect import expect, expect_equal, expect_refused
 from reference.spec.subject import Part, Subject
@@ -18,20 +20,9 @@ def size(subject: Subject, case: TextCase) -> None:
     Formula: C = |{characters of the text}|.
     Source: vocab_size > num_ids > 65 unique ids
     """
-    C = len(set(case.text))
-    seen = len(subject.vocabulary(case.text))
-    causes = {
-        C + 1: "the vocabulary has an entry that is no character of the text, such as <unk>",
-        len(case.text): "a character that occurs again is counted again",
-    }
-    expect_equal(
-        seen,
-        C,
-        what=f"vocab_size of {case.text!r}",
-        cause="characters of the text are left out, or two count as one: lower-cased, stripped"
-        if seen < C
-        else causes.get(seen, "the vocabulary has entries that are no characters of the text"),
-    )
+    seen, what = len(subject.vocabulary(case.text)), f"vocab_size of {case.text!r}"
+    cause = partial(causes.other_size, seen, case.text)
+    expect_equal(seen, len(set(case.text)), what=what, cause=cause)
 
 
 @clause("vocabulary.one-per-character", VOCABULARY, PROFILES, needs=("vocabulary.size",))
@@ -42,24 +33,12 @@ def one_per_character(subject: Subject, case: TextCase) -> None:
     Erratum: the notes' prose says "words"; the tokens of their data are characters.
     """
     ids = subject.vocabulary(case.text).encode(case.text)
+    what, cause = f"number of ids of {case.text!r}", partial(causes.other_count, ids, case.text)
+    expect_equal(len(ids), len(case.text), what=what, cause=cause)
     C = len(set(case.text))
-    expect_equal(
-        len(ids),
-        len(case.text),
-        what=f"number of ids of {case.text!r}",
-        cause="encode adds a token, as for the start of a text, or cuts characters up"
-        if len(ids) > len(case.text)
-        else "encode drops characters, or makes one token of several",
-    )
-    expect(
-        all(0 <= number < C for number in ids),
-        what=f"ids of {case.text!r}",
-        expected=f"each in 0 to {C - 1}",
-        seen=ids,
-        cause="ids are counted from 1"
-        if set(ids) == set(range(1, C + 1))
-        else "encode gives ids that are not places in the vocabulary",
-    )
+    kept = all(0 <= number < C for number in ids)
+    what, cause = f"ids of {case.text!r}", partial(causes.out_of_range, ids, case.text)
+    expect(kept, what=what, expected=f"each in 0 to {C - 1}", seen=ids, cause=cause)
 
 
 @clause("vocabulary.round-trip", VOCABULARY, PROFILES, needs=("vocabulary.one-per-character",))
@@ -70,12 +49,9 @@ def round_trip(subject: Subject, case: TextCase) -> None:
     Source: print(decode(m.generate(
     """
     vocabulary = subject.vocabulary(case.text)
-    expect_equal(
-        vocabulary.decode(vocabulary.encode(case.text)),
-        case.text,
-        what="decode(encode(text))",
-        cause="encode or decode changes, drops or moves characters, or puts some in between",
-    )
+    decoded = vocabulary.decode(vocabulary.encode(case.text))
+    cause = "encode or decode changes, drops or moves characters, or puts some in between"
+    expect_equal(decoded, case.text, what="decode(encode(text))", cause=cause)
 
 
 @clause("vocabulary.sorted-unique", VOCABULARY, PROFILES, needs=("vocabulary.round-trip",))
@@ -100,25 +76,27 @@ def unknown_character(subject: Subject, case: StrangerCase) -> None:
 
     Source: vocab_size > num_ids > 65 unique ids
     """
-    vocabulary = subject.vocabulary(case.text)
-    stranger = case.other[case.place]
-    what = f"encode({case.other!r}) over {case.text!r}"
-    message = expect_refused(
-        lambda: vocabulary.encode(case.other),
-        what=what,
-        cause="a character that the vocabulary lacks is dropped or replaced without a word",
-    )
+    message = refusal(subject, case)
     expect(
-        names(message, stranger),
-        what=what,
-        expected=f"an error that names {stranger!r}",
+        names(message, case.other[case.place]),
+        what=f"encode({case.other!r}) over {case.text!r}",
+        expected=f"an error that names {case.other[case.place]!r}",
         seen=message,
         cause="the error for an unknown character does not say which one it is",
     )
 
 
+def refusal(subject: Subject, case: StrangerCase) -> str:
+    """Return the message of the error for the character that the vocabulary lacks."""
+    return expect_refused(
+        partial(subject.vocabulary(case.text).encode, case.other),
+        what=f"encode({case.other!r}) over {case.text!r}",
+        cause="a character that the vocabulary lacks is dropped or replaced without a word",
+    )
+
+
 def names(message: str, character: str) -> bool:
-    """Tell whether an error names a character: as it is, escaped, or by its code point."""
+    """Return whether an error names a character: as it is, escaped, or by its code point."""
     escapes = (ascii(character)[1:-1], f"u+{ord(character):04x}", f"0x{ord(character):x}")
     return character in message or any(form in message.lower() for form in escapes)
 
@@ -135,11 +113,7 @@ def unknown_character_place(subject: Subject, case: StrangerCase) -> str:
 
     Source: vocab_size > num_ids > 65 unique ids
     """
-    vocabulary = subject.vocabulary(case.text)
-    message = expect_refused(
-        lambda: vocabulary.encode(case.other), what="encode", cause="an unknown character passes"
-    )
-    said = re.search(rf"(?<!\w){case.place}(?!\w)", message)
+    said = re.search(rf"(?<!\w){case.place}(?!\w)", refusal(subject, case))
     return "says where" if said else "does not say where"
 
 
@@ -155,11 +129,8 @@ def unknown_id(subject: Subject, case: TextCase) -> None:
         (C, "an id past the end of the vocabulary is decoded all the same"),
         (-1, "an id below 0 is counted from the end, as list[-1] is, or decoded some other way"),
     ):
-        expect_refused(
-            lambda number=number: vocabulary.decode([number]),  # type: ignore[misc]  # bound now
-            what=f"decode([{number}]) with {C} characters",
-            cause=cause,
-        )
+        what = f"decode([{number}]) with {C} characters"
+        expect_refused(partial(vocabulary.decode, [number]), what=what, cause=cause)
     expect_equal(
         sorted(vocabulary.decode(list(range(C)))),
         sorted(set(case.text)),
