@@ -561,9 +561,7 @@ def _tensor(rows: Rows, layout: str = "contiguous") -> str:
 
 
 def _wide(code: str, seed: int) -> str:
-    return (
-        f"{code}\nseed = {seed}  # of the parameters: wide_model of reference.spec.clauses.causal"
-    )
+    return f"{code}\nseed = {seed}  # of the parameters: wide_model of reference.spec.measures"
 
 
 def _table(C: int, seed: int) -> str:

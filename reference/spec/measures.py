@@ -5,16 +5,17 @@ own. But a model may answer one call in a thousand otherwise, and no check may s
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reference.oracle import learning
 from reference.oracle.counts import Counts, cross_entropy
-from reference.spec.cases import BatchCase, LossCase
+from reference.oracle.learning import softmax
+from reference.spec.cases import BatchCase, LossCase, Rows, model_with, tokens
 from reference.spec.expect import Broken, expect, expect_equal, kind_of
 from reference.spec.randomness import seed_all, streams
 from reference.spec.subject import Model, Subject, SubjectError
@@ -163,7 +164,7 @@ def probabilities(subject: Subject, logits: Tensor) -> Tensor:
 
 def exact_probabilities(logits: Tensor) -> Tensor:
     """Return the oracle's softmax, in float64."""
-    return torch.tensor(learning.softmax(logits.double().numpy()))
+    return torch.tensor(softmax(logits.double().numpy()))
 
 
 def softmax_tolerance(C: int) -> float:
@@ -312,3 +313,76 @@ def expect_own_stream(
         what=f"{what} from the same generator",
         cause=f"{operation} does not draw from the generator that it was given",
     )
+
+
+def trained(subject: Subject, model: Model, batches: Sequence[tuple[Rows, Rows]]) -> Tensor:
+    """Take one training step on each batch, and return the table.
+
+    Shape: -> (C, C).
+    """
+    take = subject.trainer(model)
+    for idx, targets in batches:
+        take(tokens(idx), tokens(targets))
+    return model.table()
+
+
+def step_tolerance(table: Tensor) -> float:
+    """Bound the rounding of a step: four of the entry itself, and 1e-6 of the learning rate's part.
+
+    AdamW moves an entry by lr g/(|g| + 1e-8), so that the rounding of g itself hardly counts.
+    """
+    return 4 * torch.finfo(table.dtype).eps * max(1.0, float(table.abs().max())) + 1e-6
+
+
+WIDTHS = tuple(2.0 ** (1 - step / 4) for step in range(17))
+"""Widths of the kit's weights: the first at which the scores are not too far apart is taken."""
+APART = 3.0
+"""Standard deviation of a position's scores above which a model is nearly always certain."""
+
+
+def wide_model(subject: Subject, C: int, seed: int) -> Model:
+    """Make a model whose scores differ from token to token and place to place, always the same."""
+    if subject not in _WIDTH:
+        _WIDTH[subject] = next((width for width in WIDTHS if _fits(subject, width)), None)
+    return _widened(subject, C, seed, _WIDTH[subject])
+
+
+_WIDTH: WeakKeyDictionary[Subject, float | None] = WeakKeyDictionary()
+"""For each subject the width that was found for it, or None where its own weights are better."""
+
+
+def _widened(subject: Subject, C: int, seed: int, width: float | None) -> Model:
+    seed_all(seed)  # for what the kit does not write: biases, and models that are no torch's
+    model = model_with(subject, C, seed)
+    if width is not None and not model.can_be_set:
+        model.widen(seed, width)
+    return model
+
+
+def _fits(subject: Subject, width: float) -> bool:
+    """Return whether a model with weights of this width can still be surprised."""
+    idx = tokens(((0, 1, 2, 3, 4, 3, 2, 0), (4, 1, 3, 0, 0, 2, 1, 3)))
+    spreads = []
+    for seed in range(3):
+        try:
+            logits = logits_of(_widened(subject, 5, seed, width), idx)
+        except SubjectError:  # which the clauses will tell
+            return True
+        spreads.append(float(logits.detach().double().std(dim=-1).mean()))
+    return sum(spreads) / len(spreads) <= APART  # which no infinity is, and no NaN
+
+
+def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy, in float64.
+
+    Shape: (B, T, C), (B, T) -> ().
+    """
+    return F.cross_entropy(logits.detach().cpu().double().flatten(0, 1), targets.flatten())
+
+
+def law_of(model: Model, idx: Tensor) -> np.ndarray:
+    """Return the law of the next token after each row, by the model's own logits.
+
+    Shape: (B, T) -> (B, C).
+    """
+    return softmax(logits_of(model, idx)[:, -1].detach().double().numpy())

@@ -1,6 +1,5 @@
 """forward(idx, targets=None) -> (logits, loss): the scores of every next token."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from reference.spec.cases import IndexCase, LayoutCase, LossCase, tokens
+from reference.spec.causes import forward as causes
 from reference.spec.clause import PROFILES, SHOULD, clause
 from reference.spec.expect import (
     expect,
@@ -19,7 +19,7 @@ from reference.spec.expect import (
 )
 from reference.spec.measures import logits_of, pair_of, rounding
 from reference.spec.randomness import seed_all
-from reference.spec.subject import Model, Output, Part, Subject
+from reference.spec.subject import Part, Subject
 
 LOSS = (Part.LOSS,)
 
@@ -33,7 +33,7 @@ def returns(subject: Subject, case: IndexCase) -> None:
     """
     answer = case.model(subject).answer(case.tensor())
     expect(
-        isinstance(answer, tuple) and len(answer) == len(Output._fields),
+        isinstance(answer, tuple) and len(answer) == 2,  # noqa: PLR2004  as said
         what="what m(idx) returns",
         expected="a pair (logits, loss)",
         seen=kind_of(answer),
@@ -56,31 +56,10 @@ def logits_shape(subject: Subject, case: IndexCase) -> None:
 
     Source: logits = self.token_embedding_table(idx) # (B,T,C)
     """
-    logits = case.model(subject)(case.tensor()).logits
+    shape = tuple(case.model(subject)(case.tensor()).logits.shape)
     B, T = case.tensor().shape
-    expect_equal(
-        tuple(logits.shape),
-        (B, T, case.C),
-        what=f"shape of the logits of idx {(B, T)}",
-        cause=lambda: _layout(subject),
-    )
-
-
-def _layout(subject: Subject) -> str:
-    """Say how the logits lie instead, from a call in which B, T and C all differ."""
-    B, T, C = 2, 3, 5
-    shape = tuple(subject.model(C)(tokens(((0, 1, 2), (3, 4, 0)))).logits.shape)
-    if len(shape) == 3 and shape[:2] == (B, T) and shape[2] > C:  # noqa: PLR2004  B, T and C
-        return "there are scores for more tokens than the vocabulary has"
-    likely = {
-        (B, T, C): "a dimension of size 1 is lost: squeeze",
-        (B, 1, C): "only the last position is scored: all of them are asked for",
-        (B, C): "only the last position is scored: all of them are asked for",
-        (B * T, C): "the logits are flattened to (B*T, C) without targets too",
-        (B, C, T): "the logits are turned to (B, C, T), as F.cross_entropy takes them",
-        (T, B, C): "time comes before batch",
-    }
-    return likely.get(shape, "the logits are not laid out as (B, T, C)")
+    what = f"shape of the logits of idx {(B, T)}"
+    expect_equal(shape, (B, T, case.C), what=what, cause=lambda: causes.layout(subject))
 
 
 @clause("forward.logits.dtype", (Part.TENSORS,), needs=("forward.logits.shape",))
@@ -91,14 +70,10 @@ def logits_dtype(subject: Subject, case: IndexCase) -> None:
     """
     model = case.model(subject)
     logits = logits_of(model, case.tensor())
-    parameters = [value.dtype for value in model.parameters().values()]
-    want = parameters[0] if len(parameters) == 1 else torch.get_default_dtype()
-    expect_equal(
-        logits.dtype,
-        want,
-        what="dtype of the logits",
-        cause="the logits are converted to another type than the table's",
-    )
+    dtypes = [value.dtype for value in model.parameters().values()]
+    want = dtypes[0] if len(dtypes) == 1 else torch.get_default_dtype()
+    cause = "the logits are converted to another type than the table's"
+    expect_equal(logits.dtype, want, what="dtype of the logits", cause=cause)
 
 
 @clause("forward.loss.none", profiles=PROFILES, needs=("forward.returns",))
@@ -136,44 +111,23 @@ def repeatable(subject: Subject, case: LossCase) -> None:
     idx, other = case.tensor(), case.target_tensor()
     first = logits_of(model, idx)
     copy = first.clone()
-    _expect_again(model, idx, copy, what="logits of the second call with the same idx")
+
+    def expect_again(what: str) -> None:
+        again, near = logits_of(model, idx).clone(), rounding(model, copy)
+        cause = partial(causes.changing, model, idx)
+        expect_close(again, copy, tolerance=near, what=what, cause=cause)
+
+    expect_again("logits of the second call with the same idx")
     after = logits_of(model, other).clone()
-    expect_equal(
-        first,
-        copy,
-        what="logits of the first call, after the later ones",
-        cause="a call writes over the logits of the call before: both share their memory",
-    )
+    what = "logits of the first call, after the later ones"
+    cause = "a call writes over the logits of the call before: both share their memory"
+    expect_equal(first, copy, what=what, cause=cause)
     if model.can_be_set:
         seed_all(0)  # so that this one was made like the other
-        expect_equal(
-            after,
-            logits_of(case.model(subject), other),
-            what="logits of other tokens, asked after the first, against a new model's",
-            cause=_KEPT,
-        )
-    _expect_again(model, idx, copy, what="logits of the fourth call, with the first call's idx")
-
-
-_KEPT = "forward keeps something from one call to the next"
-
-
-def _expect_again(model: Model, idx: Tensor, logits: Tensor, *, what: str) -> None:
-    again = logits_of(model, idx).clone()
-    near = rounding(model, logits)
-    expect_close(again, logits, tolerance=near, what=what, cause=lambda: _changing(model, idx))
-
-
-def _changing(model: Model, idx: Tensor) -> str:
-    """Say whether what changes from call to call comes from the random streams."""
-    seeded = []
-    for seed in (0, 0, 1, 2, 3, 4, 5, 6, 7):
-        seed_all(seed)
-        seeded.append(logits_of(model, idx).clone())
-    same = [torch.equal(seeded[0], one) for one in seeded]
-    if same[1] and not all(same):
-        return "forward is random: noise, or dropout that evaluation does not turn off"
-    return _KEPT
+        anew = logits_of(case.model(subject), other)
+        what = "logits of other tokens, asked after the first, against a new model's"
+        expect_equal(after, anew, what=what, cause=causes.KEPT)
+    expect_again("logits of the fourth call, with the first call's idx")
 
 
 @clause("forward.modes", level=SHOULD, needs=("forward.repeatable",))
@@ -182,8 +136,7 @@ def modes(subject: Subject, case: IndexCase) -> None:
 
     Source: forward() > how input is > passed through the layers
     """
-    model = case.model(subject)
-    idx = case.tensor()
+    model, idx = case.model(subject), case.tensor()
     model.train(mode=False)
     expected = logits_of(model, idx).clone()
     model.train(mode=True)
@@ -204,8 +157,7 @@ def batch_independent(subject: Subject, case: IndexCase) -> None:
     Formula: logits of idx[b:b+1] = logits of idx, at b.
     Source: batch_size > num_rows = [ 4 ] > (per batch)
     """
-    model = case.model(subject)
-    idx = case.tensor()
+    model, idx = case.model(subject), case.tensor()
     whole = logits_of(model, idx)
     alone = torch.cat([logits_of(model, idx[b : b + 1]) for b in range(len(idx))])
     expect_close(
@@ -213,19 +165,8 @@ def batch_independent(subject: Subject, case: IndexCase) -> None:
         alone,
         tolerance=rounding(model, whole),
         what="logits of the batch against those of its rows one by one",
-        cause=lambda: _influence(subject),
+        cause=lambda: causes.influence(subject),
     )
-
-
-def _influence(subject: Subject) -> str:
-    """Say whether one of two sequences is scored otherwise when the other one changes."""
-    model = subject.model(5)
-    a, b, other = (0, 1), (2, 3), (4, 2)
-    logits = logits_of(model, tokens((a, b)))
-    first, second = logits_of(model, tokens((a, other)))[0], logits_of(model, tokens((other, b)))[1]
-    if torch.equal(first, logits[0]) and torch.equal(second, logits[1]):
-        return "a sequence is scored by where it stands in the batch, or by how great the batch is"
-    return "sequences of one batch influence each other"
 
 
 @clause("forward.memoryless", needs=("forward.repeatable",))
@@ -235,8 +176,7 @@ def memoryless(subject: Subject, case: IndexCase) -> None:
     Formula: logits[b, t] is a function of idx[b, t].
     Source: indexes > token > vector representation
     """
-    model = case.model(subject)
-    idx = case.tensor()
+    model, idx = case.model(subject), case.tensor()
     whole = logits_of(model, idx)
     T = idx.shape[1]
     for t in range(T):
@@ -246,29 +186,8 @@ def memoryless(subject: Subject, case: IndexCase) -> None:
             alone,
             tolerance=rounding(model, whole),
             what=f"logits at position {t} of {T} against those of its token alone",
-            cause=partial(_seen_from, model, idx, t, whole[:, t]),
+            cause=partial(causes.seen_from, model, idx, t, whole[:, t]),
         )
-
-
-def _seen_from(model: Model, idx: Tensor, t: int, logits: Tensor) -> str:
-    """Say what position t looks at, by changing the tokens after it, and those before it."""
-    others = {
-        "after": torch.cat([idx[:, : t + 1], (idx[:, t + 1 :] + 1) % model.C], dim=1),
-        "before": torch.cat([(idx[:, :t] + 1) % model.C, idx[:, t:]], dim=1),
-    }
-    seen = [
-        where
-        for where, other in others.items()
-        if not torch.allclose(logits_of(model, other)[:, t], logits)
-    ]
-    if "after" in seen:
-        return "a position sees tokens that come after it: the future leaks"
-    if "before" in seen:
-        return (
-            "a position sees the tokens before it: that is no bigram model (--profile causal-lm is "
-            "for others)"
-        )
-    return "a position is scored by where it stands, or by how long the sequence is"
 
 
 @clause("forward.non-contiguous", profiles=PROFILES, needs=("forward.repeatable",))
@@ -295,12 +214,9 @@ def call(subject: Subject, case: IndexCase) -> None:
     Source: m.forward(xb, yb) > pytorch allows us to call a model like a function
     """
     model = case.model(subject)
-    expect_equal(
-        model.forward(case.tensor()).logits,
-        logits_of(model, case.tensor()),
-        what="logits of m.forward(idx) against m(idx)",
-        cause="__call__ or a hook does something that forward does not",
-    )
+    seen, want = model.forward(case.tensor()).logits, logits_of(model, case.tensor())
+    cause = "__call__ or a hook does something that forward does not"
+    expect_equal(seen, want, what="logits of m.forward(idx) against m(idx)", cause=cause)
 
 
 @clause("forward.pure.inputs", profiles=PROFILES, needs=("forward.returns",))
@@ -329,21 +245,14 @@ def pure_table(subject: Subject, case: LossCase) -> None:
     if Part.LOSS in subject.parts:
         observe(lambda: model.answer(case.tensor(), case.target_tensor()))
     logits, _loss = pair_of(model, case.tensor())
-    expect_equal(
-        model.table(),
-        before,
-        what="the table after a call",
-        cause="forward changes the table: max_norm, or a normalisation in place",
-    )
+    cause = "forward changes the table: max_norm, or a normalisation in place"
+    expect_equal(model.table(), before, what="the table after a call", cause=cause)
     if isinstance(logits, Tensor):
         with suppress(RuntimeError):  # of logits that cannot be written into, as expanded ones
             logits.detach().fill_(7.0)
-    expect_equal(
-        model.table(),
-        before,
-        what="the table after writing into the logits",
-        cause="the logits are the table's own memory: whoever changes them changes it",
-    )
+    what = "the table after writing into the logits"
+    cause = "the logits are the table's own memory: whoever changes them changes it"
+    expect_equal(model.table(), before, what=what, cause=cause)
 
 
 @clause("forward.logits.flattened", LOSS, needs=("forward.repeatable", "loss.scalar"))
@@ -357,23 +266,8 @@ def logits_flattened(subject: Subject, case: LossCase) -> None:
     model = case.model(subject)
     logits = logits_of(model, case.tensor())  # (B, T, C)
     flat = logits_of(model, case.tensor(), case.target_tensor())
-    B, T = case.tensor().shape
-    expect_equal(
-        flat,
-        logits.reshape(B * T, case.C),
-        what="logits with targets",
-        cause=lambda: _flattening(flat, logits),
-    )
-
-
-def _flattening(flat: Tensor, logits: Tensor) -> str:
-    if flat.ndim == logits.ndim:
-        return "with targets the logits are not flattened: left (B, T, C), or turned to (B, C, T)"
-    if torch.equal(flat, logits.transpose(0, 1).flatten(0, 1)):
-        return "with targets the logits are flattened position after position: index t*B + b"
-    if flat.shape != logits.flatten(0, 1).shape:
-        return "with targets there are logits for more or fewer positions than B*T"
-    return "with targets the logits are other numbers: probabilities, or changed for the loss"
+    want, cause = logits.flatten(0, 1), partial(causes.flattening, flat, logits)
+    expect_equal(flat, want, what="logits with targets", cause=cause)
 
 
 @clause("forward.targets.mismatch", LOSS, PROFILES, needs=("loss.scalar",))
@@ -392,14 +286,8 @@ def targets_mismatch(subject: Subject, case: LossCase) -> None:
     ]
     for wrong in (wrong for wrong in wrongs if wrong.shape != idx.shape):
         expect_refused(
-            _calling(model, idx, wrong),
+            partial(model, idx, wrong),
             what=f"targets {tuple(wrong.shape)} for idx {tuple(idx.shape)}",
             cause="targets that do not match idx are cut, repeated or broadcast without a word",
         )
     model(idx, targets)
-
-
-def _calling(
-    model: Callable[[Tensor, Tensor], Output], idx: Tensor, targets: Tensor
-) -> Callable[[], Output]:
-    return lambda: model(idx, targets)

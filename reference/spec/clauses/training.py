@@ -1,42 +1,47 @@
 """A training step: the gradient of one batch, and AdamW's move against it."""
 
+import math
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
+from torch.nn import functional as F
 
 from reference.notes import Figures
-from reference.oracle.counts import Counts, Weights, cross_entropy, entropy_floor
+from reference.oracle.counts import Counts, cross_entropy, entropy_floor
 from reference.oracle.learning import AdamW, adamw_step, gradient
 from reference.spec.cases import Nothing, TrainingCase, notes_corpus, tokens
+from reference.spec.causes import training as causes
 from reference.spec.clause import CHOICE, clause
-from reference.spec.expect import expect, expect_close, expect_equal
-from reference.spec.measures import pairs
+from reference.spec.expect import Cause, expect, expect_close, expect_equal
+from reference.spec.measures import pairs, step_tolerance, trained
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject
 
 PARTS = (Part.TRAIN_STEP, Part.TABLE)
 
 
-def tolerance(table: Tensor) -> float:
-    """Bound the rounding of a step: four of the entry itself, and 1e-6 of the learning rate's part.
-
-    AdamW moves an entry by lr g/(|g| + 1e-8), so that the rounding of g itself hardly counts.
-    """
-    return 4 * torch.finfo(table.dtype).eps * max(1.0, float(table.abs().max())) + 1e-6
-
-
-def expected_table(case: TrainingCase, start: Tensor, steps: int) -> Tensor:
-    """Take the steps with the oracle, from the analytic gradient, in float64.
-
-    Shape: (C, C) -> (C, C).
-    """
+def expect_adamw(
+    subject: Subject, case: TrainingCase, steps: int, *, what: str, cause: Cause
+) -> None:
+    """Take the first steps of the case, and compare the table with the oracle's, in float64."""
+    model = case.model(subject)
+    start = model.table()
+    seen = trained(subject, model, case.batches[:steps])
     table, state = start.double().numpy(), AdamW()
     for idx, targets in case.batches[:steps]:
         counts = pairs(tokens(idx), tokens(targets), case.C)
         table, state = adamw_step(table, gradient(table, counts), state)
-    return torch.tensor(table)
+    near = steps * step_tolerance(start)
+    expect_close(seen, torch.tensor(table), tolerance=near, what=what, cause=cause)
+
+
+def loss_on(model: Model, counts: Counts) -> float:
+    """Return the oracle's loss, or NaN for a table that is not finite."""
+    table = model.table().double().numpy()
+    return cross_entropy(table, counts) if np.isfinite(table).all() else math.nan
 
 
 @clause("training.step", PARTS, needs=("embedding.row-lookup",))
@@ -49,71 +54,8 @@ def step(subject: Subject, case: TrainingCase) -> None:
     Audit: Explain why Adam
     Erratum 11: the notes do not say that AdamW's default also decays the table by 0.01 lr.
     """
-    start, now = _one_step(subject, case)
-    want = expected_table(case, start, 1)
-    expect_close(
-        now,
-        want,
-        tolerance=tolerance(start),
-        what="the table after one step",
-        cause=lambda: _another_step(subject),
-    )
-
-
-def _one_step(subject: Subject, case: TrainingCase) -> tuple[Tensor, Tensor]:
-    """Give the table before and after the case's first batch."""
-    model = case.model(subject)
-    start = model.table()
-    subject.trainer(model)(*map(tokens, case.batches[0]))
-    return start, model.table()
-
-
-TRIED = TrainingCase(C=4, table=7, batches=((((0, 1, 2), (3, 1, 0)), ((2, 3, 1), (0, 2, 2))),))
-"""A batch on which one mistake can be told from another."""
-
-
-def _another_step(subject: Subject) -> str:
-    """Say which step is taken instead, if it is one of those that people take."""
-    start, now = _one_step(subject, TRIED)
-    table, seen, near = start.double().numpy(), now.double().numpy(), tolerance(start)
-    idx, targets = map(tokens, TRIED.batches[0])
-
-    def slope(xb: Tensor, yb: Tensor, at: Weights = table) -> Weights:
-        return gradient(at, pairs(xb, yb, TRIED.C))
-
-    def after(derivative: Weights, weight_decay: float = 0.01) -> Weights:
-        return adamw_step(table, derivative, AdamW(weight_decay=weight_decay))[0]
-
-    g = slope(idx, targets)
-    g_last = slope(idx[:, -1:], targets[:, -1:])
-    once, state = adamw_step(table, g, AdamW())
-    others = {
-        "the step does not change the table": table,
-        "the table only decays: its gradient is cleared before the step": after(0 * g),
-        "the step goes uphill, with the gradient and not against it": after(-g),
-        "the table does not decay: Adam's step, where AdamW also decays by 0.01": after(g, 0.0),
-        "the decay is in the gradient, as in Adam, and not apart": after(g + 0.01 * table, 0.0),
-        "plain gradient descent: SGD, where the notes take AdamW": table - 1e-3 * g,
-        "two steps are taken for one": adamw_step(once, slope(idx, targets, once), state)[0],
-        "inputs and targets have changed places": after(slope(targets, idx)),
-        "the model learns its own inputs, and not the targets": after(slope(idx, idx)),
-        "only the last position of each sequence counts": after(g_last),
-        "only the first sequence counts": after(slope(idx[:1], targets[:1])),
-    }
-    for cause, other in others.items():
-        if np.abs(seen - other).max() <= near:
-            return cause
-    decay = float((table * (after(g, 0.0) - seen)).sum() / (1e-3 * (table * table).sum()))
-    if np.abs(seen - after(g, decay)).max() <= near:
-        return f"the weight decay is {decay:.3g}, where AdamW's is 0.01"
-    # Every entry tells the learning rate, as it moves by that times its sign and its decay.
-    rates = (table - seen) / (np.sign(g) + 0.01 * table)
-    rate = float(np.median(rates))
-    if np.abs(rates - rate).max() < rate / 20 and abs(rate - 1e-3) > near:
-        return f"entries move by {rate:.4g}, where the learning rate is 0.001"
-    if (rates < 0).any():
-        return "some entries do not go against their gradient: the loss is another than forward's"
-    return "the step is not AdamW's with lr 1e-3 and weight decay 0.01"
+    cause = partial(causes.another_step, subject)
+    expect_adamw(subject, case, 1, what="the table after one step", cause=cause)
 
 
 @clause("training.reproducible", PARTS, needs=("training.step",))
@@ -127,16 +69,10 @@ def reproducible(subject: Subject, case: TrainingCase) -> None:
     for seed in (1, 2):
         model = case.model(subject)
         seed_all(seed)
-        take = subject.trainer(model)
-        for idx, targets in case.batches:
-            take(tokens(idx), tokens(targets))
-        tables.append(model.table())
-    expect_equal(
-        tables[1],
-        tables[0],
-        what="the table after the same steps again",
-        cause="a step is random, or keeps something from one model to the next",
-    )
+        tables.append(trained(subject, model, case.batches))
+    what = "the table after the same steps again"
+    cause = "a step is random, or keeps something from one model to the next"
+    expect_equal(tables[1], tables[0], what=what, cause=cause)
 
 
 @clause("training.zero-grad", (*PARTS, Part.GRADIENT), needs=("training.step",))
@@ -163,16 +99,8 @@ def zero_grad(subject: Subject, case: TrainingCase) -> None:
         want,
         tolerance=1e-5,
         what="gradient after the second step",
-        cause=lambda: _another_gradient(seen.double(), want),
+        cause=lambda: causes.another_gradient(seen.double(), want),
     )
-
-
-def _another_gradient(seen: Tensor, want: Tensor) -> str:
-    factor = float((seen * want).sum() / (want * want).sum().clamp(min=1e-12))
-    if torch.allclose(seen, factor * want, atol=1e-5):
-        how = "the loss is added up over the batch" if factor > 1 else "clipped, or scaled down"
-        return f"the gradient is {factor:.3g} times that of the mean loss: {how}"
-    return "gradients of earlier batches are still in it: zero_grad is missing"
 
 
 @clause("training.state", PARTS, needs=("training.zero-grad", "training.reproducible"))
@@ -183,16 +111,12 @@ def state(subject: Subject, case: TrainingCase) -> None:
     Tolerance: as for training.step, for each step.
     Source: optimizer > create pytorch optimizer > optimizer.step()
     """
-    model = case.model(subject)
-    start = model.table()
-    take = subject.trainer(model)
-    for idx, targets in case.batches:
-        take(tokens(idx), tokens(targets))
-    expect_close(
-        model.table(),
-        expected_table(case, start, len(case.batches)),
-        tolerance=tolerance(start) * len(case.batches),
-        what=f"the table after {len(case.batches)} steps",
+    steps = len(case.batches)
+    expect_adamw(
+        subject,
+        case,
+        steps,
+        what=f"the table after {steps} steps",
         cause="later steps are not AdamW's: the optimizer is made anew, gradients are clipped, the "
         "betas are others, or the learning rate changes",
     )
@@ -205,14 +129,14 @@ def only_table(subject: Subject, case: TrainingCase) -> None:
     Source: using gradient to update model parameters
     """
     model = case.model(subject)
-    table = model.table()
-    before = {name: value for name, value in model.state().items() if value.shape != table.shape}
+    shape = model.table().shape
+    before = {name: value for name, value in model.state().items() if value.shape != shape}
     idx, targets = map(tokens, case.batches[0])
     subject.trainer(model)(idx, targets)
     cause = "a step writes into its batch, or into other parts of the model"
     expect_equal(idx, tokens(case.batches[0][0]), what="xb afterwards", cause=cause)
     expect_equal(targets, tokens(case.batches[0][1]), what="yb afterwards", cause=cause)
-    after = {name: value for name, value in model.state().items() if value.shape != table.shape}
+    after = {name: value for name, value in model.state().items() if value.shape != shape}
     expect_equal(sorted(after), sorted(before), what="other tensors of the model", cause=cause)
     for name, value in before.items():
         expect_equal(after[name], value, what=f"{name} afterwards", cause=cause)
@@ -229,11 +153,11 @@ def descends(subject: Subject, case: TrainingCase) -> None:
     take = subject.trainer(model)
     idx, targets = map(tokens, case.batches[0])
     counts = pairs(idx, targets, case.C)
-    losses = [_loss(model, counts)]
+    losses = [loss_on(model, counts)]
     for _ in range(3):
         for _ in range(10):
             take(idx, targets)
-        losses.append(_loss(model, counts))
+        losses.append(loss_on(model, counts))
     expect(
         all(after < before for before, after in pairwise(losses)),
         what="loss of one batch after 0, 10, 20 and 30 steps on it",
@@ -241,11 +165,6 @@ def descends(subject: Subject, case: TrainingCase) -> None:
         seen=losses,
         cause="training does not go on lowering the loss: the step goes uphill, or stops",
     )
-
-
-def _loss(model: Model, counts: Counts) -> float:
-    table = model.table().double().numpy()
-    return cross_entropy(table, counts) if np.isfinite(table).all() else float("nan")
 
 
 @clause("training.converges", PARTS, needs=("training.descends",))
@@ -267,8 +186,7 @@ def converges(subject: Subject, case: Nothing) -> None:
     take = subject.trainer(model)
     for _ in range(1200):
         take(idx, targets)
-    loss = _loss(model, counts)
-    floor = entropy_floor(counts)
+    loss, floor = loss_on(model, counts), entropy_floor(counts)
     expect(
         loss - floor <= 0.005,  # noqa: PLR2004  as said
         what="loss after 1,200 steps",
@@ -284,21 +202,18 @@ def documented(subject: Subject, case: Nothing) -> str:
 
     Source: loop > get_batch > optimizer.zero_grad(set_to_none=True) > optimizer.step()
     """
-    figures = Figures()
-    corpus = notes_corpus()
+    figures, corpus = Figures(), notes_corpus()
     seed_all(figures.seed)
     model = subject.model(figures.vocab_size)
     model.train(mode=True)
     take = subject.trainer(model)
-    theirs = torch.nn.Embedding.from_pretrained(model.table(), freeze=False)
+    theirs = nn.Embedding.from_pretrained(model.table(), freeze=False)
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=figures.learning_rate)
     for _ in range(50):
         xb, yb = corpus.get_batch("train", figures.block_size, figures.batch_size)
         take(xb, yb)
-        logits = theirs(xb)  # (B, T, C)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), yb.flatten())
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        F.cross_entropy(theirs(xb).flatten(0, 1), yb.flatten()).backward()
         optimizer.step()
     gap = float((model.table() - theirs.weight.detach()).abs().max())
     return "as documented" if gap == 0 else f"differs by up to {gap:.1g}"

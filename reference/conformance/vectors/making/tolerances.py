@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from reference.conformance.vectors.machine import Json, Machine, rows
-from reference.spec.clauses import training
-from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance
+from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance, step_tolerance
 
 FEW, MORE = 3.0, 5.0
 """Scores of softmax.ratio, and with the 2 that softmax.shift adds."""
@@ -63,7 +62,7 @@ def _table(_fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     """Of training.state, for each step that was taken."""
     if not machine.steps:
         return {}
-    return {"table": rounded(machine.steps * training.tolerance(machine_table(machine)))}
+    return {"table": rounded(machine.steps * step_tolerance(machine_table(machine)))}
 
 
 def machine_table(machine: Machine) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Which of torch's functions a model calls, and on what: to name a cause, and never to judge.
+"""Which of torch's functions a model calls, and on what: to name a cause, never to judge.
 
 A model that does not work through torch's functions, as one at the other end of a pipe, shows none.
 """
@@ -13,17 +13,17 @@ from torch.overrides import TorchFunctionMode
 from reference.spec.subject import Model, SubjectError
 
 B, LENGTHS = 2, (11, 7, 3)
-"""Of the batch whose calls are looked at: no other dimension is likely to be 11, nor 7, nor 3."""
+"""Size of the batch whose calls are examined: no other dimension is likely to be 11, 7 or 3."""
 
 HIDDEN = -1e3
-"""A score to which this is added counts for nothing."""
+"""A mask that adds this or less to a score hides it."""
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any], Any]
-"""The function's name, what it was given, and what it gave."""
+"""The function's name, its positional and named arguments, and its answer."""
 
 
 class Calls(TorchFunctionMode):
-    """Keeps the calls that are made inside, of functions with these names."""
+    """Records the calls to functions with these names."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Calls(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> object:
-        """Make a call, and keep it."""
+        """Make a call, and record it."""
         given = kwargs or {}
         answer = func(*args, **given)
         name = getattr(func, "__name__", "")
@@ -47,7 +47,7 @@ class Calls(TorchFunctionMode):
 
 
 def leak(model: Model) -> str:
-    """Say through which call a position can see tokens that come after it, or give ""."""
+    """Say through which call a position can see tokens that come after it, or return ""."""
     for T in LENGTHS:
         numbers = torch.arange(B * T).reshape(B, T)
         try:
@@ -130,7 +130,7 @@ _LOOK: dict[str, Callable[[int, tuple[Any, ...], dict[str, Any], Any], str]] = {
 
 
 def places(model: Model, generate: Callable[[], object]) -> list[int]:
-    """Give the last position that each call of the model looks up, where it does look them up."""
+    """Return the last position that each call of the model looks up, if it looks any up."""
     with Calls("embedding") as calls:
         try:
             generate()
