@@ -3,6 +3,7 @@
 Every message names the value at fault, where it stands and what would be allowed.
 """
 
+import os
 import reprlib
 
 
@@ -151,6 +152,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     except Exception:  # noqa: BLE001  its __str__ may be a stranger's
         return False
     return "allocate memory" in message or "not enough memory" in message
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed, in the system's own words if there are any; never nothing."""
+    if isinstance(error, OSError):
+        if error.strerror:
+            return error.strerror
+        if isinstance(error.errno, int):
+            return os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 _SHOWN = reprlib.Repr()

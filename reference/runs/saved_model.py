@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reference.errors import ModelFileError, OutputError, printable
-from reference.files.atomic import make_writable
+from reference.errors import ModelFileError, printable
+from reference.files.atomic import make_writable, unwritable
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.shapes import Table
@@ -54,7 +54,7 @@ def check_can_save(directory: str | Path, *, overwrite: bool = False) -> None:
     try:
         is_there, is_folder = file.exists(), file.is_dir()
     except OSError as error:  # a name too long, say
-        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
+        raise unwritable(file, error) from error
     if is_folder or (is_there and not overwrite):
         raise ModelFileError(
             f"{file} exists already; give another directory"

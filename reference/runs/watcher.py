@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
-from reference.errors import MissingExtraError, OutputError
+from reference.errors import MissingExtraError, OutputError, reason
 from reference.files.atomic import check_can_append, make_writable, open_to_append
 from reference.runs.curve import Point
 from reference.terminal.console import SafeConsole
@@ -211,8 +211,7 @@ class Watcher:
         try:
             yield
         except OSError as error:
-            reason = getattr(error, "strerror", None) or error
-            failed = OutputError(f"{place} cannot be written: {reason}")
+            failed = OutputError(f"{place} cannot be written: {reason(error)}")
             failed.__cause__ = error  # whose number decides the exit code
             self.failed = self.failed or failed
 

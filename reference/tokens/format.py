@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.errors import TokenFileError
+from reference.errors import TokenFileError, reason
 from reference.files.sealed import are, listed, seal, unseal
 
 TOKENS, VOCABULARY, MANIFEST = "tokens.bin", "vocabulary.json", "manifest.json"
@@ -105,7 +105,7 @@ def read_small(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise TokenFileError(
-            f"{file} cannot be read: {error.strerror or error}. Run `bigram prepare` again, into "
+            f"{file} cannot be read: {reason(error)}. Run `bigram prepare` again, into "
             "another directory"
         ) from error
 

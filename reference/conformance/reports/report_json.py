@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from reference.conformance.errors import ReportFileError
 from reference.conformance.reports.wording import plain
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
-from reference.errors import BigramError, printable, shown
+from reference.errors import BigramError, printable, reason, shown
 from reference.spec.clause import ID, Level
 
 DEEPEST = 100
@@ -30,8 +30,7 @@ def read_report(file: Path) -> Report:
     try:
         raw = read_at_most(file, LARGEST)
     except (OSError, ValueError) as error:  # a name with a null in it is a ValueError
-        reason = getattr(error, "strerror", None) or error
-        raise ReportFileError(f"{name} cannot be read: {printable(reason)}") from error
+        raise ReportFileError(f"{name} cannot be read: {printable(reason(error))}") from error
     try:
         data = strict_json(raw)
     except ValueError as error:
