@@ -628,7 +628,7 @@ def test_a_model_over_arrays_is_held_against_them(
         main(
             [
                 *("vectors", "verify", "--subject", f"{tmp_path / 'arrays.py'}:init", "--json"),
-                *("--forward", "forward", "--adapter", "arrays", "--define", f"SCALE={scale}"),
+                *("--part", "forward", "--adapter", "arrays", "--define", f"SCALE={scale}"),
             ]
         )
     said = json.loads(capsys.readouterr().out)

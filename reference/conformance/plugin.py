@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reference.conformance.subjects.parts import parse_parts
+
 if TYPE_CHECKING:
     from reference.conformance.verdicts import Result
     from reference.spec.clause import Clause
@@ -36,8 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bigram-part",
         action="append",
         default=[],
-        metavar="PART=NAME",
-        help="another part of the subject, say get_batch=get_batch; repeatable",
+        metavar="NAME[=PLACE]",
+        help="another part of the subject, say get_batch=my_batches; repeatable",
     )
     group.addoption(
         "--bigram-waive",
@@ -81,6 +83,7 @@ class ClauseCollector(pytest.Collector):
 
         self.results = {}
         try:
+            parse_parts(self.config.getoption("--bigram-part"))
             clauses = self._plan(None).clauses
         except BigramError as error:
             raise pytest.UsageError(printable(error)) from error
@@ -107,7 +110,7 @@ class ClauseCollector(pytest.Collector):
         if self.running is None:
             target = Target(
                 target=self.config.getoption("--bigram-subject"),
-                parts=dict(_pairs(self.config.getoption("--bigram-part"))),
+                parts=parse_parts(self.config.getoption("--bigram-part")),
                 adapter=self.config.getoption("--bigram-adapter"),
                 command=self.config.getoption("--bigram-command"),
             )
