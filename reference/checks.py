@@ -14,6 +14,7 @@ from torch import Tensor
 from reference.errors import (
     DtypeError,
     EmptyError,
+    NonFiniteLossError,
     NotAnIntegerError,
     NotANumberError,
     NotATensorError,
@@ -153,3 +154,19 @@ def check_part(N: int, begin: int, end: int | None) -> tuple[int, int]:
     if end > N:
         raise OutOfRangeError(f"end is {end}; it must be at most {N}, the number of tokens")
     return begin, end
+
+
+def diverged(what: str, learning_rate: float) -> NonFiniteLossError:
+    """Return the error of a training in which something is no longer finite."""
+    return NonFiniteLossError(
+        f"{what}; train a new model with a learning_rate below {learning_rate}"
+    )
+
+
+def check_finite(table: Tensor, step: int, learning_rate: float) -> None:
+    """Raise unless the table is finite after a step; only a later loss would tell of the last one.
+
+    Raises: NonFiniteLossError.
+    """
+    if not table.isfinite().all():
+        raise diverged(f"the table is not finite after step {step}", learning_rate)
