@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from reference.errors import ModelFileError, printable
 from reference.files.atomic import make_writable, unwritable
+from reference.files.sealed import check_format
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.shapes import Table
@@ -105,11 +106,7 @@ def load_model(directory: str | Path) -> SavedModel:
     file = Path(directory) / FILE
     fields, tensors = read_tensors(file, _KIND)
     try:
-        if fields["format"] != FORMAT or type(fields["format"]) is not int:
-            raise ModelFileError(
-                f"{file} has format {fields['format']!r}; this version of bigram-reference "
-                f"reads {FORMAT}. Install the version that wrote it"
-            )
+        check_format(file, fields["format"], FORMAT, ModelFileError)
         vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
         if not isinstance(about, dict):
             raise TypeError(f"about is a {type(about).__name__}, and no dict")  # noqa: TRY301  told below

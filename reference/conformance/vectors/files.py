@@ -21,7 +21,7 @@ from reference.conformance.vectors.making.building import WHY, Built
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.errors import FileNameError, OutputError, printable, reason
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
-from reference.files.sealed import are, listed, seal, unseal
+from reference.files.sealed import are, check_format, listed, seal, unseal
 from reference.spec.catalogue import VERSION as CONTRACT
 
 SHIPPED = Path(__file__).with_name(f"v{VERSION}")
@@ -193,11 +193,7 @@ def _manifest(folder: Path) -> Json:
         raise DamagedVectorsError(
             f"{file} is damaged, or no manifest of vectors; {AGAIN}"
         ) from error
-    if version != VERSION:
-        raise VectorsVersionError(
-            f"{file} is of version {version!r:.40}, and this package reads {VERSION}. Install the "
-            f"one that wrote it, or {AGAIN}"
-        )
+    check_format(file, version, VERSION, VectorsVersionError, f", or {AGAIN}")
     try:
         manifest = unseal(raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
