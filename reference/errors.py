@@ -166,10 +166,10 @@ def reason(error: Exception) -> str:
 
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
-"""How a wrong value is shown, however large it is."""
+"""How a wrong value is written, however large it is."""
 
 
-def shown(value: object) -> str:
+def brief(value: object) -> str:
     """Return a value as Python writes it, shortened, in one printable line."""
     try:
         return printable(_SHOWN.repr(value))

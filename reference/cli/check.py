@@ -21,7 +21,7 @@ from reference.cli.subject_options import (
 )
 from reference.cli.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 from reference.conformance.isolation.server import Server
-from reference.errors import BigramError, shown
+from reference.errors import BigramError, brief
 from reference.files.atomic import check_outputs, write_all
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def read_replay(given: str) -> str:
     try:
         return read_at_most(Path(given), LARGEST).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise ReplayError(f"--replay {shown(given)}: {error}") from error
+        raise ReplayError(f"--replay {brief(given)}: {error}") from error
 
 
 def parse_waiver(text: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from reference.conformance.strategies import LONGEST, needed
 from reference.conformance.subjects.build import Factory, subject_of
 from reference.conformance.subjects.parts import Parts
 from reference.conformance.verdicts import Report, Selection
-from reference.errors import printable, shown
+from reference.errors import brief, printable
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
 from reference.spec.clause import BIGRAM, PROFILES, Clause
@@ -144,7 +144,7 @@ def name_of(factory: object) -> str:
         names = []
     if names and all(isinstance(name, str) and name for name in names):
         return ":".join(map(str, names))
-    return shown(factory)
+    return brief(factory)
 
 
 def read_saved(text: str) -> tuple[Clause, dict[str, object]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reference.errors import BigramError, shown
+from reference.errors import BigramError, brief
 
 
 def seal(fields: dict[str, Any]) -> bytes:
@@ -36,7 +36,7 @@ def check_format(
     """
     if found != wanted or type(found) is not int:
         raise error(
-            f"{file} has format {shown(found)}; this version of bigram-reference reads {wanted}. "
+            f"{file} has format {brief(found)}; this version of bigram-reference reads {wanted}. "
             f"Install the version that wrote it{otherwise}"
         )
 

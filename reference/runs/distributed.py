@@ -27,7 +27,7 @@ from reference.errors import (
     MismatchError,
     OutOfRangeError,
     RankVariableError,
-    shown,
+    brief,
 )
 from reference.model import BigramLanguageModel
 from reference.training import TrainConfig, TrainStep
@@ -209,7 +209,7 @@ def _number(name: str, least: int, most: int, *, default: int | None = None) -> 
     if text is None and default is not None:
         return default
     if text is None or not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-        state = "missing" if text is None else shown(text)
+        state = "missing" if text is None else brief(text)
         raise RankVariableError(f"{name} is {state}; it must be {least} to {most}. {_TORCHRUN}")
     return int(text)
 

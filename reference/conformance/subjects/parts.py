@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
-from reference.errors import BigramError, shown
+from reference.errors import BigramError, brief
 
 
 class PartError(BigramError, TypeError):
@@ -46,7 +46,7 @@ def check_parts(names: Iterable[str]) -> None:
     """
     for name in names:
         if name not in NAMES:
-            raise PartError(f"there is no part {shown(name)}; the parts are {', '.join(NAMES)}")
+            raise PartError(f"there is no part {brief(name)}; the parts are {', '.join(NAMES)}")
 
 
 def parse_parts(texts: Iterable[str]) -> dict[str, str]:
