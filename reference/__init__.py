@@ -3,7 +3,9 @@
 The names below are loaded when they are first used, so that `import reference` alone is quick.
 """
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,13 +52,19 @@ _MODULE_OF = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+def _offered(
+    package: str, module_of: Mapping[str, str]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return a package's `__getattr__`, which loads each name at its first use, and `__dir__`."""
+    names = vars(modules[package])
+
+    def load(name: str) -> object:
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        names[name] = getattr(import_module(f"{package}.{module_of[name]}"), name)
+        return names[name]
+
+    return load, lambda: sorted({*names, *module_of})
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _offered(__name__, _MODULE_OF)

@@ -14,6 +14,7 @@ from torch import Tensor
 from reference.errors import (
     DtypeError,
     EmptyError,
+    NonFiniteLossError,
     NotAnIntegerError,
     NotANumberError,
     NotATensorError,
@@ -22,7 +23,7 @@ from reference.errors import (
     RankError,
     TargetsShapeError,
     TokenRangeError,
-    shown,
+    brief,
 )
 
 STORED = (torch.uint8, torch.uint16, torch.int32)
@@ -49,10 +50,10 @@ def check_count(name: str, value: int, *, minimum: int, maximum: int | None = No
     allowed = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
     if not is_integer(value):
         raise NotAnIntegerError(
-            f"{name} is {shown(value)} ({type(value).__name__}); it must be an integer, {allowed}"
+            f"{name} is {brief(value)} ({type(value).__name__}); it must be an integer, {allowed}"
         )
     if value < minimum or (maximum is not None and value > maximum):
-        raise OutOfRangeError(f"{name} is {shown(value)}; it must be {allowed}")
+        raise OutOfRangeError(f"{name} is {brief(value)}; it must be {allowed}")
 
 
 def check_positive(name: str, value: float, *, maximum: float) -> None:
@@ -62,11 +63,11 @@ def check_positive(name: str, value: float, *, maximum: float) -> None:
     """
     if not is_real(value):
         raise NotANumberError(
-            f"{name} is {shown(value)} ({type(value).__name__}); it must be a number above 0"
+            f"{name} is {brief(value)} ({type(value).__name__}); it must be a number above 0"
         )
     if not 0 < value <= maximum:  # so NaN is refused too
         raise OutOfRangeError(
-            f"{name} is {shown(value)}; it must be above 0, and at most {maximum:g}"
+            f"{name} is {brief(value)}; it must be above 0, and at most {maximum:g}"
         )
 
 
@@ -76,7 +77,7 @@ def check_text(name: str, value: str) -> None:
     Raises: NotTextError.
     """
     if not isinstance(value, str):
-        raise NotTextError(f"{name} is {shown(value)} ({type(value).__name__}); it must be a str")
+        raise NotTextError(f"{name} is {brief(value)} ({type(value).__name__}); it must be a str")
 
 
 def check_layout(name: str, tokens: Tensor, *, shape: str, stored: bool = False) -> None:
@@ -153,3 +154,19 @@ def check_part(N: int, begin: int, end: int | None) -> tuple[int, int]:
     if end > N:
         raise OutOfRangeError(f"end is {end}; it must be at most {N}, the number of tokens")
     return begin, end
+
+
+def diverged(what: str, learning_rate: float) -> NonFiniteLossError:
+    """Return the error of a training in which something is no longer finite."""
+    return NonFiniteLossError(
+        f"{what}; train a new model with a learning_rate below {learning_rate}"
+    )
+
+
+def check_finite(table: Tensor, step: int, learning_rate: float) -> None:
+    """Raise unless the table is finite after a step; only a later loss would tell of the last one.
+
+    Raises: NonFiniteLossError.
+    """
+    if not table.isfinite().all():
+        raise diverged(f"the table is not finite after step {step}", learning_rate)

@@ -3,6 +3,7 @@
 Every message names the value at fault, where it stands and what would be allowed.
 """
 
+import os
 import reprlib
 
 
@@ -153,12 +154,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return "allocate memory" in message or "not enough memory" in message
 
 
+def reason(error: Exception) -> str:
+    """Return why something failed, in the system's own words if there are any; never nothing."""
+    if isinstance(error, OSError):
+        if error.strerror:
+            return error.strerror
+        if isinstance(error.errno, int):
+            return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
-"""How a wrong value is shown, however large it is."""
+"""How a wrong value is written, however large it is."""
 
 
-def shown(value: object) -> str:
+def brief(value: object) -> str:
     """Return a value as Python writes it, shortened, in one printable line."""
     try:
         return printable(_SHOWN.repr(value))

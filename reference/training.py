@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import torch
 
-from reference.checks import check_count, check_positive
+from reference.checks import check_count, check_finite, check_positive, diverged
 from reference.corpus import Corpus
-from reference.errors import NonFiniteLossError
 from reference.model import BigramLanguageModel
 
 MAX_LEARNING_RATE = 1e6
@@ -71,7 +70,6 @@ def train(  # noqa: PLR0913  the notes' loop, and what it may go on from
         changed by it, and where the last step left the table so; what `Corpus.get_batch` raises.
     Source: notes, loop > get_batch > zero_grad > backward > step.
     """
-    advice = f"train a new model with a learning_rate below {config.learning_rate}"
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     for step in range(taken + 1, config.steps + 1):
         xb, yb = corpus.get_batch(
@@ -80,13 +78,14 @@ def train(  # noqa: PLR0913  the notes' loop, and what it may go on from
         _logits, loss = model(xb, yb)
         value = loss.item()
         if not math.isfinite(value):
-            raise NonFiniteLossError(f"loss is {value} at step {step} of {config.steps}; {advice}")
+            raise diverged(
+                f"loss is {value} at step {step} of {config.steps}", config.learning_rate
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         yield TrainStep(step, value)
-    if not model.token_embedding_table.weight.isfinite().all():  # the last step's doing
-        raise NonFiniteLossError(f"the table is not finite after step {config.steps}; {advice}")
+    check_finite(model.token_embedding_table.weight, config.steps, config.learning_rate)
 
 
 @torch.no_grad()

@@ -32,18 +32,20 @@ SHARED_NOTES = ROOT.parent / "shared/notes/nn-module.markmap.md"
 
 # From the ground up; a module may import its own floor and those below.
 FLOORS = [
-    {"oracle", "errors", "notes"},
-    {"shapes", "checks", "files", "terminal", "splits"},
-    {"vocabulary", "data", "tinyshakespeare", "tokens", "corpus"},
-    {"model"},
+    {"errors", "notes", "oracle"},
+    {"checks", "files", "shapes", "terminal"},
+    {"data", "model", "vocabulary"},
+    {"corpus"},
     {"training"},
-    {"fast", "runs"},
-    {"walkthrough"},
-    {"spec"},
+    {"tinyshakespeare", "tokens"},
+    {"runs"},
+    {"fast", "spec", "walkthrough"},
     {"conformance"},
     {"cli"},
     {"__main__"},
 ]
+IN_THE_PACKAGE = {"reference.__version__", "reference._offered"}
+"""What stands in no module, but in the package itself, and may be used on any floor."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -75,8 +77,21 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 def test_imports_point_downward(path: Path) -> None:
     here = floor_of(room(path))
     for name in imports(path):
-        if name.startswith("reference.") and name != "reference.__version__":
+        if name.startswith("reference.") and name not in IN_THE_PACKAGE:
             assert floor_of(name.split(".")[1]) <= here, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("name", ["corpus", "data", "model", "training", "vocabulary"])
+def test_the_core_imports_no_folder_but_the_oracle(name: str) -> None:
+    allowed = {path.stem for path in PACKAGE.glob("*.py")} | {"oracle"}
+    for imported in imports(PACKAGE / f"{name}.py"):
+        if imported.startswith("reference."):
+            assert imported.split(".")[1] in allowed, imported
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "runs").glob("*.py")), ids=lambda p: p.name)
+def test_a_run_is_passed_its_trainer_and_does_not_import_the_engine(path: Path) -> None:
+    assert not [name for name in imports(path) if name.startswith("reference.fast")]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "oracle").glob("*.py")), ids=lambda p: p.name)

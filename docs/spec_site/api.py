@@ -79,6 +79,8 @@ ALSO: Final = (
     "reference.fast.fitting.Smoothing",
     "reference.fast.fitting.Tokens",
     "reference.conformance.subjects.build.Factory",
+    "reference.conformance.subjects.parts.PartError",
+    "reference.conformance.subjects.parts.Parts",
     "reference.conformance.parametrize.ClauseTest",
     "reference.conformance.reports.report_json.ReportError",
     "reference.conformance.reports.report_json.from_json",

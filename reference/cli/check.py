@@ -12,23 +12,16 @@ from reference.cli.subject_options import (
     Adapter,
     Command,
     Define,
-    Forward,
-    Generate,
     GetBatch,
-    GetTable,
-    Gradient,
     Own,
-    PlainGenerate,
-    SetTable,
-    Softmax,
-    TrainStep,
-    Words,
+    PartOption,
     check_one_subject,
+    parts_of,
     target_of,
 )
 from reference.cli.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 from reference.conformance.isolation.server import Server
-from reference.errors import BigramError, shown
+from reference.errors import BigramError, brief
 from reference.files.atomic import check_outputs, write_all
 
 if TYPE_CHECKING:
@@ -64,15 +57,7 @@ def check(
         ),
     ] = None,
     get_batch: GetBatch = None,
-    generate: Generate = None,
-    vocabulary: Words = None,
-    softmax: Softmax = None,
-    train_step: TrainStep = None,
-    get_table: GetTable = None,
-    set_table: SetTable = None,
-    forward: Forward = None,
-    gradient: Gradient = None,
-    plain_generate: PlainGenerate = None,
+    part: PartOption = None,
     adapter: Adapter = "pair",
     define: Define = None,
     command: Command = None,
@@ -155,8 +140,8 @@ def check(
     not finish, or could not write a report; 130 interrupted; 141 nobody reads the output any
     more; 143 told to end (SIGTERM).
     """
-    parts = (get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward)
-    named = (target, replay, gradient, plain_generate, *parts)
+    parts = parts_of(part, get_batch)
+    named = (target, replay, *parts.values())
     check_outputs({"--junit": junit, "--html": html}, [file_of(one) for one in named if one])
     check_one_subject(target, engine, command)
     waivers = dict(parse_waiver(text) for text in waive or ())
@@ -172,23 +157,7 @@ def check(
         from reference.spec.clause import Level
 
         api.check_profile(profile)
-        subject = target_of(
-            target,
-            engine,
-            command,
-            adapter=adapter,
-            define=define,
-            get_batch=get_batch,
-            generate=generate,
-            vocabulary=vocabulary,
-            softmax=softmax,
-            train_step=train_step,
-            get_table=get_table,
-            set_table=set_table,
-            forward=forward,
-            gradient=gradient,
-            plain_generate=plain_generate,
-        )
+        subject = target_of(target, engine, command, parts, adapter=adapter, define=define)
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
         plan = Plan(
@@ -271,7 +240,7 @@ def read_replay(given: str) -> str:
     try:
         return read_at_most(Path(given), LARGEST).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise ReplayError(f"--replay {shown(given)}: {error}") from error
+        raise ReplayError(f"--replay {brief(given)}: {error}") from error
 
 
 def parse_waiver(text: str) -> tuple[str, str]:

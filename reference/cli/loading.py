@@ -1,12 +1,11 @@
 """Load a corpus and count its pairs, under a progress bar."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn
 
 from reference import fast
 from reference.corpus import Corpus
@@ -16,7 +15,7 @@ from reference.oracle.counts import Counts
 from reference.runs.checkpoint import fingerprint
 from reference.runs.distributed import ALONE, Ranks
 from reference.terminal.console import SafeConsole
-from reference.terminal.progress import Words, bar
+from reference.terminal.progress import advancing
 from reference.tokens.load import TINYSHAKESPEARE, FiledCorpus, load_corpus
 
 MANY = 2**26
@@ -39,14 +38,8 @@ def load(
         before the work and not in the midst of it; MismatchError where the ranks' corpora differ,
         LostRankError where one could not load it; what `load_corpus` raises.
     """
-    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with bar(console, *columns, DownloadColumn()) as progress:
-        doing = "downloading" if source == TINYSHAKESPEARE else "verifying"
-        task = progress.add_task(doing, total=None, visible=False)
-
-        def show(arrived: int, total: int) -> None:
-            progress.update(task, completed=arrived, total=total, visible=True)
-
+    doing = "downloading" if source == TINYSHAKESPEARE else "verifying"
+    with advancing(console, doing, DownloadColumn()) as show:
         corpus = load_corpus(source, share=ranks.local, progress=show)
     ranks.check_same({"the corpus": fingerprint(corpus)} if ranks.size > 1 else {})
     # Of what is in files, `bigram prepare` has said it.
@@ -78,7 +71,7 @@ def count_pairs(
         C = len(corpus.vocabulary)
         counts: Counts = np.zeros((C, C), np.int64)
     else:
-        with _bar(console, "counting") as show:
+        with advancing(console, "counting") as show:
             places = {"begin": share.start, "end": share.stop}
             if share.stop - share.start >= least and compiling.is_there():
                 C = len(corpus.vocabulary)
@@ -90,15 +83,3 @@ def count_pairs(
             else:
                 counts = corpus.pair_counts(split, progress=show, **places)
     return ranks.add_up(torch.from_numpy(counts)).numpy()
-
-
-@contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something has come, where there is a terminal: call it with the done, and all.
-
-    What takes no longer than a blink is not shown.
-    """
-    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with bar(console, *columns) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

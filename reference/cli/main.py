@@ -5,7 +5,7 @@ torch takes over a second to import, so it is imported inside the commands: `--h
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,10 +18,11 @@ from reference.cli.options import check_arguments
 from reference.cli.pipe import pipe
 from reference.cli.prepare import prepare
 from reference.cli.spec import spec
-from reference.cli.terminal import FAILED, UNFINISHED, run
+from reference.cli.terminal import FAILED, UNFINISHED, USAGE_ERROR, run
 from reference.cli.train import train
 from reference.cli.vectors import vectors
 from reference.cli.walkthrough import walkthrough
+from reference.conformance.subjects.parts import NAMES as PARTS
 from reference.terminal.console import CLOSED, write
 
 app = typer.Typer(
@@ -76,6 +77,9 @@ def _called(arguments: Sequence[str] | None) -> None:
     check_arguments(given)
     try:
         code = app(given, standalone_mode=False)
+    except USAGE_ERROR as error:
+        _suggest_part(error)
+        raise
     except typer.Abort:
         raise SystemExit(UNFINISHED) from None
     except SystemExit as stopped:
@@ -83,3 +87,10 @@ def _called(arguments: Sequence[str] | None) -> None:
             raise SystemExit(CLOSED) from None
         raise
     raise SystemExit(code or 0)
+
+
+def _suggest_part(error: Any) -> None:  # noqa: ANN401  its class has another name in each typer
+    """Name the part to someone who asks for one by an option of its own, say --vocabulary."""
+    part = getattr(error, "option_name", "").removeprefix("--").replace("-", "_")
+    if part in PARTS and error.ctx is not None and error.ctx.info_name == check.__name__:
+        error.possibilities = [f"--part {part}=NAME"]

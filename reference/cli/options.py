@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reference.errors import BigramError, shown
+from reference.errors import BigramError, brief
 
 MOST = 2**31 - 1
 """Largest number of steps, tokens or files."""
@@ -41,12 +41,12 @@ def check_arguments(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if len(argument) > LONGEST:
             raise ArgumentError(
-                f"the argument {shown(argument)} has {len(argument):,} characters; it may have "
+                f"the argument {brief(argument)} has {len(argument):,} characters; it may have "
                 f"{LONGEST:,} at most"
             )
         if "\0" in argument:
             raise ArgumentError(
-                f"the argument {shown(argument)} has a null character; leave it out"
+                f"the argument {brief(argument)} has a null character; leave it out"
             )
 
 

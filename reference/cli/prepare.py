@@ -68,7 +68,8 @@ def prepare(
         messages.append(message)
         console.print(Text(message), soft_wrap=True)
 
-    with _bar(console) as progress:
+    columns = Words("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with bar(console, *columns, TimeRemainingColumn()) as progress:
         shown = _Shown(progress, console)
         try:
             manifest = preparing.prepare(
@@ -127,14 +128,3 @@ class _Shown:
         if not self._console.is_terminal and done >= self._next:
             self._console.print(f"{doing}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB")
             self._next = done + total / LOG_LINES
-
-
-def _bar(console: Console) -> Progress:
-    return bar(
-        console,
-        Words("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )

@@ -1,9 +1,11 @@
 """The options that say what is to be judged, for the commands that judge."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from reference.conformance.subjects.parts import parse_parts
 
 if TYPE_CHECKING:
     from reference.conformance.target import Target
@@ -24,38 +26,29 @@ OURS = {
 }
 
 
-def part(option: str, is_what: str) -> Any:  # noqa: ANN401  what typer gives
-    """Make an option that names one more part of the subject."""
-    return typer.Option(
-        option,
-        metavar="NAME",
-        help=f"{is_what}: a name in the subject's file, or path/to/other.py:NAME.",
+GetBatch = Annotated[
+    str | None,
+    typer.Option(
+        "--get-batch",
+        metavar="PLACE",
+        help="Short for --part get_batch=PLACE.",
         rich_help_panel="Parts of the subject",
-    )
-
-
-GetBatch = Annotated[str | None, part("--get-batch", "get_batch(data, ...) or (split)")]
-Generate = Annotated[
-    str | None, part("--generate", "generate(model, idx, n), where it is no method")
+    ),
 ]
-Words = Annotated[str | None, part("--vocabulary", "vocabulary(text) with encode and decode")]
-Softmax = Annotated[str | None, part("--softmax", "softmax(logits)")]
-TrainStep = Annotated[
-    str | None, part("--train-step", "train_step(model), which gives step(xb, yb)")
-]
-GetTable = Annotated[str | None, part("--get-table", "get_table(model), the (C, C) table")]
-SetTable = Annotated[str | None, part("--set-table", "set_table(model, table)")]
-Forward = Annotated[
-    str | None,
-    part("--forward", "forward(state, idx, targets), with --adapter arrays, if no method"),
-]
-Gradient = Annotated[
-    str | None,
-    part("--gradient", "gradient(state, idx, targets) of the loss by the table, likewise"),
-]
-PlainGenerate = Annotated[
-    str | None,
-    part("--plain-generate", "generate(model, idx, n) without a cache, to hold a fast one to"),
+PartOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--part",
+        metavar="NAME[=PLACE]",
+        help="A function besides the model: get_batch(data, ...) or get_batch(split); "
+        "generate(model, idx, n), if it is not a method; vocabulary(text) with encode and decode; "
+        "softmax(logits); train_step(model), which returns step(xb, yb); get_table(model) and "
+        "set_table(model, table), of the (C, C) table; plain_generate(model, idx, n), without a "
+        "cache; with --adapter arrays, if they are not methods, forward(state, idx, targets) and "
+        "gradient(state, idx, targets). PLACE is what the subject's file calls it, or "
+        "path/to/other.py:NAME. Repeatable.",
+        rich_help_panel="Parts of the subject",
+    ),
 ]
 Adapter = Annotated[
     str,
@@ -89,14 +82,22 @@ Command = Annotated[
 ]
 
 
+def parts_of(part: list[str] | None, get_batch: str | None) -> dict[str, str]:
+    """Return where the parts are that both options name.
+
+    Raises: PartError.
+    """
+    return parse_parts([*(part or ()), *([] if get_batch is None else [f"get_batch={get_batch}"])])
+
+
 def target_of(
     target: str | None,
     engine: Own,
     command: str | None,
+    parts: dict[str, str],
     *,
     adapter: str,
     define: list[str] | None,
-    **parts: str | None,
 ) -> "Target":
     """Put together what is to be judged.
 
@@ -108,7 +109,7 @@ def target_of(
     return Target(
         target=target,
         engine=engine.value,
-        parts={name: value for name, value in parts.items() if value is not None},
+        parts=parts,
         adapter=adapter,
         define=tuple(define or ()),
         command=command,
@@ -131,13 +132,13 @@ def check_one_subject(target: str | None, engine: Own, command: str | None) -> N
 
 
 def check_alone(
-    command: str | None, parts: dict[str, str | None], adapter: str, define: list[str] | None
+    command: str | None, parts: dict[str, str], adapter: str, define: list[str] | None
 ) -> None:
     """Refuse a command together with what is said of Python code only.
 
     Raises: typer.BadParameter.
     """
-    given = [f"--{name.replace('_', '-')}" for name, value in parts.items() if value is not None]
+    given = [f"--part {name}" for name in parts]
     given += ["--adapter"] if adapter != "pair" else []
     given += ["--define"] if define else []
     if command is not None and given:

@@ -4,8 +4,9 @@ The names are loaded when they are first used: pytest imports this package for i
 must not load torch for that.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from reference import _offered
 
 if TYPE_CHECKING:
     from reference.conformance.api import check
@@ -22,10 +23,4 @@ _MODULE_OF = {
     "parametrize_clauses": "parametrize",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = _offered(__name__, _MODULE_OF)

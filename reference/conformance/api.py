@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-
-from torch import Tensor
+from typing import Unpack
 
 from reference.checks import check_count, check_text
 from reference.conformance.errors import ProfileError, ReplayError
@@ -20,8 +18,9 @@ from reference.conformance.runner import (
 )
 from reference.conformance.strategies import LONGEST, needed
 from reference.conformance.subjects.build import Factory, subject_of
+from reference.conformance.subjects.parts import Parts
 from reference.conformance.verdicts import Report, Selection
-from reference.errors import printable, shown
+from reference.errors import brief, printable
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
 from reference.spec.clause import BIGRAM, PROFILES, Clause
@@ -36,16 +35,6 @@ MOST_EXAMPLES = 10**6
 def check(  # noqa: PLR0913  all but the factory by name
     factory: Factory,
     *,
-    get_batch: Callable[..., object] | None = None,
-    vocabulary: Callable[[str], object] | None = None,
-    train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None,
-    softmax: Callable[[Tensor], object] | None = None,
-    generate: Callable[..., object] | None = None,
-    get_table: Callable[[object], Any] | None = None,
-    set_table: Callable[[object, Any], object] | None = None,
-    forward: Callable[..., object] | None = None,
-    gradient: Callable[..., object] | None = None,
-    plain_generate: Callable[..., object] | None = None,
     adapter: str | Callable[[object], object] = "pair",
     profile: str = BIGRAM,
     clauses: Sequence[str] | None = None,
@@ -53,6 +42,7 @@ def check(  # noqa: PLR0913  all but the factory by name
     seed: int = 0,
     examples: int = EXAMPLES,
     replay: str | None = None,
+    **parts: Unpack[Parts],
 ) -> Report:
     """Hold a model against the clauses, in this process.
 
@@ -87,25 +77,13 @@ def check(  # noqa: PLR0913  all but the factory by name
     that are expected to fail to the reason. The same seed gives the same verdicts. `replay` is a
     case that failed, as JSON {"id": ..., "case": ...}, to be tried again by itself.
 
-    Raises: UnknownClauseError, WaiverError, ProfileError, AdapterError, GetBatchError, ReplayError,
-        CaseError; NotAnIntegerError, OutOfRangeError for the seed and the examples; NotTextError.
+    Raises: PartError, UnknownClauseError, WaiverError, ProfileError, AdapterError, GetBatchError,
+        ReplayError, CaseError; NotAnIntegerError, OutOfRangeError for the seed and the examples;
+        NotTextError.
     """
     check_profile(profile)
     check_numbers(seed, examples)
-    subject = subject_of(
-        factory,
-        get_batch=get_batch,
-        vocabulary=vocabulary,
-        train_step=train_step,
-        softmax=softmax,
-        generate=generate,
-        get_table=get_table,
-        set_table=set_table,
-        forward=forward,
-        gradient=gradient,
-        plain_generate=plain_generate,
-        adapter=adapter,
-    )
+    subject = subject_of(factory, adapter=adapter, **parts)
     plan = Plan(
         clauses=planned(clauses, waive, profile),
         profile=profile,
@@ -166,7 +144,7 @@ def name_of(factory: object) -> str:
         names = []
     if names and all(isinstance(name, str) and name for name in names):
         return ":".join(map(str, names))
-    return shown(factory)
+    return brief(factory)
 
 
 def read_saved(text: str) -> tuple[Clause, dict[str, object]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import NoReturn, Unpack
 
 import pytest
 
@@ -10,6 +10,7 @@ from reference.conformance.api import check_numbers, check_profile
 from reference.conformance.reports.wording import label
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
 from reference.conformance.subjects.build import Factory, subject_of
+from reference.conformance.subjects.parts import Parts
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.verdicts import Result, Verdict
 from reference.errors import printable
@@ -45,12 +46,13 @@ class ClauseTest:
 def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
     factory: Factory,
     *,
+    adapter: str | Callable[[object], object] = "pair",
     profile: str = BIGRAM,
     clauses: Sequence[str] | None = None,
     waive: Mapping[str, str] | None = None,
     seed: int = 0,
     examples: int = EXAMPLES,
-    **parts: Callable[..., object] | str,
+    **parts: Unpack[Parts],
 ) -> pytest.MarkDecorator:
     """Run a test function once for each clause; the clause's id is the test's.
 
@@ -58,11 +60,11 @@ def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
         def test_my_model(clause):
             clause.check()
 
-    `parts` are those of `check`.
+    The arguments are those of `check`.
 
     Raises: what `check` raises.
     """
-    subject = subject_of(factory, **parts)  # type: ignore[arg-type]  # check's own, passed on
+    subject = subject_of(factory, adapter=adapter, **parts)
     check_profile(profile)
     check_numbers(seed, examples)
     plan = Plan(

@@ -36,8 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bigram-part",
         action="append",
         default=[],
-        metavar="PART=NAME",
-        help="another part of the subject, say get_batch=get_batch; repeatable",
+        metavar="NAME[=PLACE]",
+        help="another part of the subject, say get_batch=my_batches; repeatable",
     )
     group.addoption(
         "--bigram-waive",
@@ -81,11 +81,17 @@ class ClauseCollector(pytest.Collector):
 
         self.results = {}
         try:
+            self._parts()
             clauses = self._plan(None).clauses
         except BigramError as error:
             raise pytest.UsageError(printable(error)) from error
         for clause in clauses:
             yield ClauseItem.from_parent(self, name=clause.id, clause=clause)
+
+    def _parts(self) -> dict[str, str]:
+        from reference.conformance.subjects.parts import parse_parts  # noqa: PLC0415  as above
+
+        return parse_parts(self.config.getoption("--bigram-part"))
 
     def _plan(self, wanted: list[str] | None) -> Any:  # noqa: ANN401  a Plan: its module loads torch
         from reference.conformance.api import check_numbers, check_profile  # noqa: PLC0415  as above
@@ -107,7 +113,7 @@ class ClauseCollector(pytest.Collector):
         if self.running is None:
             target = Target(
                 target=self.config.getoption("--bigram-subject"),
-                parts=dict(_pairs(self.config.getoption("--bigram-part"))),
+                parts=self._parts(),
                 adapter=self.config.getoption("--bigram-adapter"),
                 command=self.config.getoption("--bigram-command"),
             )

@@ -26,8 +26,7 @@ class Target:
     engine: str = "reference"
     """Which of our own, if it is that: reference, fast or sampler."""
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Where get_batch, generate, vocabulary, softmax, train_step, get_table, set_table, forward and
-    gradient are: a name in the same file, or path/to/other.py:name."""
+    """By its name, where each part is: a name in the same file, or path/to/other.py:name."""
     adapter: str = "pair"
     define: tuple[str, ...] = ()
     """Globals given by hand, as NAME=VALUE."""
@@ -39,8 +38,8 @@ class Target:
         said = [] if self.target is None else [self.target]
         if self.engine != "reference":
             said += ["--engine", self.engine]
-        for part, name in self.parts.items():
-            said += [f"--{part.replace('_', '-')}", name]
+        for part, place in self.parts.items():
+            said += ["--part", part if place == part else f"{part}={place}"]
         if self.adapter != "pair":
             said += ["--adapter", self.adapter]
         for definition in self.define:

@@ -7,8 +7,9 @@ against the reference itself. Training, fitting and the sampler need Numba:
 `pip install 'bigram-reference[fast]'`.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from reference import _offered
 
 if TYPE_CHECKING:
     from reference.fast.batches import get_batch
@@ -49,14 +50,4 @@ _MODULE_OF = {
     "train": "training",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = _offered(__name__, _MODULE_OF)

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
-from reference.checks import check_count, check_tokens
+from reference.checks import check_count, check_finite, check_tokens, diverged
 from reference.corpus import Corpus
-from reference.errors import DeviceError, DtypeError, NonFiniteLossError
+from reference.errors import DeviceError, DtypeError
 from reference.fast import cuda
 from reference.fast.compiling import check_there
 from reference.fast.threads import in_parts
@@ -69,7 +69,6 @@ def train(  # noqa: PLR0913  as the reference's
     ends = block if callable(block) else _multiples(block)
     B, T = config.batch_size, config.block_size
     corpus.check_length("train", T)
-    advice = f"train a new model with a learning_rate below {config.learning_rate}"
     stepper = stepper or Stepper(model, learning_rate=config.learning_rate)
     # Whether each token was found to be one of the vocabulary when its file was opened.
     verified = isinstance(corpus, FiledCorpus) and corpus.verified
@@ -92,12 +91,12 @@ def train(  # noqa: PLR0913  as the reference's
         if len(losses) < K:
             stream.set_state(before)
             torch.randint(last, (len(losses) + 1, B), generator=generator)  # the bad one's too
-            raise NonFiniteLossError(
-                f"loss is {stepper.refused} at step {stepper.taken + 1} of {config.steps}; {advice}"
+            raise diverged(
+                f"loss is {stepper.refused} at step {stepper.taken + 1} of {config.steps}",
+                config.learning_rate,
             )
         yield TrainBlock(stepper.taken, losses)
-    if not model.token_embedding_table.weight.isfinite().all():  # the last step's doing
-        raise NonFiniteLossError(f"the table is not finite after step {config.steps}; {advice}")
+    check_finite(model.token_embedding_table.weight, config.steps, config.learning_rate)
 
 
 def _multiples(block: int) -> Callable[[int], int]:

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
+from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError, reason
 
 PARTIAL = ".bigram-partial"
 """End of the name of a file that is still being written; no other program uses it."""
@@ -76,15 +76,15 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
             flush(out)
         put_in_place(partial, file)
     except OSError as error:
-        raise _unwritable(file, error) from error
+        raise unwritable(file, error) from error
     finally:
         with suppress(OSError):  # which would hide what went wrong
             partial.unlink(missing_ok=True)
 
 
-def _unwritable(file: Path, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(f"{file} cannot be written: {reason}")
+def unwritable(file: Path, error: Exception) -> OutputError:
+    """Return the error that says why a file or folder cannot be written."""
+    return OutputError(f"{file} cannot be written: {reason(error)}")
 
 
 def flush(out: BinaryIO) -> None:
@@ -118,7 +118,7 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
         try:
             _write(file, content)
         except (OSError, RuntimeError, ValueError) as error:
-            failed.append(error if isinstance(error, OutputError) else _unwritable(file, error))
+            failed.append(error if isinstance(error, OutputError) else unwritable(file, error))
         else:
             written.append(file)
     if failed:
@@ -154,7 +154,7 @@ def check_can_append(file: Path) -> None:
     except OutputError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        raise _unwritable(file, error) from error
+        raise unwritable(file, error) from error
 
 
 def open_to_append(file: Path) -> TextIO:
@@ -180,7 +180,7 @@ def open_to_append(file: Path) -> TextIO:
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENXIO:
             error.strerror = "no process reads from it. Start its reader first"
-        raise _unwritable(file, error) from error
+        raise unwritable(file, error) from error
     return log
 
 
@@ -221,7 +221,7 @@ def _check_writable(file: Path) -> None:
     try:
         obstacle = _obstacle(file)
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links, a NUL
-        raise _unwritable(file, error) from error
+        raise unwritable(file, error) from error
     if obstacle:
         raise OutputError(f"{file} cannot be written: {obstacle}")
 
@@ -310,7 +310,7 @@ def make_writable(directory: Path) -> tuple[Path, ...]:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unwritable(directory, error) from error
+        raise unwritable(directory, error) from error
     return tuple(made)
 
 
@@ -351,7 +351,7 @@ def only_writer(directory: Path, *, writes: Sequence[str] = ()) -> Iterator[None
             "give another directory"
         ) from error
     except OSError as error:
-        raise _unwritable(directory, error) from error
+        raise unwritable(directory, error) from error
     try:
         _remove_leftovers(directory, writes)
         yield

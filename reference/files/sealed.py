@@ -3,7 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from reference.errors import BigramError, brief
 
 
 def seal(fields: dict[str, Any]) -> bytes:
@@ -22,6 +25,20 @@ def unseal(raw: bytes) -> dict[str, Any]:
     if seal(fields) != raw:
         raise ValueError("the digest is not that of the fields")
     return fields
+
+
+def check_format(
+    file: Path, found: object, wanted: int, error: type[BigramError], otherwise: str = ""
+) -> None:
+    """Raise `error` unless a file has the format that this version reads; True is not 1.
+
+    Raises: error.
+    """
+    if found != wanted or type(found) is not int:
+        raise error(
+            f"{file} has format {brief(found)}; this version of bigram-reference reads {wanted}. "
+            f"Install the version that wrote it{otherwise}"
+        )
 
 
 def are(kind: type[int | str], values: Iterable[object]) -> bool:

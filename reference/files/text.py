@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import UInt32
 
-from reference.errors import MissingExtraError, TextFileError, is_out_of_memory
+from reference.errors import MissingExtraError, TextFileError, is_out_of_memory, reason
 
 STDIN = "-"
 """Name of standard input among the inputs of `bigram prepare`."""
@@ -59,10 +59,9 @@ def read_text(path: Path) -> str:
     except TextFileError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        reason = error.strerror if isinstance(error, OSError) else error
         raise TextFileError(
-            f"{path} cannot be read: {reason}. Give the path of a UTF-8 text file or of what "
-            '`bigram prepare` wrote, "twin" (embedded) or "tinyshakespeare" (a download)'
+            f"{path} cannot be read: {reason(error)}. Give the path of a UTF-8 text file or of "
+            'what `bigram prepare` wrote, "twin" (embedded) or "tinyshakespeare" (a download)'
         ) from error
     try:
         text = raw.decode("utf-8")
@@ -329,5 +328,6 @@ def _damaged(name: str, error: Exception) -> TextFileError:
 
 
 def _unreadable(name: str, error: Exception) -> TextFileError:
-    reason = error.strerror or error if isinstance(error, OSError) else error
-    return TextFileError(f"{name} cannot be read: {reason}. Give the path of a UTF-8 text file")
+    return TextFileError(
+        f"{name} cannot be read: {reason(error)}. Give the path of a UTF-8 text file"
+    )

@@ -27,6 +27,7 @@ from reference.errors import (
     printable,
 )
 from reference.files.atomic import make_writable
+from reference.files.sealed import check_format
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.runs.saved_model import check_can_save
@@ -212,11 +213,7 @@ def load_checkpoint(file: Path) -> Checkpoint:
     """
     header, tensors = read_tensors(file, _KIND)
     version = header.get("format") if isinstance(header, dict) else None
-    if version != FORMAT or type(version) is not int:
-        raise CheckpointError(
-            f"{file} has format {version!r}; this version of bigram-reference reads {FORMAT}. "
-            "Install the version that wrote it"
-        )
+    check_format(file, version, FORMAT, CheckpointError)
     try:
         run = Run(
             config=TrainConfig(**header["config"]),

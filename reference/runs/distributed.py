@@ -18,16 +18,16 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, distributed as dist
 
+from reference.checks import check_finite, diverged
 from reference.corpus import Corpus
 from reference.errors import (
     BigramError,
     DeviceError,
     LostRankError,
     MismatchError,
-    NonFiniteLossError,
     OutOfRangeError,
     RankVariableError,
-    shown,
+    brief,
 )
 from reference.model import BigramLanguageModel
 from reference.training import TrainConfig, TrainStep
@@ -209,7 +209,7 @@ def _number(name: str, least: int, most: int, *, default: int | None = None) -> 
     if text is None and default is not None:
         return default
     if text is None or not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-        state = "missing" if text is None else shown(text)
+        state = "missing" if text is None else brief(text)
         raise RankVariableError(f"{name} is {state}; it must be {least} to {most}. {_TORCHRUN}")
     return int(text)
 
@@ -260,7 +260,6 @@ def train(  # noqa: PLR0913  as the reference's
     """
     B = config.batch_size
     check_shares(B, ranks)
-    advice = f"train a new model with a learning_rate below {config.learning_rate}"
     mine = ranks.share(B)
     weight = model.token_embedding_table.weight
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
@@ -274,9 +273,10 @@ def train(  # noqa: PLR0913  as the reference's
         both = ranks.add_up(torch.cat([weight.grad.flatten(), part.detach().view(1)]))
         value = both[-1].item()
         if not math.isfinite(value):
-            raise NonFiniteLossError(f"loss is {value} at step {step} of {config.steps}; {advice}")
+            raise diverged(
+                f"loss is {value} at step {step} of {config.steps}", config.learning_rate
+            )
         weight.grad.copy_(both[:-1].view_as(weight))
         optimizer.step()
         yield TrainStep(step, value)
-    if not weight.isfinite().all():  # the last step's doing
-        raise NonFiniteLossError(f"the table is not finite after step {config.steps}; {advice}")
+    check_finite(weight, config.steps, config.learning_rate)

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reference.errors import ModelFileError, OutputError, printable
-from reference.files.atomic import make_writable
+from reference.errors import ModelFileError, printable
+from reference.files.atomic import make_writable, unwritable
+from reference.files.sealed import check_format
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.shapes import Table
@@ -54,7 +55,7 @@ def check_can_save(directory: str | Path, *, overwrite: bool = False) -> None:
     try:
         is_there, is_folder = file.exists(), file.is_dir()
     except OSError as error:  # a name too long, say
-        raise OutputError(f"{file} cannot be written: {error.strerror}") from error
+        raise unwritable(file, error) from error
     if is_folder or (is_there and not overwrite):
         raise ModelFileError(
             f"{file} exists already; give another directory"
@@ -105,11 +106,7 @@ def load_model(directory: str | Path) -> SavedModel:
     file = Path(directory) / FILE
     fields, tensors = read_tensors(file, _KIND)
     try:
-        if fields["format"] != FORMAT or type(fields["format"]) is not int:
-            raise ModelFileError(
-                f"{file} has format {fields['format']!r}; this version of bigram-reference "
-                f"reads {FORMAT}. Install the version that wrote it"
-            )
+        check_format(file, fields["format"], FORMAT, ModelFileError)
         vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
         if not isinstance(about, dict):
             raise TypeError(f"about is a {type(about).__name__}, and no dict")  # noqa: TRY301  told below

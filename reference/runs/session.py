@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from reference.checks import check_finite, diverged
 from reference.corpus import Corpus
-from reference.errors import CheckpointError, NonFiniteLossError
+from reference.errors import CheckpointError
 from reference.model import BigramLanguageModel
 from reference.oracle.counts import Counts
 from reference.runs.checkpoint import (
@@ -212,15 +213,10 @@ class _Session:
     def _check_finite(self, taken: int) -> None:
         """Raise NonFiniteLossError unless the table is finite.
 
-        The next step's loss tells of it only if its batch has a token with such a row, and after
-        the last step no other is taken.
+        The next step's loss tells of it only if its batch has a token with such a row.
         """
-        if not self.model.token_embedding_table.weight.isfinite().all():
-            raise NonFiniteLossError(f"the table is not finite after step {taken}; {self._advice}")
-
-    @property
-    def _advice(self) -> str:
-        return f"train a new model with a learning_rate below {self.config.learning_rate}"
+        table = self.model.token_embedding_table.weight
+        check_finite(table, taken, self.config.learning_rate)
 
     def _estimate(self, taken: int, watcher: Watcher) -> None:
         self._check_finite(taken)
@@ -229,9 +225,9 @@ class _Session:
         )
         for split, loss in estimated.items():
             if not math.isfinite(loss):
-                raise NonFiniteLossError(
-                    f"the estimated loss of the {split} split is {loss} after step {taken}; "
-                    f"{self._advice}"
+                raise diverged(
+                    f"the estimated loss of the {split} split is {loss} after step {taken}",
+                    self.config.learning_rate,
                 )
         exact = {"train": self.curve.loss(), "val": exact_loss(self.model, self._val_counts)}
         watcher.estimate(taken, estimated, exact)

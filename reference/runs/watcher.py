@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.text import Text
 
-from reference.errors import MissingExtraError, OutputError
+from reference.errors import MissingExtraError, OutputError, reason
 from reference.files.atomic import check_can_append, make_writable, open_to_append
 from reference.runs.curve import Point
 from reference.terminal.console import SafeConsole
@@ -82,7 +82,15 @@ class Watcher:
         self.started = self.told = time.perf_counter()
         self.next_line = taken + (config.steps - taken) / LOG_LINES
         self.outputs = outputs
-        self.bar = _training_progress(console)
+        self.bar = bar(
+            console,
+            BarColumn(bar_width=10),  # all of it fits into 80 columns
+            MofNCompleteColumn(),
+            Words("loss {task.fields[loss]}, floor {task.fields[above]}"),
+            Words("{task.fields[rate]} tok/s"),
+            TimeRemainingColumn(compact=True),
+            transient=False,
+        )
         self.task = self.bar.add_task("", total=config.steps, completed=taken)
         self._show(taken, loss)
         self._begun = {"step": taken, "loss": loss, "entropy_floor": floor, "config": vars(config)}
@@ -211,23 +219,9 @@ class Watcher:
         try:
             yield
         except OSError as error:
-            reason = getattr(error, "strerror", None) or error
-            failed = OutputError(f"{place} cannot be written: {reason}")
+            failed = OutputError(f"{place} cannot be written: {reason(error)}")
             failed.__cause__ = error  # whose number decides the exit code
             self.failed = self.failed or failed
-
-
-def _training_progress(console: Console) -> Progress:
-    """Make the bar, with the loss, how far above its floor it is, the tokens per second."""
-    return bar(
-        console,
-        BarColumn(bar_width=10),  # all of it fits into 80 columns
-        MofNCompleteColumn(),
-        Words("loss {task.fields[loss]}, floor {task.fields[above]}"),
-        Words("{task.fields[rate]} tok/s"),
-        TimeRemainingColumn(compact=True),
-        transient=False,
-    )
 
 
 def _writer(folder: Path, taken: int) -> "SummaryWriter":

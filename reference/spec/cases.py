@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reference.corpus import Corpus
-from reference.errors import BigramError, shown
+from reference.errors import BigramError, brief
 from reference.shapes import Ids, Table, TokenStream
 from reference.spec.subject import Model, Subject
 from reference.tokens.load import load_corpus
@@ -588,7 +588,7 @@ def from_json(kind: type[CaseT], saved: object) -> CaseT:
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
     if not isinstance(saved, dict) or saved.keys() != set(names):
-        raise CaseError(f"the case is {shown(saved)}; it must be an object with {names}")
+        raise CaseError(f"the case is {brief(saved)}; it must be an object with {names}")
     values = {name: _tuples(name, saved[name], MOST_NESTED) for name in names}
     for name, value in values.items():
         _require(_fits(value, hints[name]), name, value, f"be {formatannotation(hints[name])}")
@@ -599,7 +599,7 @@ def from_json(kind: type[CaseT], saved: object) -> CaseT:
 
 def _require(holds: bool, field: str, value: object, allowed: str) -> None:  # noqa: FBT001  what is required
     if not holds:
-        raise CaseError(f"{field} of the case is {shown(value)}; it must {allowed}")
+        raise CaseError(f"{field} of the case is {brief(value)}; it must {allowed}")
 
 
 def _check_rectangle(field: str, rows: tuple[tuple[object, ...], ...]) -> None:

@@ -1,7 +1,17 @@
 """Progress bars, which show only where there is a terminal."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, Task
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 from rich.text import Text
 
@@ -23,3 +33,14 @@ class Words(ProgressColumn):
 def bar(console: Console, *columns: ProgressColumn, transient: bool = True) -> Progress:
     """Return a progress bar of these columns, which shows only where there is a terminal."""
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=transient)
+
+
+@contextmanager
+def advancing(
+    console: Console, what: str, *more: ProgressColumn
+) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of the part that is done, and the whole; its first call shows a bar."""
+    columns = Words("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with bar(console, *columns, *more) as progress:
+        task = progress.add_task(what, total=None, visible=False)
+        yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)

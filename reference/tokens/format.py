@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from reference.errors import TokenFileError
-from reference.files.sealed import are, listed, seal, unseal
+from reference.errors import TokenFileError, reason
+from reference.files.sealed import are, check_format, listed, seal, unseal
 
 TOKENS, VOCABULARY, MANIFEST = "tokens.bin", "vocabulary.json", "manifest.json"
 """The names of the files in a prepared folder."""
@@ -79,12 +79,8 @@ def read_manifest(file: Path) -> Manifest:
     """
     try:
         fields = unseal(read_small(file))
-        found = fields.pop("format")
-        if found != FORMAT or type(found) is not int:
-            raise TokenFileError(
-                f"{file} has format {found!r}; this version of bigram-reference reads {FORMAT}. "
-                "Install the version that wrote it, or run `bigram prepare` again"
-            )
+        again = ", or run `bigram prepare` again"
+        check_format(file, fields.pop("format"), FORMAT, TokenFileError, again)
         sources = tuple(Source(**source) for source in listed(fields.pop("sources")))
         pieces = tuple(listed(fields.pop("pieces")))
         manifest = Manifest(sources=sources, pieces=pieces, **fields)
@@ -105,7 +101,7 @@ def read_small(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise TokenFileError(
-            f"{file} cannot be read: {error.strerror or error}. Run `bigram prepare` again, into "
+            f"{file} cannot be read: {reason(error)}. Run `bigram prepare` again, into "
             "another directory"
         ) from error
 

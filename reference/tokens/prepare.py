@@ -27,8 +27,16 @@ from reference.errors import (
     OutputError,
     TextFileError,
     TooShortError,
+    reason,
 )
-from reference.files.atomic import make_writable, only_writer, put_in_place, remove_made, replacing
+from reference.files.atomic import (
+    make_writable,
+    only_writer,
+    put_in_place,
+    remove_made,
+    replacing,
+    unwritable,
+)
 from reference.files.text import (
     CHUNK,
     STDIN,
@@ -446,7 +454,7 @@ def _finish(folder: Path, state: State) -> Manifest:
         if (folder / UNFINISHED).exists():
             put_in_place(folder / UNFINISHED, folder / TOKENS)
     except OSError as error:
-        raise OutputError(f"{folder / TOKENS} cannot be written: {error.strerror}") from error
+        raise unwritable(folder / TOKENS, error) from error
     with replacing(folder / VOCABULARY) as out:
         out.write(vocabulary)
     with replacing(folder / MANIFEST) as out:
@@ -464,4 +472,4 @@ def _remove(folder: Path, *names: str) -> None:
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"{folder / name} cannot be removed: {error.strerror}") from error
+            raise OutputError(f"{folder / name} cannot be removed: {reason(error)}") from error

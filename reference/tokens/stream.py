@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from reference.errors import TokenFileError
+from reference.errors import TokenFileError, reason
 from reference.tokens.format import DTYPES
 
 
@@ -74,7 +74,6 @@ class FileTokens:
 
 def unreadable(path: Path, error: Exception) -> TokenFileError:
     """Make the error that says that a file cannot be read."""
-    reason = error.strerror if isinstance(error, OSError) else error
     return TokenFileError(
-        f"{path} cannot be read: {reason}. Give a directory that `bigram prepare` wrote"
+        f"{path} cannot be read: {reason(error)}. Give a directory that `bigram prepare` wrote"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Integer
 
-from reference.errors import OutputError
+from reference.errors import OutputError, reason
 from reference.files.atomic import flush
 from reference.tokens.format import DTYPES, PIECE, PieceDigests, smallest_dtype
 from reference.tokens.resume import TRYING, UNFINISHED, State
@@ -108,6 +108,6 @@ class TokenWriter:
 
     def _refusal(self, error: OSError) -> OutputError:
         return OutputError(
-            f"{self._file} cannot be written: {error.strerror or error}. When it can be, run the "
+            f"{self._file} cannot be written: {reason(error)}. When it can be, run the "
             "same command again: it goes on from there"
         )

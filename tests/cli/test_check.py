@@ -104,7 +104,7 @@ class TestCheck:
     def test_a_script_that_would_train_for_ever_is_checked_as_it_stands(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        parts = ("--get-batch", "get_batch", "--train-step", "train_step")
+        parts = ("--get-batch", "get_batch", "--part", "train_step")
         assert run("check", "good.py:Model", *parts, "--examples", "3") == 0
         said = capsys.readouterr().out
         assert ": conforms" in said
@@ -130,6 +130,14 @@ class TestCheck:
         assert expected in again
         words[2] = "good.py:Model"
         assert run(*words[1:]) == 0
+
+    def test_a_replay_names_the_parts(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts = ("--get-batch", "get_batch", "--part", "softmax=good.py:Model")
+        assert run("check", "summed.py:Model", *parts, "--clause", "loss", "--examples", "3") == 1
+        said = capsys.readouterr().out
+        (replay,) = (line for line in said.splitlines() if line.startswith("replay: "))
+        assert " --part softmax=good.py:Model --part get_batch --replay " in replay
+        assert run(*shlex.split(replay)[2:]) == 1
 
     def test_what_a_subject_says_does_not_steer_the_terminal(
         self, capsys: pytest.CaptureFixture[str]
@@ -226,6 +234,12 @@ class TestCheck:
             (["good.py:Model", "--adapter", "guess"], "logits"),
             (["good.py:Model", "--profile", "trigram"], "bigram"),
             (["good.py:Model", "--get-batch", "get_bach"], "get_batch"),
+            (["good.py:Model", "--part", "get_bach"], "the parts are get_batch, generate, vocab"),
+            (["good.py:Model", "--part", "softmax=soft"], "soft"),
+            (["good.py:Model", "--part", "softmax", "--part", "softmax=a"], "given twice"),
+            (["good.py:Model", "--get-batch", "a", "--part", "get_batch"], "given twice"),
+            (["good.py:Model", "--vocabulary", "Words"], "--part vocabulary=NAME"),
+            (["good.py:Model", "--train-step=step"], "--part train_step=NAME"),
             (["good.py:Model", "--define", "8"], "name=value"),
             (["good.py:Model", "--replay", "no.json"], "no.json"),
             (["good.py:Model", "--replay", "{}"], "case"),
@@ -235,7 +249,7 @@ class TestCheck:
             (["good.py:Model", "--html", "r.html", "--junit", "./r.html"], "name the same file"),
             (["good.py:Model", "--html", "R.html", "--junit", "r.html"], "name the same file"),
             (["good.py:Model", "--html", "good.py"], "which is an input"),
-            (["--forward", "good.py:Model", "--junit", "./good.py"], "which is an input"),
+            (["--part", "softmax=good.py:Model", "--junit", "./good.py"], "which is an input"),
             (["good.py:Model", "--replay", "summed.py", "--html", "summed.py"], "is an input"),
             (["a" * 300 + ".py:Model"], "File name too long"),
             (["b/" * 3000 + "b.py:Model"], "File name too long"),

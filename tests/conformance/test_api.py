@@ -65,9 +65,24 @@ def test_a_number_out_of_range_is_refused(
         judge(BigramLanguageModel, clauses=["loss.scalar"], **{name: value})
 
 
-@pytest.mark.parametrize("seed", ["-1", str(2**63)])
-def test_a_seed_of_the_plugin_out_of_range_is_wrong_usage(seed: str, tmp_path: Path) -> None:
-    options = ["--bigram-subject", "my_model.py:Model", f"--bigram-seed={seed}"]
+@pytest.mark.parametrize("judge", [check, parametrize_clauses])
+def test_an_unknown_part_is_refused_with_the_names_of_all(judge: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match="no part 'words'; the parts are .*, vocabulary, softmax"):
+        judge(BigramLanguageModel, words=str)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--bigram-seed=-1", "seed is -1; it must be 0 to 9223372036854775807"),
+        (f"--bigram-seed={2**63}", f"seed is {2**63}; it must be 0 to 9223372036854775807"),
+        ("--bigram-part=words", "there is no part 'words'; the parts are get_batch,"),
+    ],
+)
+def test_a_wrong_option_of_the_plugin_is_wrong_usage(
+    option: str, says: str, tmp_path: Path
+) -> None:
+    options = ["--bigram-subject", "my_model.py:Model", option]
     ran = subprocess.run(  # noqa: S603  our own
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
         cwd=tmp_path,
@@ -76,7 +91,7 @@ def test_a_seed_of_the_plugin_out_of_range_is_wrong_usage(seed: str, tmp_path: P
         check=False,
     )
     assert ran.returncode == 4
-    assert f"seed is {seed}; it must be 0 to 9223372036854775807" in ran.stdout + ran.stderr
+    assert says in ran.stdout + ran.stderr
 
 
 @pytest.mark.usefixtures("own_checks_only")

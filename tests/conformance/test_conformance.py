@@ -247,8 +247,8 @@ def test_a_black_box_is_asked_for_its_rows() -> None:
     reached = check(
         Hidden,
         clauses=["embedding.row-lookup", "gradient.value"],
-        get_table=lambda model: model._inside.token_embedding_table.weight,  # type: ignore[attr-defined]
-        set_table=lambda model, table: model._inside.token_embedding_table.weight.copy_(table),  # type: ignore[attr-defined]
+        get_table=lambda model: model._inside.token_embedding_table.weight,
+        set_table=lambda model, table: model._inside.token_embedding_table.weight.copy_(table),
         examples=5,
     )
     assert verdicts(reached)["embedding.row-lookup"] is Verdict.PASS

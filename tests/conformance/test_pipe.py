@@ -438,7 +438,7 @@ def test_a_failure_is_replayed_over_the_pipe(capsys: pytest.CaptureFixture[str])
     [
         (["model.py:Model"], "model.py:Model is given too"),
         (["--engine", "fast"], "fast is given too"),
-        (["--get-batch", "get_batch", "--adapter", "logits"], "--get-batch, --adapter"),
+        (["--get-batch", "get_batch", "--adapter", "logits"], "--part get_batch, --adapter"),
         (["--define", "a=1"], "leave out --define"),
     ],
 )

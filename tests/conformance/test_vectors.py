@@ -368,7 +368,11 @@ def spoil_version(folder: Path) -> None:
             errors.UnknownFileError,
             "loss.flor.json is not in manifest.json",
         ),
-        (spoil_version, errors.VectorsVersionError, "version 2, and this package reads 1"),
+        (
+            spoil_version,
+            errors.VectorsVersionError,
+            "has format 2; this version of bigram-reference reads 1",
+        ),
         (spoil_manifest, errors.DamagedVectorsError, "its own digest differs"),
         (
             lambda folder: (folder / files.MANIFEST).write_text("["),
@@ -628,7 +632,7 @@ def test_a_model_over_arrays_is_held_against_them(
         main(
             [
                 *("vectors", "verify", "--subject", f"{tmp_path / 'arrays.py'}:init", "--json"),
-                *("--forward", "forward", "--adapter", "arrays", "--define", f"SCALE={scale}"),
+                *("--part", "forward", "--adapter", "arrays", "--define", f"SCALE={scale}"),
             ]
         )
     said = json.loads(capsys.readouterr().out)

@@ -1,5 +1,6 @@
 """Files that are complete or not there, names from files, and what a user calls an output."""
 
+import errno
 import os
 import resource
 import socket
@@ -13,7 +14,15 @@ from typing import Any
 import pytest
 
 from reference.cli import main as cli
-from reference.errors import FileNameError, InUseError, NotWrittenError, OutputError
+from reference.conformance.reports.report_json import read_report
+from reference.errors import (
+    BigramError,
+    FileNameError,
+    InUseError,
+    NotWrittenError,
+    OutputError,
+    reason,
+)
 from reference.files.atomic import (
     PARTIAL,
     check_can_append,
@@ -27,6 +36,9 @@ from reference.files.atomic import (
     replacing,
     write_all,
 )
+from reference.files.text import read_text
+from reference.runs.saved_model import check_can_save
+from reference.tokens.format import read_small
 
 # Names that come from a file
 
@@ -231,7 +243,7 @@ def test_an_input_is_not_an_output(tmp_path: Path) -> None:
 def test_what_is_no_file_is_rejected_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()
-    for name, reason in {
+    for name, obstacle in {
         ".": "is a folder",
         "missing/r.html": "there is no folder",
         "file/r.html": "Not a directory",
@@ -241,7 +253,7 @@ def test_what_is_no_file_is_rejected_before_the_work(tmp_path: Path) -> None:
         "loop": "Too many levels of symbolic links",
         "loop/r.html": "Too many levels of symbolic links|ymlink loop",
     }.items():
-        with pytest.raises(OutputError, match=f"cannot be written: .*({reason})"):
+        with pytest.raises(OutputError, match=f"cannot be written: .*({obstacle})"):
             check_outputs({"--html": tmp_path / name}, [])
     assert not (tmp_path / "missing").exists()
 
@@ -421,3 +433,33 @@ def test_a_file_that_only_has_the_locks_name_keeps_its_content(tmp_path: Path) -
 def test_a_folder_has_one_writer(tmp_path: Path) -> None:
     with only_writer(tmp_path), pytest.raises(InUseError), only_writer(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "the disk is full", "/a"), "the disk is full"),
+        (OSError(errno.ENOSPC, None), os.strerror(errno.ENOSPC)),
+        (OSError("no number"), "no number"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+        (PermissionError(), "PermissionError"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_a_reason_is_never_empty(error: Exception, words: str) -> None:
+    assert reason(error) == words
+
+
+@pytest.mark.parametrize(
+    "call", [read_text, read_small, read_report, check_can_save, check_can_append]
+)
+def test_an_error_without_words_is_named_by_its_type(
+    call: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise OSError
+
+    for name in ("open", "read_bytes", "exists"):
+        monkeypatch.setattr(Path, name, fail)
+    with pytest.raises(BigramError, match=r"cannot be (read|written): OSError\b"):
+        call(tmp_path / "a.txt")

@@ -19,6 +19,7 @@ from reference.conformance.load_errors import (
     NotUtf8Error,
     SourceSyntaxError,
 )
+from reference.errors import reason
 
 MAGIC = re.compile(r"\s*([%!?]|(pip|conda|cd|ls)\s)|[^#]*\?\s*$|\s*[\w.,\s]+=\s*[%!]")
 """A line that IPython understands and Python does not."""
@@ -84,8 +85,7 @@ def _read_text(path: Path) -> str:
             f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise NoFileError(f"{path} cannot be read: {reason}") from error
+        raise NoFileError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _script(path: Path, text: str) -> Script:

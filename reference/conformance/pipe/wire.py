@@ -16,6 +16,7 @@ from reference.conformance.errors import SubjectCrash, SubjectMalformed, Subject
 from reference.conformance.load_errors import CommandError
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
 from reference.conformance.process_ends import kill_group, last_line, why
+from reference.errors import reason
 from reference.spec.subject import SubjectError
 
 QUESTIONS, ANSWERS = 3, 4
@@ -293,7 +294,7 @@ def _started(command: Sequence[str]) -> tuple[int, int, int, int]:
     except OSError as error:
         for descriptor in (to, come_from, printing):
             os.close(descriptor)
-        said = f"{command[0]} cannot be started: {error.strerror}"
+        said = f"{command[0]} cannot be started: {reason(error)}"
         raise CommandError(f"{said} (the command is {shlex.join(command)})") from error
     finally:
         for descriptor in (theirs_in, theirs_out, printed):

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from reference.conformance.errors import ReportFileError
 from reference.conformance.reports.wording import plain
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
-from reference.errors import BigramError, printable, shown
+from reference.errors import BigramError, brief, printable, reason
 from reference.spec.clause import ID, Level
 
 DEEPEST = 100
@@ -30,8 +30,7 @@ def read_report(file: Path) -> Report:
     try:
         raw = read_at_most(file, LARGEST)
     except (OSError, ValueError) as error:  # a name with a null in it is a ValueError
-        reason = getattr(error, "strerror", None) or error
-        raise ReportFileError(f"{name} cannot be read: {printable(reason)}") from error
+        raise ReportFileError(f"{name} cannot be read: {printable(reason(error))}") from error
     try:
         data = strict_json(raw)
     except ValueError as error:
@@ -149,8 +148,8 @@ def from_json(data: object) -> Report:
     )
     if report.selection is not None and report.selection.of < report.planned:
         raise ReportError(
-            f"selection: of is {shown(report.selection.of)}; it must be at least planned, "
-            f"{shown(report.planned)}"
+            f"selection: of is {brief(report.selection.of)}; it must be at least planned, "
+            f"{brief(report.planned)}"
         )
     ids = [result.id for result in report.clauses]
     if len(set(ids)) != len(ids):
@@ -172,14 +171,14 @@ def _selection_from_json(data: object) -> Selection | None:
 def _check_texts(where: str, values: list[object]) -> None:
     for place, value in enumerate(values):
         if not isinstance(value, str):
-            raise ReportError(f"{where}[{place}] is {shown(value)}; it must be text")
+            raise ReportError(f"{where}[{place}] is {brief(value)}; it must be text")
 
 
 def _clause_from_json(data: object, place: int) -> Result:
     where = f"clauses[{place}]"
     fields = _fields(data, CLAUSE_FIELDS, where=where)
     if not ID.fullmatch(fields["id"]):
-        raise ReportError(f"{where}: id is {shown(fields['id'])}; it must be concept.rule")
+        raise ReportError(f"{where}: id is {brief(fields['id'])}; it must be concept.rule")
     return Result(
         id=fields["id"],
         level=Level(fields["level"]),
@@ -196,11 +195,11 @@ def _clause_from_json(data: object, place: int) -> Result:
 
 def _fields(data: object, kinds: dict[str, type], *, where: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.keys() != kinds.keys():
-        raise ReportError(f"{where} is {shown(data)}; it must be an object with {list(kinds)}")
+        raise ReportError(f"{where} is {brief(data)}; it must be an object with {list(kinds)}")
     for name, kind in kinds.items():
         if not _fits(data[name], kind):
             asked = " or ".join(kind) if issubclass(kind, StrEnum) else NAMES[kind]
-            raise ReportError(f"{where}: {name} is {shown(data[name])}; it must be {asked}")
+            raise ReportError(f"{where}: {name} is {brief(data[name])}; it must be {asked}")
     return data
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from reference.conformance.errors import SubjectCrash
 from reference.conformance.subjects.get_batch import batch_forms
 from reference.conformance.subjects.guard import guarded
+from reference.conformance.subjects.parts import Parts
 from reference.conformance.subjects.torch_models import Access, TorchSubject
 from reference.spec.subject import Output, Part, SubjectError
 
@@ -251,31 +252,28 @@ class ArraySubject(TorchSubject):
         return crossing(partial(self.plain, cast("ArrayModel", raw).state))
 
 
-def array_subject(  # noqa: PLR0913  the parts of a subject, all by name
-    factory: Callable[[int], object],
-    *,
-    get_batch: Callable[..., object] | None = None,
-    vocabulary: Callable[[str], object] | None = None,
-    train_step: Callable[..., Callable[..., object]] | None = None,
-    softmax: Callable[..., object] | None = None,
-    generate: Callable[..., object] | None = None,
-    plain_generate: Callable[..., object] | None = None,
-    functions: ArrayParts,
-) -> ArraySubject:
+def array_subject(factory: Callable[[int], object], parts: Parts) -> ArraySubject:
     """Put the parts of a subject over arrays together.
 
     Raises: GetBatchError.
     """
-    batch, split_batch = (None, None) if get_batch is None else batch_forms(get_batch)
+    batch, split_batch = batch_forms(parts.get("get_batch"))
+    softmax, train_step = parts.get("softmax"), parts.get("train_step")
+    functions = ArrayParts(
+        forward=parts.get("forward"),
+        gradient=parts.get("gradient"),
+        get_table=parts.get("get_table"),
+        set_table=parts.get("set_table"),
+    )
     return ArraySubject(
         factory=lambda C: ArrayModel(factory(C), functions, C),
         batch=None if batch is None else crossing(batch),
         split_batch=None if split_batch is None else crossing(split_batch),
-        words=vocabulary,
+        words=parts.get("vocabulary"),
         probabilities=None if softmax is None else crossing(softmax),
         train_step=None if train_step is None else _training(train_step),
-        generating=generate,
-        plain=plain_generate,
+        generating=parts.get("generate"),
+        plain=parts.get("plain_generate"),
     )
 
 

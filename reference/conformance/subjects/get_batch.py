@@ -20,11 +20,15 @@ SET_BY_THE_KIT = (*SPLITS, *SIZES)
 """Globals that the notes' own get_batch(split) reads, and the kit sets for each call."""
 
 
-def batch_forms(get_batch: Callable[..., object]) -> tuple[DataForm, SplitForm | None]:
-    """Tell which form a get_batch has, and give it in the kit's, with the split where it has one.
+def batch_forms(
+    get_batch: Callable[..., object] | None,
+) -> tuple[DataForm | None, SplitForm | None]:
+    """Return a get_batch in the kit's form, and with the split if it has one.
 
-    Raises: GetBatchError where it has neither.
+    Raises: GetBatchError if it has neither form.
     """
+    if get_batch is None:
+        return None, None
     try:
         parameters = list(inspect.signature(get_batch).parameters)
     except Exception:  # noqa: BLE001  a stranger's function may say anything of itself

@@ -19,9 +19,9 @@ from reference.conformance.vectors.errors import (
 from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.making.building import WHY, Built
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
-from reference.errors import FileNameError, OutputError, printable
+from reference.errors import FileNameError, OutputError, printable, reason
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
-from reference.files.sealed import are, listed, seal, unseal
+from reference.files.sealed import are, check_format, listed, seal, unseal
 from reference.spec.catalogue import VERSION as CONTRACT
 
 SHIPPED = Path(__file__).with_name(f"v{VERSION}")
@@ -184,7 +184,7 @@ def _manifest(folder: Path) -> Json:
         raw = _content(file)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise NoVectorsError(
-            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}. Give a folder "
+            f"{file} cannot be read: {reason(error)}. Give a folder "
             "that `bigram vectors export` wrote"
         ) from error
     try:
@@ -193,11 +193,7 @@ def _manifest(folder: Path) -> Json:
         raise DamagedVectorsError(
             f"{file} is damaged, or no manifest of vectors; {AGAIN}"
         ) from error
-    if version != VERSION:
-        raise VectorsVersionError(
-            f"{file} is of version {version!r:.40}, and this package reads {VERSION}. Install the "
-            f"one that wrote it, or {AGAIN}"
-        )
+    check_format(file, version, VERSION, VectorsVersionError, f", or {AGAIN}")
     try:
         manifest = unseal(raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -239,9 +235,7 @@ def _bytes(file: Path, said: Json) -> bytes:
     except FileNotFoundError as error:
         raise MissingVectorsError(f"{file} is missing, which {MANIFEST} names; {AGAIN}") from error
     except OSError as error:
-        raise MissingVectorsError(
-            f"{file} cannot be read: {error.strerror or error}; {AGAIN}"
-        ) from error
+        raise MissingVectorsError(f"{file} cannot be read: {reason(error)}; {AGAIN}") from error
     if len(raw) != said["bytes"]:
         raise DamagedVectorsError(
             f"{file} has {len(raw)} bytes, and {MANIFEST} says {said['bytes']}; {AGAIN}"
