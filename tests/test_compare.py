@@ -18,14 +18,7 @@ from rich.console import Console
 
 from reference.cli import main as cli
 from reference.conformance.errors import ReportFileError, TooFewReportsError
-from reference.conformance.reports.comparison import (
-    ABSENT,
-    ALIKE,
-    Comparison,
-    Row,
-    compare,
-    numbers,
-)
+from reference.conformance.reports.comparison import ALIKE, Comparison, Row, compare, numbers
 from reference.conformance.reports.comparison_json import to_json
 from reference.conformance.reports.comparison_page import to_html
 from reference.conformance.reports.comparison_terminal import print_comparison
@@ -34,7 +27,7 @@ from reference.conformance.reports.report_json import (
     read_report,
     to_json as report_to_json,
 )
-from reference.conformance.reports.wording import LISTED, is_choice, mark_of
+from reference.conformance.reports.wording import ABSENT, LISTED, is_choice, mark_of
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
 from reference.errors import printable
 from reference.spec.catalogue import catalogue
