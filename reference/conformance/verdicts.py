@@ -46,7 +46,7 @@ class Result:
     id: str
     level: Level
     verdict: Verdict
-    sentence: str
+    sentence: str = ""
     cause: str = ""
     """One sentence: what is likely wrong, or why there was nothing to judge."""
     expected: str = ""
