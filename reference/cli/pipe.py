@@ -1,7 +1,6 @@
 """`bigram pipe`: how a model in any language is asked, message by message."""
 
 import json
-from importlib.resources import files
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +9,6 @@ from rich.text import Text
 
 from reference.cli.terminal import OutputConsole
 from reference.terminal.console import write
-
-SCHEMA = "pipe.schema.json"
 
 
 def pipe(
@@ -24,12 +21,13 @@ def pipe(
 
     `bigram check --command "node my_bigram.mjs"` starts it, and asks it these questions.
     """
-    text = files("reference.conformance.pipe").joinpath(SCHEMA).read_text(encoding="utf-8")
+    from reference.conformance.pipe import messages
+
     if schema:
-        write(text)
+        write(json.dumps(messages.schema(), indent=2))
         return
     console = OutputConsole(as_json=False, stops=True)
-    _print_protocol(console, json.loads(text))
+    _print_protocol(console, messages.schema())
 
 
 def _print_protocol(console: Console, schema: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from reference.conformance.errors import SubjectCrash, UnknownClauseError, Waive
 from reference.conformance.strategies import LONGEST, Cases, cases_of
 from reference.conformance.subjects.guard import message_of
 from reference.conformance.subjects.switches import CASE, PLACES, process, restored
-from reference.conformance.subjects.torch_models import BLACK_BOX
+from reference.conformance.subjects.torch_models import Note
 from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.cases import Case, from_json, to_json
 from reference.spec.catalogue import catalogue
@@ -105,11 +105,11 @@ def check_id(name: str, every: Sequence[Clause]) -> None:
         raise UnknownClauseError(f"there is no clause {name!r}{hint} (`bigram spec` lists them)")
 
 
-def notes_of(subject: Subject, notes: Sequence[str], profile: str) -> tuple[str, ...]:
-    """Give what a report of this profile is to say of a subject, which says `notes` of itself."""
+def notes_of(subject: Subject, notes: Sequence[Note], profile: str) -> tuple[str, ...]:
+    """Return what a report of this profile says of a subject, which says `notes` of itself."""
     if profile == BIGRAM or Part.TABLE in subject.parts:
-        return tuple(notes)
-    others = [note for note in notes if not note.startswith(BLACK_BOX)]
+        return tuple(note.text for note in notes)
+    others = [note.text for note in notes if not note.of_table]
     if Part.PARAMETERS in subject.parts:
         others.append(
             "the kit writes numbers of its own into the model's weights, where clauses are about "

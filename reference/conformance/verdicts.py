@@ -46,7 +46,7 @@ class Result:
     id: str
     level: Level
     verdict: Verdict
-    sentence: str
+    sentence: str = ""
     cause: str = ""
     """One sentence: what is likely wrong, or why there was nothing to judge."""
     expected: str = ""
@@ -127,9 +127,3 @@ class Report:
         For a run of selected clauses, or of one saved case, this says only that those are kept.
         """
         return self.complete and self.ran > 0 and not self.broken(level=level)
-
-    def _repr_html_(self) -> str:
-        """Show the outcome in a notebook."""
-        from reference.conformance.reports.report_page import fragment  # noqa: PLC0415  it imports this module
-
-        return fragment(self)

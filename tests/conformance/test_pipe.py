@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +22,7 @@ from reference.cli import main as cli
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Server
 from reference.conformance.load_errors import CommandError, HarnessError
-from reference.conformance.pipe import pool, wire
+from reference.conformance.pipe import messages, pool, wire
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, number, parsed, tensor
@@ -291,9 +290,7 @@ def test_a_token_is_a_whole_number_however_it_is_written(value: object, said: st
         assert answer.ids("idx").tolist() == [2]
 
 
-SCHEMA = json.loads(
-    files("reference.conformance.pipe").joinpath("pipe.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = messages.schema()
 
 
 def valid(part: str, name: str) -> Draft202012Validator:

@@ -16,9 +16,11 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
+from reference.conformance.reports import comparison_page, schemas
+from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.junit import to_junit
 from reference.conformance.reports.report_json import ReportError, from_json, to_json
-from reference.conformance.reports.report_page import TONES, fragment, to_html
+from reference.conformance.reports.report_page import TONES, ShownReport, fragment, to_html
 from reference.conformance.reports.report_terminal import print_report
 from reference.conformance.reports.wording import MARKS, summary
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
@@ -58,7 +60,7 @@ def report(*results: Result, **fields: object) -> Report:
         "seed": 1337,
         "planned": len(results),
     }
-    return Report(clauses=results, **(usual | fields))
+    return ShownReport(clauses=results, **(usual | fields))
 
 
 FAILURE = result(
@@ -583,13 +585,16 @@ SCHEMA = json.loads(
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
-def test_the_schema_is_one_and_lists_the_verdicts_and_levels_there_are() -> None:
+def test_the_schema_is_generated_and_lists_the_verdicts_and_levels_there_are() -> None:
+    assert schemas.schema("report") == SCHEMA, "python -m reference.conformance.reports.schemas"
     Draft202012Validator.check_schema(SCHEMA)
-    clause = SCHEMA["$defs"]["clause"]
-    assert clause["properties"]["verdict"]["enum"] == list(Verdict)
-    assert clause["properties"]["level"]["enum"] == list(Level)
-    for part in (SCHEMA, clause):
-        assert set(part["required"]) == set(part["properties"]) - {"selection"}
+    parts = SCHEMA["$defs"]
+    assert set(parts["Verdict"]["enum"]) == set(Verdict)
+    assert set(parts["Level"]["enum"]) == set(Level)
+    for name in ("Report", "Clause", "Selection"):
+        part = parts[name]
+        whole = set(part["properties"]) - ({"selection"} if name == "Report" else set())
+        assert set(part["required"]) == whole
         assert part["additionalProperties"] is False
 
 
@@ -664,9 +669,9 @@ def changed(where: str, name: str, change: Callable[[dict[str, Any], str], objec
     return data
 
 
-FIELDS = [("report", name) for name in SCHEMA["properties"]]
+FIELDS = [("report", name) for name in SCHEMA["$defs"]["Report"]["properties"]]
 FIELDS.remove(("report", "selection"))  # it may be missing
-FIELDS += [("clause", name) for name in SCHEMA["$defs"]["clause"]["properties"]]
+FIELDS += [("clause", name) for name in SCHEMA["$defs"]["Clause"]["properties"]]
 
 
 @pytest.mark.parametrize(("where", "name"), FIELDS)
@@ -674,7 +679,7 @@ def test_a_field_that_is_missing_or_unknown_makes_it_no_report(where: str, name:
     for change in (lambda of, it: of.pop(it), lambda of, it: of.update({f"{it}s": of.pop(it)})):
         data = changed(where, name, change)
         assert not VALIDATOR.is_valid(data)
-        with pytest.raises(ReportError, match=rf"'{name}'"):
+        with pytest.raises(ReportError, match=rf"field `{name}s?`"):
             from_json(data)
 
 
@@ -687,7 +692,7 @@ def test_the_reader_and_the_schema_agree_on_every_value(where: str, name: str) -
             from_json(data)
         elif not VALIDATOR.is_valid(data):
             refused += 1
-            with pytest.raises(ReportError, match=rf"{name}\b.* is "):
+            with pytest.raises(ReportError, match=rf" - at `\$.*\b{name}\b"):
                 from_json(data)
     assert refused >= 6
 
@@ -695,12 +700,12 @@ def test_the_reader_and_the_schema_agree_on_every_value(where: str, name: str) -
 @pytest.mark.parametrize(
     ("where", "name", "message"),
     [
-        ("report", "subject", "the report: subject is None; it must be text"),
-        ("report", "seed", "the report: seed is None; it must be a whole number, 0 or more"),
-        ("report", "complete", "the report: complete is None; it must be true or false"),
-        ("report", "notes", "the report: notes is None; it must be a list"),
-        ("clause", "level", "clauses[0]: level is None; it must be must or should or choice"),
-        ("clause", "seconds", "clauses[0]: seconds is None; it must be a finite number, 0 or more"),
+        ("report", "subject", "Expected `str`, got `null` - at `$.subject`"),
+        ("report", "seed", "Expected `int`, got `null` - at `$.seed`"),
+        ("report", "complete", "Expected `bool`, got `null` - at `$.complete`"),
+        ("report", "notes", "Expected `array`, got `null` - at `$.notes`"),
+        ("clause", "level", "Expected `str`, got `null` - at `$.clauses[0].level`"),
+        ("clause", "seconds", "Expected `float`, got `null` - at `$.clauses[0].seconds`"),
     ],
 )
 def test_what_is_wrong_with_a_report_is_said(where: str, name: str, message: str) -> None:
@@ -708,15 +713,40 @@ def test_what_is_wrong_with_a_report_is_said(where: str, name: str, message: str
     with pytest.raises(ReportError) as error:
         from_json(data)
     assert str(error.value) == message
-    case = changed("clause", "case", lambda of, it: of.update({it: 3}))
-    with pytest.raises(ReportError, match=r"case is 3; it must be an object or null$"):
-        from_json(case)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("case", 3, "Expected `object | null`, got `int` - at `$.clauses[0].case`"),
+        ("level", "may", "Invalid enum value 'may' - at `$.clauses[0].level`"),
+        ("verdict", "\x1b[2J", r"Invalid enum value '\x1b[2J' - at `$.clauses[0].verdict`"),
+        ("seconds", -1, "Expected `float` >= 0.0 - at `$.clauses[0].seconds`"),
+        ("\ud800", 1, "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates"),
+        ("\n", 1, r"Object contains unknown field `\n` - at `$.clauses[0]`"),
+        ("a" * 10_000, 1, "Object contains unknown field `aaa"),
+    ],
+)
+def test_what_is_wrong_with_a_clause_is_said(name: str, value: object, message: str) -> None:
+    with pytest.raises(ReportError) as error:
+        from_json(changed("clause", name, lambda of, it: of.update({it: value})))
+    assert str(error.value).startswith(message)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 5000
+
+
+@pytest.mark.parametrize("name", ["loss", "Loss.mean", "loss.mean\n", "\ud800.a", "loss..mean"])
+def test_an_id_is_concept_and_rule(name: str) -> None:
+    data = changed("clause", "id", lambda of, it: of.update({it: name}))
+    assert not VALIDATOR.is_valid(data)
+    with pytest.raises(ReportError, match=r"matching regex .* at `\$.clauses\[0\].id`"):
+        from_json(data)
 
 
 def test_seconds_that_no_float_can_hold_are_refused() -> None:
     for seconds in (10**400, math.inf, math.nan):
         data = changed("clause", "seconds", lambda of, it, to=seconds: of.update({it: to}))  # type: ignore[misc]  # bound now
-        with pytest.raises(ReportError, match="seconds is .* a finite number"):
+        with pytest.raises(ReportError, match=r"at `\$.clauses\[0\].seconds`"):
             from_json(data)
     large = changed("report", "seed", lambda of, it: of.update({it: 10**400}))
     assert from_json(large).seed == 10**400
@@ -732,13 +762,16 @@ def test_a_report_written_before_selections_were_is_of_the_whole_profile() -> No
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (3, "selection is 3; it must be an object or null"),
-        ({}, "selection is {}; it must be an object with"),
-        ({"wanted": [3], "of": 9, "replayed": False}, "wanted.0. is 3; it must be text"),
-        ({"wanted": [], "of": -1, "replayed": False}, "of is -1; it must be a whole number"),
-        ({"wanted": [], "of": 9, "replayed": 1}, "replayed is 1; it must be true or false"),
+        (3, r"Expected `object \| null`, got `int` - at `\$.selection`"),
+        ({}, r"missing required field `wanted` - at `\$.selection`"),
+        ({"wanted": [3], "of": 9, "replayed": False}, r"got `int` - at `\$.selection.wanted\[0\]`"),
+        (
+            {"wanted": [], "of": -1, "replayed": False},
+            r"Expected `int` >= 0 - at `\$.selection.of`",
+        ),
+        ({"wanted": [], "of": 9, "replayed": 1}, r"got `int` - at `\$.selection.replayed`"),
         ({"wanted": [], "of": 1, "replayed": False}, "of is 1; it must be at least planned, 13"),
-        ({"wanted": [], "of": 9, "replayed": False, "x": 1}, "it must be an object with"),
+        ({"wanted": [], "of": 9, "replayed": False, "x": 1}, "unknown field `x`"),
     ],
 )
 def test_a_selection_that_is_wrong_is_refused(selection: object, message: str) -> None:
@@ -750,7 +783,7 @@ def test_a_selection_that_is_wrong_is_refused(selection: object, message: str) -
 
 @pytest.mark.parametrize("data", [None, [], "x", 3, {}])
 def test_what_is_no_object_is_no_report(data: object) -> None:
-    with pytest.raises(ReportError, match="it must be an object with"):
+    with pytest.raises(ReportError, match="Expected `object`|missing required field `subject`"):
         from_json(data)
 
 
@@ -870,7 +903,7 @@ def test_junit_parses_adds_up_and_is_green_where_the_subject_conforms(
 
 # HTML
 
-VOID = {"meta", "br", "hr", "link", "img", "wbr"}
+VOID = {"meta", "br", "hr", "link", "img", "wbr", "input"}
 
 
 class Page(HTMLParser):
@@ -1023,7 +1056,9 @@ def test_no_text_of_a_subject_becomes_markup(draft: dict[str, Any]) -> None:
 
 
 def test_a_notebook_shows_the_outcome_and_what_is_not_well() -> None:
+    assert isinstance(EVERY, ShownReport)
     assert EVERY._repr_html_() == fragment(EVERY)
+    assert isinstance(from_json(to_json(EVERY)), ShownReport)
     shown = Page(fragment(EVERY)).text
     assert summary(EVERY, level=Level.SHOULD).line in shown
     for one in NOT_WELL:
@@ -1093,7 +1128,8 @@ def test_no_face_believes_a_hostile_text(text: str) -> None:
         for level in Level
     ]
     made = report(*results, subject=text, contract=text, profile=text, notes=(text,), ended=text)
-    for shown in (to_html(made, ()), fragment(made)):
+    both = compare([made, made], sources=[text, text])
+    for shown in (to_html(made, ()), fragment(made), comparison_page.to_html(both, ())):
         assert "<script" not in shown
         assert printable(text) in Page(shown).text
         assert "onload" not in {name for _tag, attrs in Page(shown).tags for name in attrs}

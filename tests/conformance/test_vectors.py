@@ -16,6 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reference.cli.main import main
+from reference.conformance.pipe import messages
 from reference.conformance.subjects.own import reference_subject
 from reference.conformance.target import Target
 from reference.conformance.vectors import errors, files
@@ -143,8 +144,7 @@ def test_the_schema_refuses_what_is_no_vector(spoil: Callable[[Any], object]) ->
 
 def test_the_schema_has_the_questions_of_the_pipe() -> None:
     schema = json.loads((files.SHIPPED / files.SCHEMA).read_text())
-    pipe = json.loads((files.SHIPPED.parents[1] / "conformance/pipe/pipe.schema.json").read_text())
-    questions = pipe["$defs"]["questions"]
+    questions = messages.schema()["$defs"]["questions"]
     assert schema["$defs"]["steps"].keys() == questions.keys() - {"hello", "bye"}
     ours = {"repeat", "expect", "expect_with_uniforms"}
     for name, step in schema["$defs"]["steps"].items():

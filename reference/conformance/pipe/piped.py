@@ -10,7 +10,7 @@ from torch import Tensor
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
-from reference.conformance.subjects.torch_models import BLACK_BOX
+from reference.conformance.subjects.torch_models import Note
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, VocabularyLike
 
@@ -71,18 +71,20 @@ class PipeSubject:
         return frozenset(parts)
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """Say how it is reached."""
         draws = {
             Randomness.UNIFORMS: "its draws are made from numbers that the kit supplies",
             Randomness.SEED: "its draws follow from seeds that the kit supplies",
             Randomness.OWN: "its draws are its own, so that only their law is judged",
         }
-        notes = [f"{self.pool.hello.name}, asked over a pipe"]
+        reached = f"{self.pool.hello.name}, asked over a pipe"
         if {Can.GENERATE, Can.GET_BATCH, Can.GET_SPLIT_BATCH} & self.pool.hello.can:
-            notes[0] += f"; {draws[self.pool.hello.randomness]}"
+            reached += f"; {draws[self.pool.hello.randomness]}"
+        notes = [Note(reached)]
         if Can.TABLE not in self.pool.hello.can:
-            notes.append(f"{BLACK_BOX}: the model is checked as a black box")
+            unset = "the table cannot be set: the model is checked as a black box"
+            notes.append(Note(unset, of_table=True))
         return notes
 
     def give(self, seconds: float) -> None:

@@ -1,58 +1,30 @@
 """What goes through the pipe: one JSON object a line, each answer with its question's number.
 
-`pipe.schema.json` says the same for other languages. Numbers are written so that they come back as
-they were: a float in the fewest digits that name it and no other; JSON has no NaN and no infinity,
-so that these are the texts "NaN", "Infinity" and "-Infinity".
+`messages.py` declares the messages. Numbers are written so that they come back as they were: a
+float in the fewest digits that name it and no other; JSON has no NaN and no infinity, so that these
+are the texts "NaN", "Infinity" and "-Infinity".
 """
 
 import json
 import math
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
+from reference.conformance.pipe.messages import (
+    SPECIAL,
+    VERSION as VERSION,  # noqa: PLC0414  whoever speaks the protocol has it from here
+    Can as Can,  # noqa: PLC0414  likewise
+    Randomness as Randomness,  # noqa: PLC0414  likewise
+)
 from reference.errors import printable
-
-VERSION = 1
-"""Of the protocol. A subject that is asked for another says so with an error."""
 
 SHOWN = 120
 """Bytes of a malformed answer that are shown."""
 INT64 = 2**63
-SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-class Can(StrEnum):
-    """What a subject may say in its hello that it can do; `reset` and `forward` are not asked."""
-
-    LOSS = "loss"
-    """forward takes targets, and gives the loss."""
-    TABLE = "table"
-    """set_table and get_table: to set it alone would leave its changes unseen."""
-    GRADIENT = "gradient"
-    """It gives the gradient of the loss by the table."""
-    GENERATE = "generate"
-    GET_BATCH = "get_batch"
-    GET_SPLIT_BATCH = "get_split_batch"
-    TRAIN_STEP = "train_step"
-    SOFTMAX = "softmax"
-    VOCABULARY = "vocabulary"
-    """encode, decode and vocabulary."""
-
-
-class Randomness(StrEnum):
-    """Where a subject's draws come from."""
-
-    UNIFORMS = "uniforms"
-    """The kit supplies a number in [0, 1) for each: so sampling is comparable across languages."""
-    SEED = "seed"
-    """The kit supplies a seed with every operation that draws."""
-    OWN = "own"
-    """Only the law of the draws can be judged."""
 
 
 class MalformedError(Exception):

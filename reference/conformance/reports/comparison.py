@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from reference.conformance.errors import TooFewReportsError
 from reference.conformance.reports.wording import (
+    ABSENT,
     LISTED,
     MARKS,
     Mark,
     Summary,
+    behaviour,
     by_concept,
     by_reason,
     is_choice,
@@ -20,10 +22,6 @@ from reference.conformance.reports.wording import (
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.spec.clause import Level
 
-ABSENT = Mark("?", "not in this report", "quiet")
-"""How it looks where a report has no verdict on a clause that another has."""
-
-UNRECORDED = "nothing was recorded"
 EMPTY = "No report has a verdict on any clause."
 
 LONG = 3
@@ -98,6 +96,11 @@ class Row:
         return len({one.seen for one in self.results if one and is_choice(one)}) > 1
 
     @property
+    def told(self) -> bool:
+        """Whether the row is one of the few that a page shows at first."""
+        return self.found or self.differs
+
+    @property
     def sentence(self) -> str:
         """The clause's sentence, where a report has it; one that was read from a file has not."""
         return next((one.sentence for one in self.results if one and one.sentence), "")
@@ -112,6 +115,13 @@ class Comparison:
     warnings: tuple[str, ...]
     """In what the reports are not alike or not whole."""
 
+    @property
+    def shared(self) -> str:
+        """The version of the contract, the profile and the seed, as far as all have the same."""
+        reports = [column.report for column in self.columns]
+        same = [name for name in ALIKE if len({getattr(one, name) for one in reports}) == 1]
+        return ", ".join(f"{name} {getattr(reports[0], name)}" for name in same)
+
     def pairs(self, row: Row) -> Iterator[tuple[Column, Result]]:
         """Give the results that there are on a clause, each with its column."""
         for column, result in zip(self.columns, row.results, strict=True):
@@ -123,8 +133,16 @@ class Comparison:
         answers: dict[str, list[Column]] = {}
         for column, result in self.pairs(row):
             if is_choice(result):
-                answers.setdefault(result.seen or UNRECORDED, []).append(column)
+                answers.setdefault(behaviour(result), []).append(column)
         return answers
+
+    def others(self, row: Row) -> dict[Mark, list[Column]]:
+        """Return the reports in which a clause is not listed with all that is known, by mark."""
+        others: dict[Mark, list[Column]] = {}
+        for column, result, mark in zip(self.columns, row.results, row.marks, strict=True):
+            if result is None or result.verdict not in LISTED:
+                others.setdefault(mark, []).append(column)
+        return others
 
     def lacking(self, column: Column) -> list[Row]:
         """Give the clauses on which a report has no verdict, and another has."""

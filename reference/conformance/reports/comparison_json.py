@@ -1,12 +1,13 @@
 """A comparison as JSON, for a program."""
 
 from reference.conformance.reports.comparison import Column, Comparison
+from reference.conformance.reports.schemas import Judged, Run, fields
 from reference.conformance.reports.wording import plain, selected
-from reference.conformance.verdicts import Result, Verdict
+from reference.conformance.verdicts import Verdict
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Write a comparison as `comparison.schema.json` has it.
+    """Return a comparison as `comparison.schema.json` has it.
 
     The smallest cases and the commands that replay them are left out: the reports have them.
     """
@@ -18,7 +19,7 @@ def to_json(comparison: Comparison) -> dict[str, object]:
                 "id": row.id,
                 "passed": row.passed,
                 "same": row.same,
-                "results": [one and _result_to_json(one) for one in row.results],
+                "results": [one and fields(Judged, one) for one in row.results],
             }
             for row in comparison.rows
         ],
@@ -27,25 +28,12 @@ def to_json(comparison: Comparison) -> dict[str, object]:
 
 
 def _column_to_json(column: Column) -> dict[str, object]:
-    report, count = column.report, column.report.count()
+    count = column.report.count()
     return {
         "number": column.number,
         "source": column.source,
-        "subject": report.subject,
-        "contract": report.contract,
-        "profile": report.profile,
-        "seed": report.seed,
-        "planned": report.planned,
-        "ran": report.ran,
-        "complete": report.complete,
-        "ended": report.ended,
-        "selection": selected(report),
+        **fields(Run, column.report),
+        "selection": selected(column.report),
         "conforms": column.summary.conforms,
         "counts": {verdict.value: count[verdict] for verdict in Verdict},
-    }
-
-
-def _result_to_json(result: Result) -> dict[str, object]:
-    return {
-        name: getattr(result, name) for name in ("level", "verdict", "cause", "expected", "seen")
     }

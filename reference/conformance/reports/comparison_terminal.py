@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from reference.conformance.reports.comparison import ALIKE, EMPTY, Column, Comparison, Row, numbers
+from reference.conformance.reports.comparison import EMPTY, Column, Comparison, Row, numbers
 from reference.conformance.reports.printing import MIN_WIDTH, STYLES, print_hanging, print_section
 from reference.conformance.reports.wording import (
     CHOICE,
@@ -61,11 +61,8 @@ def _print_subjects(console: Console, comparison: Comparison) -> None:
         source = f"  {printable(column.source)}" if column.source else ""
         said = Text.assemble((printable(column.report.subject), "bold"), (source, "dim"))
         print_hanging(console, _number(comparison, column), said)
-    reports = [column.report for column in comparison.columns]
-    same = [name for name in ALIKE if len({getattr(report, name) for report in reports}) == 1]
-    about = ", ".join(f"{name} {getattr(reports[0], name)}" for name in same)
-    if about:
-        print_hanging(console, Text(), Text(printable(about), "dim"))
+    if comparison.shared:
+        print_hanging(console, Text(), Text(printable(comparison.shared), "dim"))
     for warning in comparison.warnings:
         print_hanging(console, Text("! ", "yellow"), Text(printable(warning), "yellow"))
 
@@ -219,7 +216,7 @@ def _print_summary(console: Console, comparison: Comparison) -> None:
     print_section(console, "summary")
     for column in comparison.columns:
         said = column.summary
-        style = "bold green" if said.passed else "bold red"
+        style = f"bold {STYLES[said.mark.tone]}"
         unfinished = (f"{printable(said.unfinished)}. ", style) if said.unfinished else ""
         name, counts = printable(column.report.subject), f"{said.counts}: "
         line = Text.assemble(f"{name}: ", unfinished, counts, (said.outcome, style))

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from reference.conformance.reports.example import Example
+from reference.conformance.reports.printing import STYLES, print_hanging
 from reference.errors import printable
 from reference.spec.clause import Clause, Level
 from reference.spec.errata import Erratum, erratum
 
-LOOK = {Level.MUST: "bold", Level.SHOULD: "", Level.CHOICE: "cyan"}
+LOOK = {Level.MUST: "bold", Level.SHOULD: "", Level.CHOICE: STYLES["open"]}
 MOST_ASKED = 6
 """Questions of an example that are shown."""
 
@@ -28,7 +27,7 @@ def print_list(console: Console, clauses: Sequence[Clause]) -> None:
             console.rule(Text(concept, "bold"), align="left", characters="─")
         line = Text.assemble((f"{clause.level:7}", LOOK[clause.level]), (clause.id, "bold"))
         console.print(line)
-        console.print(Padding(Text(clause.sentence), (0, 0, 0, 7)))
+        print_hanging(console, Text(" " * 7), Text(clause.sentence))
     levels = [clause.level for clause in clauses]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
     console.print()
@@ -45,7 +44,7 @@ def print_clause(
     """Print one clause whole; `kills` and `answers` are what `example` has of the tests."""
     console.print(Text.assemble((clause.id, "bold"), f"  {clause.level}"))
     console.print()
-    console.print(Padding(Text(clause.sentence, "bold"), (0, 0, 0, 2)))
+    print_hanging(console, Text("  "), Text(clause.sentence, "bold"))
     console.print()
     for topic, text in clause.remarks.items():
         _field(console, topic, text)
@@ -83,15 +82,15 @@ def _print_answers(console: Console, answers: dict[str, list[str]]) -> None:
     console.print(Text("A choice: it records what a subject does, and fails none."))
     console.print(Text("Of implementations of the tests it has recorded", "bold"))
     for answer, names in answers.items():
-        console.print(Padding(Text(f"- {printable(answer)}"), (0, 0, 0, 2)))
+        print_hanging(console, Text("  "), Text(f"- {printable(answer)}"))
         for name in names:
-            console.print(Padding(Text(name, "dim"), (0, 0, 0, 6)))
+            print_hanging(console, Text(" " * 6), Text(name, "dim"))
 
 
 def _print_kills(console: Console, kills: list[str]) -> None:
     console.print(Text(f"It catches {len(kills)} wrong implementations of the tests", "bold"))
     for name in kills:
-        console.print(Padding(Text(f"- {name}"), (0, 0, 0, 2)))
+        print_hanging(console, Text("  "), Text(f"- {name}"))
 
 
 def _told(one: Erratum) -> str:
@@ -100,11 +99,7 @@ def _told(one: Erratum) -> str:
 
 
 def _field(console: Console, name: str, text: str) -> None:
-    row = Table.grid(padding=(0, 1, 0, 2))
-    row.add_column(width=13)
-    row.add_column(overflow="fold")
-    row.add_row(Text(f"{name}:", "dim"), Text(text))
-    console.print(row)
+    print_hanging(console, Text.assemble((f"{name + ':':<13}", "dim"), "  "), Text(text))
 
 
 def _code(console: Console, code: str) -> None:

@@ -5,8 +5,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from reference.conformance.reports.wording import (
     concept,
     example,
+    facts,
     is_choice,
-    label,
     reason,
     selected,
     summary,
@@ -78,12 +78,10 @@ def _add_test(suite: Element, report: Report, result: Result, *, ignored: bool) 
 
 
 def _body(result: Result) -> str:
-    facts = (
+    known = (
         ("", result.sentence),
-        (f"{label(result)}: ", result.cause),
-        ("expected: ", result.expected),
-        ("saw: ", result.seen),
+        *((f"{name}: ", text) for name, text in facts(result)),
         ("the smallest case:\n", example(result)),
         ("replay: ", printable(result.replay)),
     )
-    return printable("\n".join(f"{name}{text}" for name, text in facts if text), lines=True)
+    return printable("\n".join(f"{name}{text}" for name, text in known if text), lines=True)

@@ -2,16 +2,19 @@
 
 import json
 import math
-import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+import msgspec
 
 from reference.conformance.errors import ReportFileError
+from reference.conformance.reports import schemas
+from reference.conformance.reports.report_page import ShownReport
+from reference.conformance.reports.schemas import fields
 from reference.conformance.reports.wording import plain
-from reference.conformance.verdicts import Report, Result, Selection, Verdict
+from reference.conformance.verdicts import Report, Result
 from reference.errors import BigramError, brief, printable, reason
-from reference.spec.clause import ID, Level
+from reference.spec.expect import clipped
 
 DEEPEST = 100
 """Lists and objects inside of one another: far more than a report has."""
@@ -92,21 +95,14 @@ class ReportError(BigramError, ValueError):
 
 
 def to_json(report: Report) -> dict[str, object]:
-    """Write a report as `report.schema.json` has it: finite numbers, and text that UTF-8 can hold.
+    """Return a report as `report.schema.json` has it: finite numbers, and text that UTF-8 can hold.
 
     The clauses' sentences and the cases as code are left out: the ids and the cases stand for them.
     """
     written = {
-        "subject": report.subject,
-        "contract": report.contract,
-        "profile": report.profile,
-        "seed": report.seed,
-        "planned": report.planned,
-        "ran": report.ran,
-        "complete": report.complete,
-        "ended": report.ended,
+        **fields(schemas.Run, report),
         "notes": report.notes,
-        "selection": None if report.selection is None else vars(report.selection),
+        "selection": report.selection and fields(schemas.Selection, report.selection),
         "clauses": [_clause_to_json(result) for result in report.clauses],
     }
     return {name: plain(value) for name, value in written.items()}
@@ -115,11 +111,7 @@ def to_json(report: Report) -> dict[str, object]:
 def _clause_to_json(result: Result) -> dict[str, object]:
     return {
         "id": result.id,
-        "level": result.level,
-        "verdict": result.verdict,
-        "cause": result.cause,
-        "expected": result.expected,
-        "seen": result.seen,
+        **fields(schemas.Judged, result),
         "case": result.case,
         "replay": result.replay,
         "seconds": max(result.seconds, 0.0) if math.isfinite(result.seconds) else 0.0,
@@ -129,23 +121,14 @@ def _clause_to_json(result: Result) -> dict[str, object]:
 def from_json(data: object) -> Report:
     """Read a report back, without the sentences and the code, which were not written.
 
-    Raises: ReportError where a field is missing, unknown or of another kind, or where the counts
-        are not those of the clauses.
+    Raises: ReportError if a field is missing, unknown or of the wrong kind, or if the counts are
+        not those of the clauses.
     """
-    added = ADDED_FIELDS if isinstance(data, dict) and "selection" in data else {}
-    top = _fields(data, REPORT_FIELDS | added, where="the report")
-    _check_texts("notes", top["notes"])
-    report = Report(
-        subject=top["subject"],
-        contract=top["contract"],
-        profile=top["profile"],
-        seed=top["seed"],
-        planned=top["planned"],
-        ended=top["ended"],
-        notes=tuple(top["notes"]),
-        selection=_selection_from_json(top.get("selection")),
-        clauses=tuple(_clause_from_json(one, place) for place, one in enumerate(top["clauses"])),
-    )
+    try:
+        read = msgspec.convert(data, schemas.Report)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # a name with a lone surrogate
+        raise ReportError(clipped(printable(error))) from error
+    report = msgspec.convert(read, ShownReport, from_attributes=True)
     if report.selection is not None and report.selection.of < report.planned:
         raise ReportError(
             f"selection: of is {brief(report.selection.of)}; it must be at least planned, "
@@ -154,106 +137,8 @@ def from_json(data: object) -> Report:
     ids = [result.id for result in report.clauses]
     if len(set(ids)) != len(ids):
         raise ReportError(f"{max(ids, key=ids.count)} has more than one verdict")
-    for name, so in (("ran", report.ran), ("complete", report.complete)):
-        if top[name] != so:
-            raise ReportError(f"{name} is {top[name]}; by the clauses it must be {so}")
+    for name in ("ran", "complete"):
+        said, so = getattr(read, name), getattr(report, name)
+        if said != so:
+            raise ReportError(f"{name} is {said}; by the clauses it must be {so}")
     return report
-
-
-def _selection_from_json(data: object) -> Selection | None:
-    if data is None:
-        return None
-    fields = _fields(data, SELECTION_FIELDS, where="selection")
-    _check_texts("selection: wanted", fields["wanted"])
-    return Selection(wanted=tuple(fields["wanted"]), of=fields["of"], replayed=fields["replayed"])
-
-
-def _check_texts(where: str, values: list[object]) -> None:
-    for place, value in enumerate(values):
-        if not isinstance(value, str):
-            raise ReportError(f"{where}[{place}] is {brief(value)}; it must be text")
-
-
-def _clause_from_json(data: object, place: int) -> Result:
-    where = f"clauses[{place}]"
-    fields = _fields(data, CLAUSE_FIELDS, where=where)
-    if not ID.fullmatch(fields["id"]):
-        raise ReportError(f"{where}: id is {brief(fields['id'])}; it must be concept.rule")
-    return Result(
-        id=fields["id"],
-        level=Level(fields["level"]),
-        verdict=Verdict(fields["verdict"]),
-        sentence="",
-        cause=fields["cause"],
-        expected=fields["expected"],
-        seen=fields["seen"],
-        case=fields["case"],
-        replay=fields["replay"],
-        seconds=float(fields["seconds"]),
-    )
-
-
-def _fields(data: object, kinds: dict[str, type], *, where: str) -> dict[str, Any]:
-    if not isinstance(data, dict) or data.keys() != kinds.keys():
-        raise ReportError(f"{where} is {brief(data)}; it must be an object with {list(kinds)}")
-    for name, kind in kinds.items():
-        if not _fits(data[name], kind):
-            asked = " or ".join(kind) if issubclass(kind, StrEnum) else NAMES[kind]
-            raise ReportError(f"{where}: {name} is {brief(data[name])}; it must be {asked}")
-    return data
-
-
-MOST = {int: math.inf, float: sys.float_info.max}
-"""An integer may be any; but what is to be a float must fit into one."""
-
-
-NAMES = {
-    str: "text",
-    int: "a whole number, 0 or more",
-    bool: "true or false",
-    float: "a finite number, 0 or more",
-    list: "a list",
-    dict: "an object or null",
-}
-
-
-def _fits(value: object, kind: type) -> bool:
-    if issubclass(kind, StrEnum):
-        return isinstance(value, str) and value in list(kind)
-    if isinstance(value, (int, float)) and kind in (int, float):
-        return type(value) in {int, kind} and 0 <= value <= MOST[kind]
-    return isinstance(value, kind) or (kind is dict and value is None)
-
-
-REPORT_FIELDS: dict[str, type] = {
-    "subject": str,
-    "contract": str,
-    "profile": str,
-    "seed": int,
-    "planned": int,
-    "ran": int,
-    "complete": bool,
-    "ended": str,
-    "notes": list,
-    "clauses": list,
-}
-
-
-ADDED_FIELDS: dict[str, type] = {"selection": dict}
-"""Fields that earlier versions did not write; without it, a report is of the whole profile."""
-
-
-SELECTION_FIELDS: dict[str, type] = {"wanted": list, "of": int, "replayed": bool}
-
-
-CLAUSE_FIELDS: dict[str, type] = {
-    "id": str,
-    "level": Level,
-    "verdict": Verdict,
-    "cause": str,
-    "expected": str,
-    "seen": str,
-    "case": dict,
-    "replay": str,
-    "seconds": float,
-}

@@ -6,12 +6,13 @@ from rich.text import Text
 from reference.conformance.reports.printing import STYLES, print_hanging, print_section
 from reference.conformance.reports.wording import (
     MARKS,
+    behaviour,
     by_concept,
     by_reason,
     counted,
     example,
+    facts,
     is_choice,
-    label,
     listed,
     mark_of,
     names_of,
@@ -51,7 +52,7 @@ def print_report(
         names = [f"  {result.id}: " for result in choices]
         width = max(map(len, names))
         for name, result in zip(names, choices, strict=True):
-            seen = Text(printable(result.seen or "nothing was recorded"), "cyan")
+            seen = Text(printable(behaviour(result)), "cyan")
             print_hanging(console, Text(printable(name).ljust(width), "dim"), seen)
     if report.notes:
         print_section(console, "notes")
@@ -100,12 +101,8 @@ def _print_finding(console: Console, result: Result, *, ignored: bool) -> None:
     print_hanging(console, Text(), Text.assemble(heading, said))
     if result.sentence:
         print_hanging(console, Text(), Text(printable(result.sentence), "italic"))
-    facts = ((label(result), result.cause), ("expected", result.expected), ("saw", result.seen))
-    for name, text in facts:
-        if text:
-            print_hanging(
-                console, Text(f"{name + ':':<9} ", "dim"), Text(printable(text, lines=True))
-            )
+    for name, text in facts(result):
+        print_hanging(console, Text(f"{name + ':':<9} ", "dim"), Text(printable(text, lines=True)))
     code = example(result)
     if code:
         console.print(Text("the smallest case:", "dim"))
@@ -127,7 +124,7 @@ def _print_reasons(console: Console, report: Report, verdict: Verdict) -> None:
 
 def _print_summary(console: Console, report: Report, level: Level) -> None:
     text = summary(report, level=level)
-    style = "bold green" if text.passed else "bold red"
+    style = f"bold {STYLES[text.mark.tone]}"
     print_section(console, "summary")
     if text.unfinished:
         print_hanging(console, Text(), Text(f"{printable(text.unfinished)}.", style))

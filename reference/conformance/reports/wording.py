@@ -44,6 +44,9 @@ MARKS = {
 }
 CHOICE = Mark("·", "choice", "open")
 
+ABSENT = Mark("?", "not in this report", "quiet")
+"""Look of a clause on which one report has no verdict and another has."""
+
 LISTED = (
     Verdict.FAIL,
     Verdict.CRASH,
@@ -69,6 +72,17 @@ def is_choice(result: Result) -> bool:
 def label(result: Result) -> str:
     """Name what the cause of a result is: of a failure it is a guess."""
     return "likely" if result.verdict is Verdict.FAIL else "cause"
+
+
+def facts(result: Result) -> list[tuple[str, str]]:
+    """Return what is known of the cause, and of what was expected and seen, with their names."""
+    every = ((label(result), result.cause), ("expected", result.expected), ("saw", result.seen))
+    return [(name, text) for name, text in every if text]
+
+
+def behaviour(result: Result) -> str:
+    """Return what a subject does that the notes leave open."""
+    return result.seen or "nothing was recorded"
 
 
 def concept(one: Named) -> str:
@@ -152,6 +166,11 @@ class Summary:
     outcome: str
     meaning: str
     """The outcome in a sentence, for those who do not know the words."""
+
+    @property
+    def mark(self) -> Mark:
+        """The look of the outcome."""
+        return MARKS[Verdict.PASS if self.passed else Verdict.FAIL]
 
     @property
     def line(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +49,14 @@ ARRAYS = "arrays"
 
 LAST_ONLY, HUB = "nanogpt", "transformers"
 
-BLACK_BOX = "the table cannot be set"
-"""How the note begins that says so, which means nothing where no table is asked for."""
+
+class Note(NamedTuple):
+    """What a report says of a subject, beside the verdicts."""
+
+    text: str
+    of_table: bool = False
+    """Whether it means something only to clauses that set the table."""
+
 
 CACHE, RANDOM, MASK, PLACES = "use_cache", "do_sample", "attention_mask", "position_ids"
 """Arguments by which a model lets one choose, named as most models name them."""
@@ -400,18 +406,18 @@ class TorchSubject:
         return None
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """Say how the table is reached, where that is not by its only parameter."""
         if self._probe is None:
             return []
         if self.access is None:
             note = (
-                f"{BLACK_BOX}, as it is not the model's only parameter, (C, C): the "
+                "the table cannot be set, as it is not the model's only parameter, (C, C): the "
                 "model is checked as a black box, by asking for the row of every token; "
                 "get_table and set_table would let the kit reach it"
             )
-            return [note]
-        return [f"the table is {self.access.how}"]
+            return [Note(note, of_table=True)]
+        return [Note(f"the table is {self.access.how}")]
 
     @cached_property
     def _probe(self) -> object | None:

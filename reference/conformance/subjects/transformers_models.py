@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reference.conformance.subjects.torch_models import TorchSubject
+from reference.conformance.subjects.torch_models import Note, TorchSubject
 from reference.spec.subject import Part
 
 IGNORED = -100
@@ -92,9 +92,9 @@ class HubSubject(TorchSubject):
         return frozenset(super().parts - {Part.GENERATE_NONE})
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """Say how the model is called."""
-        return [*super().notes, NOTE]
+        return [*super().notes, Note(NOTE)]
 
 
 def hub_factory(factory: Callable[[int], object]) -> Callable[[int], object]:
