@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,11 +119,7 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
     subject, notes = opened
     tell(opened=[*notes, *note])
     try:
-        if "vectors" in job:
-            running = import_module("reference.conformance.vectors.running")
-            running.work_through(job, subject, tell)
-        else:
-            _run(job, subject, tell)
+        _run(job, subject, tell)
     finally:
         if isinstance(subject, PipeSubject):
             subject.pool.close()

@@ -1,4 +1,4 @@
-"""A subject is asked a vector's questions: in this process, or over its pipe."""
+"""A subject of this process answers the questions of the pipe's protocol."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from reference.conformance.pipe.piped import PipeSubject
-from reference.conformance.pipe.protocol import Can, Randomness, tensor
+from reference.conformance.pipe.protocol import tensor
 from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
 from reference.shapes import Ids
@@ -133,42 +132,6 @@ class SubjectPlayer:
             self._step = self.subject.trainer(self.model)
         self._step(ids(idx), ids(targets))
         return {}
-
-
-class PipePlayer:
-    """A subject at the other end of a pipe, which is asked as it stands in the vector."""
-
-    def __init__(self, subject: PipeSubject) -> None:
-        self.pool = subject.pool
-        self.uniforms = self.pool.hello.randomness is Randomness.UNIFORMS
-        self.wire = self.pool.take()
-
-    def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
-        """Answer."""
-        self._check(operation, fields)
-        asked = dict(fields)
-        if operation in {"reset", "generate", "get_batch", "get_split_batch"}:
-            asked |= self.pool.seed()
-        if not self.uniforms:
-            asked.pop("uniforms", None)
-        try:
-            answer = dict(self.wire.ask(operation, **asked).fields)
-        except SubjectError as error:
-            raise RefusalError(str(error)) from error
-        return {name: value for name, value in answer.items() if name != "seq"}
-
-    def _check(self, operation: str, fields: Mapping[str, Any]) -> None:
-        needs = {"set_table": Can.TABLE, "get_table": Can.TABLE}
-        needs |= {"encode": Can.VOCABULARY, "decode": Can.VOCABULARY}
-        need = needs.get(operation) or (Can(operation) if operation in list(Can) else None)
-        if fields.get("targets") is not None and operation == "forward":
-            need = Can.LOSS
-        if need is not None and need not in self.pool.hello.can:
-            raise NoSuchPartError(f"the subject cannot {need}")
-
-    def close(self) -> None:
-        """Leave the process to the next vector."""
-        self.pool.back(self.wire)
 
 
 def ids(value: Json) -> Tensor:
