@@ -387,7 +387,7 @@ class TestPlugin:
         assert "leave one out" in ran.stdout + ran.stderr
 
     def test_a_model_in_any_language_is_asked_over_a_pipe(self, folder: Path) -> None:
-        serving = f"{sys.executable} -m reference.conformance.pipe.serving"
+        serving = f"{sys.executable} {Path(__file__).with_name('conformance') / 'pipe_harness.py'}"
         ran = own_pytest(folder, "--bigram-command", serving, "-k", "forward.call")
         assert ran.returncode == 0, ran.stdout
         assert "PASSED bigram::forward.call" in ran.stdout

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from reference.conformance.pipe.protocol import tensor
-from reference.conformance.vectors.machine import Json
+from reference.conformance.pipe.protocol import Answer, number, tensor
+from reference.conformance.vectors.machine import Json, answer_of
 from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, Subject, SubjectError
@@ -53,28 +53,14 @@ class SubjectPlayer:
         need = NEEDS.get(operation)
         if need is not None and need not in self.subject.parts:
             raise NoSuchPartError(f"the subject has no {need}")
-        answers: dict[str, Callable[..., Json]] = {
-            "reset": self._reset,
-            "set_table": self._set_table,
-            "get_table": lambda: {"table": tensor(self.model.table())},
-            "forward": self._forward,
-            "gradient": self._gradient,
-            "generate": self._generate,
-            "get_batch": self._get_batch,
-            "get_split_batch": self._get_split_batch,
-            "train_step": self._train_step,
-            "softmax": lambda logits: {"probs": tensor(self.subject.softmax(floats(logits)))},
-            "vocabulary": lambda corpus: {"C": len(self.subject.vocabulary(corpus))},
-            "encode": lambda corpus, text: {"ids": self.subject.vocabulary(corpus).encode(text)},
-            "decode": lambda corpus, ids: {"text": self.subject.vocabulary(corpus).decode(ids)},
-        }
         try:
-            return answers[operation](**fields)
+            return answer_of(self, operation, fields)
         except SubjectError as error:
             kind = RefusalError if error.original is not None else MalformedAnswerError
             raise kind(str(error)) from error
 
     def _reset(self, C: int) -> Json:
+        self._model = self._step = None
         self._model = self.subject.model(C)
         return {}
 
@@ -83,6 +69,9 @@ class SubjectPlayer:
             raise NoSuchPartError("the subject's table cannot be set")
         self.model.set_table(floats(table))
         return {}
+
+    def _get_table(self) -> Json:
+        return {"table": tensor(self.model.table())}
 
     def _forward(self, idx: Json, targets: Json | None = None) -> Json:
         if targets is None:
@@ -105,11 +94,13 @@ class SubjectPlayer:
             raise SubjectError("loss.backward()", "left no gradient in the table")
         return {"gradient": tensor(gradient if before is None else gradient - before)}
 
-    def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json) -> Json:
+    def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json | None = None) -> Json:
         del uniforms
         return {"idx": tensor(self.model.generate(ids(idx), max_new_tokens))}
 
-    def _get_batch(self, data: Json, block_size: int, batch_size: int, uniforms: Json) -> Json:
+    def _get_batch(
+        self, data: Json, block_size: int, batch_size: int, uniforms: Json | None = None
+    ) -> Json:
         del uniforms
         x, y = self.subject.get_batch(ids(data), block_size, batch_size)
         return {"x": tensor(x), "y": tensor(y)}
@@ -133,16 +124,28 @@ class SubjectPlayer:
         self._step(ids(idx), ids(targets))
         return {}
 
+    def _softmax(self, logits: Json) -> Json:
+        return {"probs": tensor(self.subject.softmax(floats(logits)))}
+
+    def _vocabulary(self, corpus: str) -> Json:
+        return {"C": len(self.subject.vocabulary(corpus))}
+
+    def _encode(self, corpus: str, text: str) -> Json:
+        return {"ids": self.subject.vocabulary(corpus).encode(text)}
+
+    def _decode(self, corpus: str, ids: list[int]) -> Json:
+        return {"text": self.subject.vocabulary(corpus).decode(ids)}
+
 
 def ids(value: Json) -> Tensor:
     """Read tokens."""
-    return torch.tensor(value["data"], dtype=torch.int64).reshape(value["shape"])
+    return Answer(b"", {"ids": value}).ids("ids")
 
 
 def floats(value: Json) -> Tensor:
     """Read numbers, as float32."""
-    return torch.tensor(value["data"], dtype=torch.float32).reshape(value["shape"])
+    return Answer(b"", {"floats": value}).floats("floats", torch.float32)
 
 
 def _scalar(loss: Tensor) -> Any:  # noqa: ANN401  a float, or what stands in its place
-    return loss.item() if loss.shape == () else tensor(loss)
+    return number(loss.item()) if loss.shape == () else tensor(loss)
