@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import pytest
 
+from reference.conformance import process_ends
 from reference.conformance.isolation import run as isolation, server as processes, worker
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Copy, End, Server
@@ -326,7 +327,7 @@ def test_every_planned_clause_has_a_verdict_on_the_subject(name: str, server: Se
     meddled = {one.verdict for one in results.values() if MEDDLED in one.cause}
     assert meddled == ({Verdict.CRASH} if name == "WritesToAll" else set())
     told = "".join(f"{one.cause}{one.expected}{one.seen}" for one in results.values())
-    assert len(told) < processes.LONGEST_LINE
+    assert len(told) < process_ends.LONGEST_LINE
 
 
 def test_a_message_is_never_longer_than_a_line_may_be() -> None:
@@ -346,7 +347,7 @@ def test_a_message_is_never_longer_than_a_line_may_be() -> None:
             with ours.makefile("rb") as received:
                 line = received.readline()
             reader.join()
-            assert len(line) <= processes.LONGEST_LINE
+            assert len(line) <= process_ends.LONGEST_LINE
             told = json.loads(line)
             assert told.keys() == message.keys()
         assert told["case"] is None

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -77,6 +78,31 @@ def test_imports_point_downward(path: Path) -> None:
     for name in imports(path):
         if name.startswith("reference.") and name != "reference.__version__":
             assert floor_of(name.split(".")[1]) <= here, f"{path} imports {name}"
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in FILES
+}
+
+
+def named(path: Path) -> Iterator[str]:
+    """Every module that a file imports, in functions too, or names as text."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from names if names <= MODULES.keys() else {*names, str(node.module)}
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_no_import_comes_back_to_where_it_began() -> None:
+    graph = {name: MODULES.keys() & set(named(path)) - {name} for name, path in MODULES.items()}
+    # A report shows itself as a page in a notebook.
+    graph["reference.conformance.verdicts"] -= {"reference.conformance.reports.report_page"}
+    TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "oracle").glob("*.py")), ids=lambda p: p.name)

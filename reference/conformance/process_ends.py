@@ -11,6 +11,11 @@ from typing import NamedTuple
 
 from reference.errors import printable
 
+FAULT, CUT_OFF, FULL = 94, 95, 96
+"""Exit statuses of a worker: the kit failed; its socket failed; the memory is used up."""
+LONGEST_LINE = 2**22
+"""Bytes of one message of a worker."""
+
 FAULTS = {
     "SIGSEGV": "the process died of a segmentation fault (SIGSEGV)",
     "SIGBUS": "the process died of a bus error (SIGBUS)",
@@ -66,6 +71,14 @@ def why(status: int, *, trace: str, printed: str) -> str:
 def _last(printed: str) -> str:
     line = last_line(printed)
     return f"; it last printed: {line}" if line else ""
+
+
+def out_of_memory(memory: int) -> str:
+    """Return the cause if the memory is used up."""
+    return (
+        f"it used up the memory, {memory / 2**20:.0f} MiB beyond what the kit takes: "
+        "--memory gives more"
+    )
 
 
 def last_line(printed: str) -> str:

@@ -15,12 +15,16 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import IO
 
-from reference.conformance.process_ends import is_ending, kill_below, kill_group
+from reference.conformance.process_ends import LONGEST_LINE, is_ending, kill_below, kill_group
 from reference.errors import WorkerError
+
+WORKER = "reference.conformance.isolation.worker"
+"""What a copy runs: named, as this process need not import it."""
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from reference.conformance.isolation.fork import serve; serve(int(sys.argv[1]), sys.argv[3])"
+    "from reference.conformance.isolation.fork import serve; "
+    f"serve(int(sys.argv[1]), sys.argv[3], {WORKER!r})"
 )
 """What is imported is what this process would import, whatever folder it stands in."""
 
@@ -29,7 +33,6 @@ PATIENCE = 300.0
 GRACE = 2.0
 """Seconds from one sign of an end to the next."""
 READ = 2**16
-LONGEST_LINE = 2**22
 KEPT = 4096
 """Bytes that are kept of what a subject prints: the last ones."""
 LONGEST_TRACE = 2**16
