@@ -18,10 +18,10 @@ from typing import NoReturn
 import pytest
 
 from reference.conformance import process_ends
+from reference.conformance.errors import LoadError
 from reference.conformance.isolation import run as isolation, server as processes, worker
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Copy, End, Server
-from reference.conformance.load_errors import NoFileError
 from reference.conformance.process_ends import is_ending, place, why
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.target import Target, open_target
@@ -511,7 +511,7 @@ def test_a_server_has_one_copy_at_a_time(server: Server) -> None:
 
 
 def test_a_subject_that_is_not_there_is_an_error(server: Server) -> None:
-    with pytest.raises(NoFileError, match="missing.py"):
+    with pytest.raises(LoadError, match="missing.py"):
         list(run_isolated(Target(target="missing.py:Model"), AROUND, server=server))
 
 
@@ -594,7 +594,7 @@ def test_without_copies_the_subject_runs_here() -> None:
 
 @pytest.mark.usefixtures("no_copies")
 def test_without_copies_an_error_is_an_error() -> None:
-    with pytest.raises(NoFileError):
+    with pytest.raises(LoadError):
         list(run_isolated(Target(target="missing.py:Model"), AROUND))
 
 

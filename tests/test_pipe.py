@@ -20,9 +20,9 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 
 from reference.cli import main as cli
+from reference.conformance.errors import CommandError, HarnessError
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Server
-from reference.conformance.load_errors import CommandError, HarnessError
 from reference.conformance.pipe import pool, wire
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.pool import Pool

@@ -349,45 +349,40 @@ def spoil_version(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "error", "names"),
+    ("spoil", "names"),
     [
-        (spoil_flip, errors.DamagedVectorsError, "loss.floor.json is damaged"),
+        (spoil_flip, "loss.floor.json is damaged"),
         (
             lambda folder: (folder / "loss.floor.json").write_bytes(b"{"),
-            errors.DamagedVectorsError,
             "loss.floor.json has 1 bytes",
         ),
         (
             lambda folder: (folder / "loss.floor.json").unlink(),
-            errors.MissingVectorsError,
             "loss.floor.json is missing",
         ),
         (
             lambda folder: (folder / "loss.flor.json").write_text("{}"),
-            errors.UnknownFileError,
             "loss.flor.json is not in manifest.json",
         ),
-        (spoil_version, errors.VectorsVersionError, "version 2, and this package reads 1"),
-        (spoil_manifest, errors.DamagedVectorsError, "its own digest differs"),
+        (spoil_version, "version 2, and this package reads 1"),
+        (spoil_manifest, "its own digest differs"),
         (
             lambda folder: (folder / files.MANIFEST).write_text("["),
-            errors.DamagedVectorsError,
             "manifest.json is damaged",
         ),
         (
             lambda folder: (folder / files.MANIFEST).unlink(),
-            errors.NoVectorsError,
             "manifest.json cannot be read",
         ),
-        (shutil.rmtree, errors.NoVectorsError, "manifest.json cannot be read"),
+        (shutil.rmtree, "manifest.json cannot be read"),
     ],
 )
 def test_damage_is_refused_by_name(
-    folder: Path, spoil: Callable[[Path], object], error: type[Exception], names: str
+    folder: Path, spoil: Callable[[Path], object], names: str
 ) -> None:
     assert files.read(folder).vectors == shipped().vectors
     spoil(folder)
-    with pytest.raises(error, match=re.escape(names)):
+    with pytest.raises(errors.VectorsError, match=re.escape(names)):
         files.read(folder)
 
 
@@ -420,7 +415,7 @@ def test_a_sound_folder_of_other_vectors_is_refused(
     resealed(folder, lambda _vectors: None)
     files.read(folder)
     resealed(folder, change)
-    with pytest.raises(errors.VectorFormError, match=re.escape(names)):
+    with pytest.raises(errors.VectorsError, match=re.escape(names)):
         files.read(folder)
 
 
@@ -447,7 +442,7 @@ def test_a_manifest_that_names_what_is_no_file_of_the_folder_is_rejected(
         file.write_text("mine")
     name = str(theirs[0]) if name == "ABSOLUTE" else name
     sealed(folder, lambda manifest: manifest["files"].update({name: OTHER}))
-    with pytest.raises(errors.DamagedVectorsError, match="not a plain file name"):
+    with pytest.raises(errors.VectorsError, match="not a plain file name"):
         files.read(folder)
     with pytest.raises(OSError, match="is not empty"):
         files.write(folder, files.shipped(), overwrite=False)
@@ -499,7 +494,7 @@ def test_a_sealed_manifest_of_a_different_form_is_rejected(
     folder: Path, change: Callable[[Any], object]
 ) -> None:
     sealed(folder, change)
-    with pytest.raises(errors.DamagedVectorsError, match="not written by `bigram vectors export`"):
+    with pytest.raises(errors.VectorsError, match="not written by `bigram vectors export`"):
         files.read(folder)
     files.write(folder, files.shipped(), overwrite=True)
     assert files.read(folder).vectors == shipped().vectors

@@ -12,8 +12,12 @@ import signal
 import time
 from collections.abc import Sequence
 
-from reference.conformance.errors import SubjectCrash, SubjectMalformed, SubjectTimeout
-from reference.conformance.load_errors import CommandError
+from reference.conformance.errors import (
+    CommandError,
+    SubjectCrash,
+    SubjectMalformed,
+    SubjectTimeout,
+)
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
 from reference.conformance.process_ends import kill_group, last_line, why
 from reference.spec.subject import SubjectError
