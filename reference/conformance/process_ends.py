@@ -53,10 +53,14 @@ class Frame(NamedTuple):
         return self.path.startswith(("<", *(f"{root}/" for root in roots)))
 
 
-def why(status: int, *, trace: str, printed: str) -> str:
-    """Say how a process ended: by its exit status, or by a signal as a negative number."""
+def why(status: int, *, trace: str | None, printed: str) -> str:
+    """Say how a process ended: by its exit status, or by a signal as a negative number.
+
+    There is no trace of a process in another language.
+    """
     if status >= 0:
-        return f"the process ended with exit status {status} (os._exit({status})?){_last(printed)}"
+        how = "" if trace is None else f" (os._exit({status})?)"
+        return f"the process ended with exit status {status}{how}{_last(printed)}"
     try:
         ended = signal.Signals(-status)
     except ValueError:
@@ -64,7 +68,7 @@ def why(status: int, *, trace: str, printed: str) -> str:
     said = FAULTS.get(ended.name, f"the process was ended by the signal {ended.name}")
     if ended.name == "SIGABRT":
         said += _last(printed)
-    at = place(trace)
+    at = place(trace or "")
     return f"{said}, at {at}" if at else said
 
 
