@@ -1,7 +1,7 @@
 """A subject of this process answers the questions of the pipe's protocol."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +11,6 @@ from reference.conformance.vectors.machine import Json, answer_of
 from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, Subject, SubjectError
-
-T = TypeVar("T")
 
 NEEDS = {
     "get_batch": Part.GET_BATCH,
