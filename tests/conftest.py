@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from reference.cli import check, vectors
+from reference.cli import check
 from reference.conformance.isolation import run
 from reference.conformance.isolation.server import Server
-from reference.conformance.vectors import running
 from reference.corpus import Corpus
 from reference.tokens.load import load_corpus
 
@@ -68,5 +67,5 @@ def shared_server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def lent() -> Iterator[Server]:
         yield one_server
 
-    for module in (check, vectors, run, running):
+    for module in (check, run):
         monkeypatch.setattr(module, "Server", lent)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +93,29 @@ def test_the_core_imports_no_folder_but_the_oracle(name: str) -> None:
 @pytest.mark.parametrize("path", sorted((PACKAGE / "runs").glob("*.py")), ids=lambda p: p.name)
 def test_a_run_is_passed_its_trainer_and_does_not_import_the_engine(path: Path) -> None:
     assert not [name for name in imports(path) if name.startswith("reference.fast")]
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in FILES
+}
+
+
+def named(path: Path) -> Iterator[str]:
+    """Every module that a file imports, in functions too, or names as text."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from names if names <= MODULES.keys() else {*names, str(node.module)}
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_no_import_comes_back_to_where_it_began() -> None:
+    graph = {name: MODULES.keys() & set(named(path)) - {name} for name, path in MODULES.items()}
+    TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "oracle").glob("*.py")), ids=lambda p: p.name)

@@ -112,7 +112,7 @@ TimeoutOption = Annotated[
         min=0.1,
         max=MOST_SECONDS,
         callback=_finite,
-        help="Seconds that one clause, or vector, may take.",
+        help="Seconds that one clause may take.",
     ),
 ]
 DeviceOption = Annotated[

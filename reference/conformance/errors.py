@@ -38,6 +38,22 @@ class TooFewReportsError(BigramError, ValueError):
     """There are not two reports to be compared."""
 
 
+class LoadError(BigramError, ImportError):
+    """A class, a function or a value could not be loaded from where the target says."""
+
+
+class FactoryError(LoadError):
+    """The class cannot be made from the size of a vocabulary alone."""
+
+
+class CommandError(LoadError):
+    """The command to ask over a pipe cannot be started."""
+
+
+class HarnessError(LoadError):
+    """What answers over the pipe does not speak the protocol: the model is not judged yet."""
+
+
 class SubjectCrash(BaseException):
     """The subject tried to end the process, split it, or used up its memory.
 

@@ -11,6 +11,11 @@ from typing import NamedTuple
 
 from reference.errors import printable
 
+FAULT, CUT_OFF, FULL = 94, 95, 96
+"""Exit statuses of a worker: the kit failed; its socket failed; the memory is used up."""
+LONGEST_LINE = 2**22
+"""Bytes of one message of a worker."""
+
 FAULTS = {
     "SIGSEGV": "the process died of a segmentation fault (SIGSEGV)",
     "SIGBUS": "the process died of a bus error (SIGBUS)",
@@ -48,10 +53,14 @@ class Frame(NamedTuple):
         return self.path.startswith(("<", *(f"{root}/" for root in roots)))
 
 
-def why(status: int, *, trace: str, printed: str) -> str:
-    """Say how a process ended: by its exit status, or by a signal as a negative number."""
+def why(status: int, *, trace: str | None, printed: str) -> str:
+    """Say how a process ended: by its exit status, or by a signal as a negative number.
+
+    There is no trace of a process in another language.
+    """
     if status >= 0:
-        return f"the process ended with exit status {status} (os._exit({status})?){_last(printed)}"
+        how = "" if trace is None else f" (os._exit({status})?)"
+        return f"the process ended with exit status {status}{how}{_last(printed)}"
     try:
         ended = signal.Signals(-status)
     except ValueError:
@@ -59,13 +68,21 @@ def why(status: int, *, trace: str, printed: str) -> str:
     said = FAULTS.get(ended.name, f"the process was ended by the signal {ended.name}")
     if ended.name == "SIGABRT":
         said += _last(printed)
-    at = place(trace)
+    at = place(trace or "")
     return f"{said}, at {at}" if at else said
 
 
 def _last(printed: str) -> str:
     line = last_line(printed)
     return f"; it last printed: {line}" if line else ""
+
+
+def out_of_memory(memory: int) -> str:
+    """Return the cause if the memory is used up."""
+    return (
+        f"it used up the memory, {memory / 2**20:.0f} MiB beyond what the kit takes: "
+        "--memory gives more"
+    )
 
 
 def last_line(printed: str) -> str:

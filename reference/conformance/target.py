@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from reference.conformance.load_errors import FactoryError
+from reference.conformance.errors import FactoryError
 from reference.conformance.loading import Loaded, factory_of, load, parse_definition
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.smoke import opened

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reference.oracle.counts import Counts, cross_entropy
-from reference.oracle.learning import softmax
+from reference.oracle.learning import gradient as table_gradient, softmax
 from reference.spec.cases import BatchCase, LossCase, Rows, model_with, tokens
 from reference.spec.expect import Broken, expect, expect_equal, kind_of
 from reference.spec.randomness import seed_all, streams

@@ -18,13 +18,13 @@ import pytest
 import typer.main
 import typer.rich_utils
 
-from reference.cli import check, engine, main as cli, pipe, vectors
+from reference.cli import check, engine, main as cli, pipe
 from reference.cli.terminal import INTERRUPTED, TERMINATED
 from reference.conformance.isolation import run, server
-from reference.conformance.isolation.server import Copy, Server
+from reference.conformance.isolation.server import Server
 from reference.conformance.reports import comparison
 from reference.conformance.reports.report_json import to_json
-from reference.conformance.vectors import files
+from reference.conformance.vectors import files, verifying
 from reference.conformance.verdicts import Report
 from reference.files.sealed import seal, unseal
 from reference.runs.curve import LossCurve
@@ -70,8 +70,7 @@ def limit_memory_of_server() -> None:
     """Start a server for this command alone, with less memory than torch needs."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({2**28}, {2**28})); "
     server.START = limit + server.START
-    for module in (check, vectors):  # which otherwise use the one that all tests share
-        setattr(module, "Server", Server)  # noqa: B010  mypy takes an import for private
+    check.Server = Server  # type: ignore[attr-defined]  # otherwise the one that all tests share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,13 +193,12 @@ ROWS = {
         midst=(files, "shipped"),
     ),
     "vectors verify": Row(
-        right=("VECTORS", "--subject", "RIGHT.py:Model"),
-        input=("--subject", "MISSING.py:Model"),
-        memory=(),
+        right=("VECTORS",),
+        usage=("--subject", "RIGHT.py:Model"),
+        input=("MISSING",),
+        memory=NEEDS_LITTLE,
         full_disk=PRINTS_ONLY,
-        midst=(Copy, "tell"),
-        differs=("--subject", "WRONG.py:Model"),
-        limit=limit_memory_of_server,
+        midst=(verifying, "check_ours"),
     ),
 }
 

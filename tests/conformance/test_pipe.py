@@ -19,14 +19,13 @@ from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 
 from reference.cli import main as cli
+from reference.conformance.errors import CommandError, HarnessError
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Server
-from reference.conformance.load_errors import CommandError, HarnessError
 from reference.conformance.pipe import messages, pool, wire
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, number, parsed, tensor
-from reference.conformance.pipe.serving import Serving
 from reference.conformance.pipe.smoke import opened
 from reference.conformance.pipe.wire import Clock, RefusalError, split
 from reference.conformance.runner import Plan, planned, run
@@ -37,6 +36,7 @@ from reference.conformance.verdicts import Result, Verdict
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause
 from reference.spec.subject import SubjectError
+from tests.conformance.pipe_harness import Serving
 
 HOSTILE = Path(__file__).parent / "hostile"
 LONG = 3600.0
@@ -401,7 +401,7 @@ def test_a_case_is_shrunk_over_the_pipe_as_far_as_in_process(
 def test_a_process_is_no_worse_than_a_call(server: Server) -> None:
     """The reference, in another process, keeps what it keeps in this one."""
     what = Plan(clauses=chosen("gradient.value", "generate.stream"), examples=1)
-    serving = f"{sys.executable} -m reference.conformance.pipe.serving"
+    serving = f"{sys.executable} {Path(__file__).with_name('conformance') / 'pipe_harness.py'}"
     results = judge(serving, server, what, seconds=60)
     assert {one.verdict for one in results.values()} == {Verdict.PASS}
 

@@ -36,12 +36,10 @@ from reference.conformance.vectors.making.recording import HELLO  # noqa: E402  
 from reference.conformance.vectors.players import SubjectPlayer  # noqa: E402  likewise
 from reference.conformance.vectors.playing import RefusalError  # noqa: E402  likewise
 from reference.conformance.vectors.vector import Vector  # noqa: E402  likewise
-from reference.conformance.vectors.verifying import play_all  # noqa: E402  likewise
+from reference.conformance.vectors.verifying import played  # noqa: E402  likewise
 from reference.spec.catalogue import catalogue  # noqa: E402  likewise
 from reference.spec.clause import BIGRAM  # noqa: E402  likewise
 from reference.spec.subject import SubjectError  # noqa: E402  likewise
-
-SECONDS = 60.0
 
 
 class Carrier(Wire):
@@ -97,8 +95,10 @@ def killed(specimen: Specimen, vectors: Iterable[Vector]) -> list[str]:
     own = [vector for vector in vectors if vector.clause == specimen.breaks]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        outcomes = play_all(specimen.make(), own, SECONDS) if own else ()
-        return [outcome.vector for outcome in outcomes if outcome.mismatch is not None]
+        subject = specimen.make()
+        with isolated_streams():
+            outcomes = [played(vector, SubjectPlayer(subject)) for vector in own]
+    return [outcome.vector for outcome in outcomes if outcome.mismatch is not None]
 
 
 def judged_by(clauses: Iterable[str]) -> list[int]:

@@ -23,15 +23,12 @@ from rich.table import Table
 from rich.text import Span, Text
 
 import reference
-from reference.cli import main as cli, terminal, vectors
+from reference.cli import main as cli, terminal
 from reference.cli.terminal import OutputConsole, print_json
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.comparison_terminal import print_comparison
 from reference.conformance.reports.report_terminal import print_report
-from reference.conformance.vectors.playing import Mismatch, Outcome
-from reference.conformance.vectors.vector import Vector
-from reference.conformance.vectors.verifying import Summary
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.errors import BigramError
 from reference.model import BigramLanguageModel
@@ -212,29 +209,6 @@ def test_no_text_of_a_result_steers_the_terminal_of_pytest(text: str, verdict: V
         said = str(ended)
     assert is_harmless(said)
     assert bool(said) == (verdict is not Verdict.PASS)
-
-
-@given(st.data())
-def test_no_answer_to_a_vector_steers_the_terminal(data: st.DataObject) -> None:
-    def text() -> str:
-        return data.draw(texts)
-
-    name, clause = text(), text()
-    wrong = Outcome(
-        vector=name, mismatch=Mismatch(step=0, operation=text(), expected=text(), seen=text())
-    )
-    vector = Vector(
-        id=name, clause=clause, level="must", sentence=text(), why="", kills=(), steps=()
-    )
-    said = Summary(
-        planned=2,
-        outcomes=(wrong, Outcome(vector=name, skipped=text() or "no part")),
-        broken={clause: [wrong]},
-        resting={text(): [wrong]},
-    )
-    with shown_on() as (console, file):
-        vectors.print_summary(console, said, (vector,))
-    assert is_harmless(file.getvalue())
 
 
 def _raise(error: Exception) -> NoReturn:
@@ -505,16 +479,6 @@ def test_a_subject_s_own_words_do_not_steer_the_terminal(
     shown = capsys.readouterr()
     assert is_harmless(shown.out)
     assert "Iownyourterminal" in "".join(shown.out.split())
-
-
-def test_a_subject_s_own_words_do_not_steer_the_terminal_of_the_vectors(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "esc.py").write_text(ESC)
-    assert run("vectors", "verify", "--subject", f"{tmp_path / 'esc.py'}:Esc") == 1
-    shown = capsys.readouterr()
-    assert is_harmless(shown.out)
-    assert r"\x1b[2J\x1b[31mIownyourterminal" in "".join(shown.out.split())
 
 
 # By construction

@@ -32,8 +32,11 @@ DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER, of Linux."""
 
 
-def serve(descriptor: int, folder: str) -> None:
-    """Make copies until nobody asks for them any more, and remove the folder of what they wrote."""
+def serve(descriptor: int, folder: str, worker: str) -> None:
+    """Make copies until nobody asks for them any more, and remove the folder of what they wrote.
+
+    `worker` names the module whose `work` a copy does, and whose `warm` comes before the copies.
+    """
     control = socket.socket(fileno=descriptor)
     dead, alarm = os.pipe()
     os.set_blocking(alarm, False)
@@ -41,7 +44,7 @@ def serve(descriptor: int, folder: str) -> None:
     signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
     _control_process(ADOPT_ORPHANS, 1)
     if sys.platform == "linux":  # elsewhere a copy of what is loaded may not work: it loads anew
-        import_module("reference.conformance.isolation.worker").warm()
+        import_module(worker).warm()
         gc.collect()
         gc.freeze()
     server, copies = os.getpid(), set[int]()
@@ -54,7 +57,7 @@ def serve(descriptor: int, folder: str) -> None:
             if pid == 0:
                 for own in (control.detach(), dead, alarm):
                     os.close(own)
-                _live(server, *descriptors)
+                _live(server, worker, *descriptors)
             copies.add(pid)
             for theirs in descriptors:
                 os.close(theirs)
@@ -99,7 +102,7 @@ def _collected() -> Iterator[tuple[int, int]]:
         yield pid, os.waitstatus_to_exitcode(status)
 
 
-def _live(server: int, channel: int, output: int, trace: int) -> NoReturn:
+def _live(server: int, worker: str, channel: int, output: int, trace: int) -> NoReturn:
     """Be the copy: a process of its own, in which a subject is opened and judged."""
     try:
         signal.set_wakeup_fd(-1)
@@ -117,7 +120,7 @@ def _live(server: int, channel: int, output: int, trace: int) -> NoReturn:
             Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         faulthandler.enable(trace)
         sys.argv[1:] = []
-        import_module("reference.conformance.isolation.worker").work(channel)
+        import_module(worker).work(channel)
     except BaseException:  # noqa: BLE001  the process ends here, come what may
         traceback.print_exc()
     finally:

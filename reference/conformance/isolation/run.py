@@ -14,12 +14,18 @@ from contextlib import ExitStack, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
-from reference.conformance.errors import SubjectCrash
+from reference.conformance.errors import LoadError, SubjectCrash
 from reference.conformance.isolation.server import Copy, End, Server, can_copy
 from reference.conformance.isolation.unprotected import surviving
-from reference.conformance.isolation.worker import CUT_OFF, FAULT, FULL, out_of_memory
-from reference.conformance.load_errors import LoadError
-from reference.conformance.process_ends import last_line, place, why
+from reference.conformance.process_ends import (
+    CUT_OFF,
+    FAULT,
+    FULL,
+    last_line,
+    out_of_memory,
+    place,
+    why,
+)
 from reference.conformance.runner import UNKNOWN, Plan, blank, blocked, notes_of, run, waived
 from reference.conformance.subjects.guard import guarded
 from reference.conformance.target import Opened, Target, open_target

@@ -15,12 +15,17 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import IO
 
-from reference.conformance.process_ends import is_ending, kill_below, kill_group
+from reference.conformance.lines import KEPT, MOST_READS, READ, Lines, Tail
+from reference.conformance.process_ends import LONGEST_LINE, is_ending, kill_below, kill_group
 from reference.errors import WorkerError
+
+WORKER = "reference.conformance.isolation.worker"
+"""What a copy runs: named, as this process need not import it."""
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from reference.conformance.isolation.fork import serve; serve(int(sys.argv[1]), sys.argv[3])"
+    "from reference.conformance.isolation.fork import serve; "
+    f"serve(int(sys.argv[1]), sys.argv[3], {WORKER!r})"
 )
 """What is imported is what this process would import, whatever folder it stands in."""
 
@@ -28,13 +33,7 @@ PATIENCE = 300.0
 """Seconds for torch to be imported, on a slow disk."""
 GRACE = 2.0
 """Seconds from one sign of an end to the next."""
-READ = 2**16
-LONGEST_LINE = 2**22
-KEPT = 4096
-"""Bytes that are kept of what a subject prints: the last ones."""
 LONGEST_TRACE = 2**16
-MOST_READS = 256
-"""How much of what is left of an ended copy is read, however much more there is."""
 
 
 def can_copy() -> bool:
@@ -62,16 +61,13 @@ class Copy:
         self.status: int | None = None
         """How it ended: an exit status, or a signal as a negative number."""
         self.channel = channel
-        self.output = output
         self.closed: float | None = None
         """When its socket was found closed."""
         self.orphaned = False
         """Whether the process that it is a copy of has ended."""
-        self.mute = False
-        """Whether nobody can print any more."""
+        self.output = Tail(output)
+        self.told = Lines()
         self._trace = trace
-        self._told = bytearray()
-        self._printed = bytearray()
 
     def tell(self, job: object) -> None:
         """Send what there is to do."""
@@ -79,19 +75,6 @@ class Copy:
         with contextlib.suppress(OSError):  # it has ended: that will be heard of
             self.channel.sendall(json.dumps(job).encode() + b"\n")
         self.channel.setblocking(False)
-
-    def line(self) -> bytes | None:
-        """Give the next line that has come, if one has."""
-        line, end, rest = self._told.partition(b"\n")
-        if not end:
-            return None
-        self._told = rest
-        return bytes(line)
-
-    @property
-    def flooded(self) -> bool:
-        """Whether it tells what can be no line."""
-        return len(self._told) > LONGEST_LINE
 
     def read_channel(self) -> bool:
         """Read what has come; give whether there was something."""
@@ -104,30 +87,20 @@ class Copy:
         if not came:
             self.closed = time.monotonic()
             return False
-        self._told += came
+        self.told.add(came)
         return True
-
-    def read_output(self) -> bool:
-        """Read what was printed, and keep the end; give whether there was something."""
-        try:
-            came = os.read(self.output, READ)
-        except BlockingIOError:
-            return False
-        self.mute = not came
-        self._printed = (self._printed + came)[-KEPT:]
-        return bool(came)
 
     def read_rest(self) -> None:
         """Read what it left, now that it has ended."""
-        for read in (self.read_channel, self.read_output):
-            for _ in range(MOST_READS):
-                if not read():
-                    break
+        for _ in range(MOST_READS):
+            if not self.read_channel():
+                break
+        self.output.read_rest()
 
     @property
     def printed(self) -> str:
         """The end of what it printed."""
-        return self._printed.decode("utf-8", "backslashreplace")
+        return str(self.output)
 
     @property
     def trace(self) -> str:
@@ -138,7 +111,7 @@ class Copy:
     def close(self) -> None:
         """Let go of what it could be heard by."""
         self.channel.close()
-        os.close(self.output)
+        os.close(self.output.descriptor)
         self._trace.close()
 
 
@@ -154,7 +127,7 @@ class Server:
         self._log: IO[bytes] | None = None
         self._folder: str | None = None
         """Where Hypothesis writes, instead of the folder that someone works in."""
-        self._heard = b""
+        self._heard = Lines()
         self._served = False
         self._copy: Copy | None = None
 
@@ -172,7 +145,7 @@ class Server:
         if self._process is not None or not can_copy():
             return
         ours, theirs = socket.socketpair()
-        self._control, self._heard, self._served = ours, b"", False
+        self._control, self._heard, self._served = ours, Lines(), False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         self._folder = tempfile.mkdtemp(prefix="bigram-check-")
         path = json.dumps([str(entry) for entry in sys.path])
@@ -245,9 +218,8 @@ class Server:
         with contextlib.suppress(BrokenPipeError):  # and then nothing comes back
             socket.send_fds(control, [b"+"], descriptors)
         while True:
-            line, end, rest = self._heard.partition(b"\n")
-            if end:
-                self._heard = rest
+            line = self._heard.take()
+            if line is not None:
                 born = json.loads(line).get("born")
                 if born is not None:
                     return int(born)
@@ -261,20 +233,20 @@ class Server:
                 said = log.read()[-KEPT:].decode("utf-8", "backslashreplace").split("\n")
                 last = next((one for one in reversed(said) if one.strip()), "it says nothing")
                 raise WorkerError(f"could not start the worker process: {last}")
-            self._heard += came
+            self._heard.add(came)
 
     def listen(self, copy: Copy, seconds: float) -> bytes | End:
         """Give the next line that a copy tells, or why there is none, after so long at most."""
         until, late = time.monotonic() + seconds, False
         while True:
-            line = copy.line()
+            line = copy.told.take()
             if line is not None:
                 return line
             if copy.status is not None:
                 return End.DIED
             if copy.orphaned:
                 return End.ORPHANED
-            if copy.flooded:
+            if len(copy.told) > LONGEST_LINE:
                 return End.CUT_OFF
             now = time.monotonic()
             if copy.closed is not None and now > copy.closed + GRACE:
@@ -295,15 +267,15 @@ class Server:
             return
         with selectors.DefaultSelector() as selector:
             selector.register(control, selectors.EVENT_READ)
-            if not copy.mute:
-                selector.register(copy.output, selectors.EVENT_READ)
+            if not copy.output.closed:
+                selector.register(copy.output.descriptor, selectors.EVENT_READ)
             if copy.closed is None:
                 selector.register(copy.channel, selectors.EVENT_READ)
             ready = {key.fileobj for key, _ in selector.select(max(seconds, 0))}
         if copy.channel in ready:
             copy.read_channel()
-        if copy.output in ready:
-            copy.read_output()
+        if copy.output.descriptor in ready:
+            copy.output.read()
         if control in ready:
             self._hear_of_deaths(control, copy)
 
@@ -318,8 +290,9 @@ class Server:
             copy.orphaned = True
             self.close()
             return
-        *lines, self._heard = (self._heard + came).split(b"\n")
-        for pid, status in (json.loads(line).get("died", (0, 0)) for line in lines):
+        self._heard.add(came)
+        while (line := self._heard.take()) is not None:
+            pid, status = json.loads(line).get("died", (0, 0))
             if pid == copy.pid:
                 copy.read_rest()
                 copy.status = status

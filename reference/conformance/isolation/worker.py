@@ -13,15 +13,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.isolation.server import LONGEST_LINE
 from reference.conformance.pipe.piped import PipeSubject
+from reference.conformance.process_ends import CUT_OFF, FAULT, FULL, LONGEST_LINE, out_of_memory
 from reference.conformance.runner import Plan, blank, isolated_streams, notes_of, run
 from reference.conformance.subjects.fork_watch import ESCAPED
 from reference.conformance.subjects.guard import ends_program, guarded
@@ -32,9 +31,6 @@ from reference.errors import BigramError
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause
 from reference.spec.subject import SubjectError
-
-FAULT, CUT_OFF, FULL = 94, 95, 96
-"""Exit statuses: the kit failed; its socket failed; the memory is used up."""
 
 LEAST = 2**24
 """Bytes: with less to be had the memory is used up, whatever the kit stumbled over then."""
@@ -120,11 +116,7 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
     subject, notes = opened
     tell(opened=[*notes, *note])
     try:
-        if "vectors" in job:
-            running = import_module("reference.conformance.vectors.running")
-            running.work_through(job, subject, tell)
-        else:
-            _run(job, subject, tell)
+        _run(job, subject, tell)
     finally:
         if isinstance(subject, PipeSubject):
             subject.pool.close()
@@ -222,14 +214,6 @@ def _is_full() -> bool:
     except MemoryError:
         return True
     return False
-
-
-def out_of_memory(memory: int) -> str:
-    """Say that the memory is used up."""
-    return (
-        f"it used up the memory, {memory / 2**20:.0f} MiB beyond what the kit takes: "
-        "--memory gives more"
-    )
 
 
 def _tidying(subject: Opened, seconds: float) -> Callable[[], None]:

@@ -13,12 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reference.conformance.load_errors import (
-    NoFileError,
-    NotANotebookError,
-    NotUtf8Error,
-    SourceSyntaxError,
-)
+from reference.conformance.errors import LoadError
 from reference.errors import reason
 
 MAGIC = re.compile(r"\s*([%!?]|(pip|conda|cd|ls)\s)|[^#]*\?\s*$|\s*[\w.,\s]+=\s*[%!]")
@@ -64,7 +59,7 @@ def shorten(text: str, *, length: int = TEXT_LENGTH) -> str:
 def read(path: Path) -> Script:
     """Read a script, or a notebook where the name ends in .ipynb.
 
-    Raises: NoFileError, NotUtf8Error, NotANotebookError, SourceSyntaxError.
+    Raises: LoadError.
     """
     text = _read_text(path)
     return _notebook(path, text) if path.suffix == ".ipynb" else _script(path, text)
@@ -74,25 +69,25 @@ def _read_text(path: Path) -> str:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise NoFileError(f"{path} is a folder; name a .py or .ipynb file in it")
+            raise LoadError(f"{path} is a folder; name a .py or .ipynb file in it")
         if not stat.S_ISREG(mode):  # a pipe would be waited for
-            raise NoFileError(f"{path} is not a regular file; name a .py or .ipynb file")
+            raise LoadError(f"{path} is not a regular file; name a .py or .ipynb file")
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise NoFileError(f"there is no file {path}") from error
+        raise LoadError(f"there is no file {path}") from error
     except UnicodeDecodeError as error:
-        raise NotUtf8Error(
+        raise LoadError(
             f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise NoFileError(f"{path} cannot be read: {reason(error)}") from error
+        raise LoadError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _script(path: Path, text: str) -> Script:
     try:
         source, magics = _without_magics(text)
     except SyntaxError as error:
-        raise SourceSyntaxError(f"{path}, line {error.lineno}: {error.msg}") from error
+        raise LoadError(f"{path}, line {error.lineno}: {error.msg}") from error
     places = tuple(f"line {line}" for line in magics)
     statements = tuple(_statements(source, filename=str(path), cell=""))
     return Script(path=path, statements=statements, notes=_note_of(places))
@@ -132,7 +127,7 @@ def _cells(path: Path, text: str) -> Iterator[str]:
     try:
         book = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NotANotebookError(f"{path} is no notebook: it is not JSON ({error})") from error
+        raise LoadError(f"{path} is no notebook: it is not JSON ({error})") from error
     try:
         cells = book["cells"] if "cells" in book else book["worksheets"][0]["cells"]
         for cell in cells:
@@ -140,7 +135,7 @@ def _cells(path: Path, text: str) -> Iterator[str]:
                 source = cell["source"] if "source" in cell else cell["input"]
                 yield source if isinstance(source, str) else "".join(source)
     except (KeyError, IndexError, TypeError) as error:
-        raise NotANotebookError(
+        raise LoadError(
             f"{path} is JSON, but no notebook: it has no list of cells, each with its source"
         ) from error
 

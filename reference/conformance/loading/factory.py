@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 
-from reference.conformance.load_errors import FactoryError
+from reference.conformance.errors import FactoryError
 from reference.conformance.loading import cells
 
 SIZE = "vocab_size"

@@ -14,7 +14,7 @@ import types
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from reference.conformance.load_errors import DefineError, ModuleLoadError
+from reference.conformance.errors import LoadError
 from reference.conformance.loading import cells
 from reference.conformance.loading.environment import as_script
 from reference.conformance.loading.factory import SIZE, SIZE_GLOBALS, Loaded
@@ -65,14 +65,14 @@ def load(
 def parse_definition(text: str) -> tuple[str, object]:
     """Read `block_size=8`: a Python literal where it is one, the text itself otherwise.
 
-    Raises: DefineError.
+    Raises: LoadError.
     """
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals:
-        raise DefineError(f"{text!r} defines nothing; write it as name=value, as in block_size=8")
+        raise LoadError(f"{text!r} defines nothing; write it as name=value, as in block_size=8")
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise DefineError(f"{text!r} defines {name!r}, which is no name that Python code can have")
+        raise LoadError(f"{text!r} defines {name!r}, which is no name that Python code can have")
     try:
         return name, ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -103,7 +103,7 @@ def _load_module(
         with as_script(Path.cwd()):
             module = importlib.import_module(place)
     except (Exception, SystemExit) as error:
-        raise ModuleLoadError(
+        raise LoadError(
             f"the module {place} cannot be imported: {tell(error)} "
             f"(a file is named by its path: {place.rpartition('.')[2]}.py:{name or 'Name'})"
         ) from error

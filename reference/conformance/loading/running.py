@@ -9,11 +9,7 @@ import types
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 
-from reference.conformance.load_errors import (
-    FailedDefinitionError,
-    MissingNameError,
-    SourceSyntaxError,
-)
+from reference.conformance.errors import LoadError
 from reference.conformance.loading.cells import Script, shorten
 from reference.conformance.loading.environment import as_script
 from reference.conformance.loading.slice import Slicer
@@ -30,7 +26,7 @@ class Run:
         try:
             self.slicer = Slicer(script.statements)
         except (SyntaxError, RecursionError) as error:
-            raise SourceSyntaxError(f"{script.path}: {error}") from error
+            raise LoadError(f"{script.path}: {error}") from error
         self.module = _module_for(script)
         self.namespace = self.module.__dict__
         self._flags = _flags_of(script)
@@ -45,7 +41,7 @@ class Run:
     ) -> None:
         """Run what the wanted names need; what fails is skipped.
 
-        Raises: MissingNameError, FailedDefinitionError where that leaves a wanted name without
+        Raises: LoadError where that leaves a wanted name without
         something that it reads.
         """
         self._wanted = wanted
@@ -127,7 +123,7 @@ class Run:
         lines.append(f"Or supply them, with values of your own: {' '.join(by_hand)}")
         names = "a global name" if len(missing) == 1 else "global names"
         listed = "\n".join(lines)
-        raise MissingNameError(
+        raise LoadError(
             f"{wanted[0]} in {self.script.path} reads {names} that nothing has bound:\n{listed}"
         )
 
@@ -139,15 +135,13 @@ class Run:
     def _wanting(self, wanted: str) -> str:
         """Name what a wanted statement that failed was in want of.
 
-        Raises: FailedDefinitionError where it was something else.
+        Raises: LoadError where it was something else.
         """
         for at in reversed(self.slicer.binders(wanted)):
             error = self._failures.get(at)
             if isinstance(error, NameError) and error.name and error.name != wanted:
                 return error.name
-        raise FailedDefinitionError(
-            f"{wanted} in {self.script.path} could not be made: {self._why(wanted)}"
-        )
+        raise LoadError(f"{wanted} in {self.script.path} could not be made: {self._why(wanted)}")
 
     def _unbound(self, wanted: Sequence[str]) -> set[str]:
         """Find what the wanted definitions, and those that they use, read and nobody bound."""

@@ -4,7 +4,7 @@ import ast
 import difflib
 from collections.abc import Mapping, Sequence
 
-from reference.conformance.load_errors import NoNameError, UnknownNameError
+from reference.conformance.errors import LoadError
 from reference.conformance.loading.cells import Script
 from reference.conformance.loading.factory import command
 
@@ -23,15 +23,15 @@ def models_in(script: Script) -> dict[str, str]:
     return {name: models[name][1] for name in sorted(models, key=lambda name: models[name][0])}
 
 
-def no_name(place: str, models: Mapping[str, str]) -> NoNameError:
+def no_name(place: str, models: Mapping[str, str]) -> LoadError:
     """Say that the target names nothing in the file, and what it may name."""
     if not models:
-        return NoNameError(
+        return LoadError(
             f"{place} has no class that looks like a model; say which class or function to check, "
             f"as in: {command(place, 'Name')}"
         )
     first = next(iter(models))
-    return NoNameError(
+    return LoadError(
         f"say which class or function of {place} to check. {_listed(models)} "
         f"For the first, run: {command(place, first)}"
     )
@@ -39,12 +39,12 @@ def no_name(place: str, models: Mapping[str, str]) -> NoNameError:
 
 def unknown_name(
     place: str, name: str, known: Sequence[str], models: Mapping[str, str]
-) -> UnknownNameError:
+) -> LoadError:
     """Say that a name is not there, and which are like it."""
     near = difflib.get_close_matches(name, known, n=3)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     listed = f" {_listed(models)}" if models else ""
-    return UnknownNameError(f"{place} has no {name!r} at its top level.{meant}{listed}")
+    return LoadError(f"{place} has no {name!r} at its top level.{meant}{listed}")
 
 
 def _outer_classes(node: ast.AST) -> list[ast.ClassDef]:

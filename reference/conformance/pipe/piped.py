@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import cast
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
-from reference.conformance.subjects.torch_models import Note
+from reference.conformance.subjects.torch_models import Access, Note, TorchModel, TorchSubject
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, VocabularyLike
 
@@ -24,6 +25,37 @@ PARTS = {
     Can.SOFTMAX: Part.SOFTMAX,
     Can.VOCABULARY: Part.VOCABULARY,
 }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PipeModels(TorchSubject):
+    """How the models of a pipe are reached: as anyone's, with questions for their table."""
+
+    pool: Pool
+
+    @cached_property
+    def access(self) -> Access | None:
+        """Return how the table is reached, if the subject can be asked for it."""
+        if Can.TABLE not in self.pool.hello.can:
+            return None
+        return Access(get=PipeModel.table, set=PipeModel.set_table)  # type: ignore[arg-type]  # they are PipeModels
+
+
+class PipedModel(TorchModel):
+    """A model at the other end of a pipe, whose table and gradient are asked for."""
+
+    raw: PipeModel
+
+    def __init__(self, subject: PipeModels, C: int) -> None:
+        super().__init__(subject, PipeModel(subject.pool, C), C)
+
+    def table(self) -> Tensor:
+        """Return the table, of whatever shape it came."""
+        return self.raw.table() if self.can_be_set else super().table()
+
+    def gradient(self) -> Tensor | None:
+        """Return what backward has left."""
+        return self.raw.leaf.grad
 
 
 class PipeWords:
@@ -56,6 +88,11 @@ class PipeSubject:
     """Code under judgement at the other end of a pipe."""
 
     pool: Pool
+
+    @cached_property
+    def models(self) -> "PipeModels":
+        """How its models are reached."""
+        return PipeModels(pool=self.pool, factory=partial(PipeModel, self.pool))
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -93,7 +130,7 @@ class PipeSubject:
 
     def model(self, C: int) -> Model:
         """Make a fresh model."""
-        return PipeModel(self.pool, C)
+        return PipedModel(self.models, C)
 
     def get_batch(
         self,
@@ -150,7 +187,7 @@ class PipeSubject:
 
     def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
         """Make a function that takes one step; the first makes the optimizer."""
-        piped = cast("PipeModel", model)
+        piped = cast("PipedModel", model).raw
         first = True
 
         def take(xb: Ids, yb: Ids) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from reference.conformance.errors import SubjectCrash
-from reference.conformance.load_errors import HarnessError
+from reference.conformance.errors import HarnessError, SubjectCrash
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.pool import Pool

@@ -12,10 +12,15 @@ import signal
 import time
 from collections.abc import Sequence
 
-from reference.conformance.errors import SubjectCrash, SubjectMalformed, SubjectTimeout
-from reference.conformance.load_errors import CommandError
+from reference.conformance.errors import (
+    CommandError,
+    SubjectCrash,
+    SubjectMalformed,
+    SubjectTimeout,
+)
+from reference.conformance.lines import READ, Lines, Tail
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
-from reference.conformance.process_ends import kill_group, last_line, why
+from reference.conformance.process_ends import kill_group, why
 from reference.errors import reason
 from reference.spec.subject import SubjectError
 
@@ -23,11 +28,8 @@ QUESTIONS, ANSWERS = 3, 4
 """The subject's descriptors."""
 ABOVE = 10
 """Ours are out of the way of those."""
-READ = 2**16
 LONGEST = 2**26
 """Bytes of one answer."""
-KEPT = 4096
-"""Bytes that are kept of what it prints: the last ones."""
 LONGEST_REFUSAL = 300
 """Characters that are shown of an error of the subject's."""
 GRACE = 2.0
@@ -65,24 +67,18 @@ class Wire:
         """
         self.clock = clock
         self._sequence = -1
-        self._heard = bytearray()
-        self._searched = 0
-        self._printed = bytearray()
+        self._heard = Lines()
         self._status: int | None = None
-        self._pid, self._to, self._from, self._printing = _started(command)
+        self._pid, self._to, self._from, printing = _started(command)
+        self._printed = Tail(printing)
         self._poll = select.poll()
-        for descriptor in (self._from, self._printing):
+        for descriptor in (self._from, printing):
             self._poll.register(descriptor, select.POLLIN)
 
     @property
     def open(self) -> bool:
         """Whether it can be asked."""
         return self._to >= 0
-
-    @property
-    def printed(self) -> str:
-        """The last line that it printed."""
-        return last_line(self._printed.decode("utf-8", "backslashreplace"))
 
     def ask(self, operation: str, **fields: object) -> Answer:
         """Ask, and wait for the answer.
@@ -122,7 +118,7 @@ class Wire:
         while True:
             left = self._write(left, operation)
             if not left:
-                text = self._line()
+                text = self._heard.take()
                 if text is not None:
                     return text
             self._hear(operation, writing=bool(left))
@@ -137,16 +133,6 @@ class Wire:
                 raise self._lost(operation, QUESTIONS) from error
         return left
 
-    def _line(self) -> bytes | None:
-        end = self._heard.find(b"\n", self._searched)
-        if end < 0:
-            self._searched = len(self._heard)
-            return None
-        text = bytes(self._heard[:end])
-        del self._heard[: end + 1]
-        self._searched = 0
-        return text
-
     def _hear(self, operation: str, *, writing: bool) -> None:
         """Wait until something comes or can be written, and take it in."""
         left = self.clock.until - time.monotonic()
@@ -155,11 +141,13 @@ class Wire:
         ready = dict(self._poll.poll(1000 * max(min(LOOK, left), 0)))
         if writing:
             self._poll.unregister(self._to)
-        if self._printing in ready:
-            self._read_printed()
+        if self._printed.descriptor in ready:
+            self._printed.read()
+            if self._printed.closed:
+                self._poll.unregister(self._printed.descriptor)
         if self._from in ready:
             came = os.read(self._from, READ)
-            self._heard += came
+            self._heard.add(came)
             if len(self._heard) > LONGEST:
                 raise MalformedError(f"is {LONGEST >> 20} MiB long, without an end of line")
             if not came:
@@ -167,7 +155,7 @@ class Wire:
         elif not ready and self._ended():  # and something that it started holds the descriptors
             raise self._lost(operation, ANSWERS)
         # Looked at last, so that an answer counts that came while this process was not awake.
-        if left <= 0 and b"\n" not in self._heard:
+        if left <= 0 and b"\n" not in self._heard.rest:
             raise self._late(operation)
 
     def _late(self, operation: str) -> SubjectTimeout:
@@ -177,14 +165,8 @@ class Wire:
             "--timeout gives more"
         )
 
-    def _read_printed(self) -> None:
-        came = os.read(self._printing, READ)
-        if not came:
-            self._poll.unregister(self._printing)
-        self._printed = (self._printed + came)[-KEPT:]
-
     def _begun(self) -> str:
-        return f"; it had begun with {seen(bytes(self._heard))}" if self._heard else ""
+        return f"; it had begun with {seen(self._heard.rest)}" if self._heard else ""
 
     def _ended(self) -> bool:
         if self._status is None:
@@ -202,24 +184,10 @@ class Wire:
                     f"cannot come: it closed descriptor {descriptor} and goes on{self._begun()}"
                 )
             time.sleep(0.005)
-        self._rest()
+        self._printed.read_rest()
         assert self._status is not None  # noqa: S101  it has ended
-        if self._status >= 0:
-            said = f"the process ended with exit status {self._status}"
-            said += f"; it last printed: {self.printed}" if self.printed else ""
-        else:
-            said = why(self._status, trace="", printed=self.printed)
+        said = why(self._status, trace=None, printed=str(self._printed))
         return SubjectCrash(f"asked for {operation}, {said}{self._begun()}")
-
-    def _rest(self) -> None:
-        """Take in what an ended process had printed."""
-        for _ in range(KEPT):
-            if not select.select([self._printing], [], [], 0)[0]:
-                return
-            came = os.read(self._printing, READ)
-            if not came:
-                return
-            self._printed = (self._printed + came)[-KEPT:]
 
     def bye(self) -> None:
         """Let it end by itself, as well as it can, and see to it that it has."""
@@ -242,9 +210,9 @@ class Wire:
             self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         else:
             _kill_rest(self._pid)
-        for descriptor in (self._to, self._from, self._printing):
+        for descriptor in (self._to, self._from, self._printed.descriptor):
             os.close(descriptor)
-        self._to = self._from = self._printing = -1
+        self._to = self._from = -1
 
 
 def _kill_rest(pid: int) -> None:

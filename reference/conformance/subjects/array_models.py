@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial, wraps
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from reference.conformance.errors import SubjectCrash
 from reference.conformance.subjects.get_batch import batch_forms
 from reference.conformance.subjects.guard import guarded
 from reference.conformance.subjects.parts import Parts
-from reference.conformance.subjects.torch_models import Access, TorchSubject
+from reference.conformance.subjects.torch_models import Access, TorchSubject, asking_loss
 from reference.spec.subject import Output, Part, SubjectError
 
 SEEDS = 2**32
@@ -163,7 +163,7 @@ class ArrayModel:
         if not isinstance(loss, Tensor):
             return answer
         ask = partial(crossing(derivative), idx, targets)
-        return logits, _Loss.apply(self.table(), loss, ask)  # type: ignore[no-untyped-call]  # torch's
+        return logits, asking_loss(self.table(), loss, ask)
 
     __call__ = forward
 
@@ -184,19 +184,6 @@ class ArrayModel:
             self.state = array
         else:
             self.reach.put(self.state, array)
-
-
-class _Loss(torch.autograd.Function):
-    """A loss from which backward asks the model for its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, _leaf: Tensor, loss: Tensor, ask: Callable[[], Tensor]) -> Tensor:  # noqa: ANN401  torch lets it carry anything
-        ctx.ask = ask
-        return loss.clone()
-
-    @staticmethod
-    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401  as above
-        return by_loss * ctx.ask(), None, None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -88,6 +88,25 @@ class Access:
         return table.t() if self.transposed else table
 
 
+class _Loss(torch.autograd.Function):
+    """A loss from which backward asks the model for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, _leaf: Tensor, loss: Tensor, ask: Callable[[], object]) -> Tensor:  # noqa: ANN401  torch lets it carry anything
+        ctx.ask = ask
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401  as above
+        return by_loss * ctx.ask(), None, None
+
+
+def asking_loss(leaf: Tensor, loss: Tensor, ask: Callable[[], object]) -> Tensor:
+    """Return the loss so that backward asks for its gradient, and leaves it in the leaf."""
+    asking: Tensor = _Loss.apply(leaf, loss, ask)  # type: ignore[no-untyped-call]  # torch's
+    return asking
+
+
 class TorchModel:
     """One model of the subject's."""
 

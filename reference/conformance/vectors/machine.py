@@ -26,6 +26,24 @@ CERTAIN = 1 - 1e-12
 """A probability of nearly 1 in float64: of certain_table it is 1 - 1e-33."""
 
 
+OPERATIONS = frozenset(
+    {"reset", "set_table", "get_table", "forward", "gradient", "generate", "get_batch"}
+    | {"get_split_batch", "train_step", "softmax", "vocabulary", "encode", "decode"}
+)
+"""Operations of the pipe's protocol, without those that start and end a process."""
+
+
+def answer_of(answering: object, operation: str, fields: Mapping[str, Any]) -> Json:
+    """Return what the method of an operation answers: `_forward` for `forward`.
+
+    Raises: KeyError if there is no such operation; what the method raises.
+    """
+    if operation not in OPERATIONS:
+        raise KeyError(operation)
+    answer: Json = getattr(answering, f"_{operation}")(**fields)
+    return answer
+
+
 class RefusedError(Exception):
     """A question is refused; `named` is the value at fault."""
 
@@ -81,22 +99,7 @@ class Machine:
 
         Raises: RefusedError where it is to be refused.
         """
-        answers: dict[str, Callable[..., Json]] = {
-            "reset": self._reset,
-            "set_table": self._set_table,
-            "get_table": lambda: {"table": matrix(self.arithmetic.rows())},
-            "forward": self._forward,
-            "gradient": self._gradient,
-            "generate": self._generate,
-            "get_batch": self._get_batch,
-            "get_split_batch": self._get_split_batch,
-            "train_step": self._train_step,
-            "softmax": self._softmax,
-            "vocabulary": lambda corpus: {"C": len(set(corpus))},
-            "encode": _encode,
-            "decode": _decode,
-        }
-        return answers[operation](**fields)
+        return answer_of(self, operation, fields)
 
     def _reset(self, C: int) -> Json:
         self.C, self.known = C, False
@@ -106,6 +109,9 @@ class Machine:
         self.arithmetic.put(rows(table))
         self.known, self.steps = True, 0
         return {}
+
+    def _get_table(self) -> Json:
+        return {"table": matrix(self.arithmetic.rows())}
 
     def _forward(self, idx: Json, targets: Json | None = None) -> Json:
         self._check(idx)
@@ -177,6 +183,23 @@ class Machine:
         probs = [p for row in rows(logits) for p in self.arithmetic.softmax(row)]
         return {"probs": {"shape": logits["shape"], "data": probs}}
 
+    def _vocabulary(self, corpus: str) -> Json:
+        return {"C": len(set(corpus))}
+
+    def _encode(self, corpus: str, text: str) -> Json:
+        characters = sorted(set(corpus))
+        for one in text:
+            if one not in characters:
+                raise RefusedError(f"{one!r} is not in the vocabulary", one)
+        return {"ids": [characters.index(one) for one in text]}
+
+    def _decode(self, corpus: str, ids: list[int]) -> Json:
+        characters = sorted(set(corpus))
+        for number in ids:
+            if not 0 <= number < len(characters):
+                raise RefusedError(f"id {number} is not in 0 to {len(characters) - 1}", str(number))
+        return {"text": "".join(characters[number] for number in ids)}
+
     def uniforms(self, operation: str, fields: Mapping[str, Any]) -> Json:
         """Choose numbers that stand for the same draws in whatever precision, and for any right K.
 
@@ -220,22 +243,6 @@ def _spread(count: int, good: Callable[[float], bool], start: int = 0) -> list[f
         if good(u):
             chosen.append(u)
     return chosen
-
-
-def _encode(corpus: str, text: str) -> Json:
-    characters = sorted(set(corpus))
-    for one in text:
-        if one not in characters:
-            raise RefusedError(f"{one!r} is not in the vocabulary", one)
-    return {"ids": [characters.index(one) for one in text]}
-
-
-def _decode(corpus: str, ids: list[int]) -> Json:
-    characters = sorted(set(corpus))
-    for number in ids:
-        if not 0 <= number < len(characters):
-            raise RefusedError(f"id {number} is not in 0 to {len(characters) - 1}", str(number))
-    return {"text": "".join(characters[number] for number in ids)}
 
 
 def rows(floats: Json) -> list[list[float]]:

@@ -1,19 +1,16 @@
-"""A subject is asked a vector's questions: in this process, or over its pipe."""
+"""A subject of this process answers the questions of the pipe's protocol."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from reference.conformance.pipe.piped import PipeSubject
-from reference.conformance.pipe.protocol import Can, Randomness, tensor
-from reference.conformance.vectors.machine import Json
+from reference.conformance.pipe.protocol import Answer, number, tensor
+from reference.conformance.vectors.machine import Json, answer_of
 from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, Subject, SubjectError
-
-T = TypeVar("T")
 
 NEEDS = {
     "get_batch": Part.GET_BATCH,
@@ -54,28 +51,14 @@ class SubjectPlayer:
         need = NEEDS.get(operation)
         if need is not None and need not in self.subject.parts:
             raise NoSuchPartError(f"the subject has no {need}")
-        answers: dict[str, Callable[..., Json]] = {
-            "reset": self._reset,
-            "set_table": self._set_table,
-            "get_table": lambda: {"table": tensor(self.model.table())},
-            "forward": self._forward,
-            "gradient": self._gradient,
-            "generate": self._generate,
-            "get_batch": self._get_batch,
-            "get_split_batch": self._get_split_batch,
-            "train_step": self._train_step,
-            "softmax": lambda logits: {"probs": tensor(self.subject.softmax(floats(logits)))},
-            "vocabulary": lambda corpus: {"C": len(self.subject.vocabulary(corpus))},
-            "encode": lambda corpus, text: {"ids": self.subject.vocabulary(corpus).encode(text)},
-            "decode": lambda corpus, ids: {"text": self.subject.vocabulary(corpus).decode(ids)},
-        }
         try:
-            return answers[operation](**fields)
+            return answer_of(self, operation, fields)
         except SubjectError as error:
             kind = RefusalError if error.original is not None else MalformedAnswerError
             raise kind(str(error)) from error
 
     def _reset(self, C: int) -> Json:
+        self._model = self._step = None
         self._model = self.subject.model(C)
         return {}
 
@@ -84,6 +67,9 @@ class SubjectPlayer:
             raise NoSuchPartError("the subject's table cannot be set")
         self.model.set_table(floats(table))
         return {}
+
+    def _get_table(self) -> Json:
+        return {"table": tensor(self.model.table())}
 
     def _forward(self, idx: Json, targets: Json | None = None) -> Json:
         if targets is None:
@@ -106,11 +92,13 @@ class SubjectPlayer:
             raise SubjectError("loss.backward()", "left no gradient in the table")
         return {"gradient": tensor(gradient if before is None else gradient - before)}
 
-    def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json) -> Json:
+    def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json | None = None) -> Json:
         del uniforms
         return {"idx": tensor(self.model.generate(ids(idx), max_new_tokens))}
 
-    def _get_batch(self, data: Json, block_size: int, batch_size: int, uniforms: Json) -> Json:
+    def _get_batch(
+        self, data: Json, block_size: int, batch_size: int, uniforms: Json | None = None
+    ) -> Json:
         del uniforms
         x, y = self.subject.get_batch(ids(data), block_size, batch_size)
         return {"x": tensor(x), "y": tensor(y)}
@@ -134,52 +122,28 @@ class SubjectPlayer:
         self._step(ids(idx), ids(targets))
         return {}
 
+    def _softmax(self, logits: Json) -> Json:
+        return {"probs": tensor(self.subject.softmax(floats(logits)))}
 
-class PipePlayer:
-    """A subject at the other end of a pipe, which is asked as it stands in the vector."""
+    def _vocabulary(self, corpus: str) -> Json:
+        return {"C": len(self.subject.vocabulary(corpus))}
 
-    def __init__(self, subject: PipeSubject) -> None:
-        self.pool = subject.pool
-        self.uniforms = self.pool.hello.randomness is Randomness.UNIFORMS
-        self.wire = self.pool.take()
+    def _encode(self, corpus: str, text: str) -> Json:
+        return {"ids": self.subject.vocabulary(corpus).encode(text)}
 
-    def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
-        """Answer."""
-        self._check(operation, fields)
-        asked = dict(fields)
-        if operation in {"reset", "generate", "get_batch", "get_split_batch"}:
-            asked |= self.pool.seed()
-        if not self.uniforms:
-            asked.pop("uniforms", None)
-        try:
-            answer = dict(self.wire.ask(operation, **asked).fields)
-        except SubjectError as error:
-            raise RefusalError(str(error)) from error
-        return {name: value for name, value in answer.items() if name != "seq"}
-
-    def _check(self, operation: str, fields: Mapping[str, Any]) -> None:
-        needs = {"set_table": Can.TABLE, "get_table": Can.TABLE}
-        needs |= {"encode": Can.VOCABULARY, "decode": Can.VOCABULARY}
-        need = needs.get(operation) or (Can(operation) if operation in list(Can) else None)
-        if fields.get("targets") is not None and operation == "forward":
-            need = Can.LOSS
-        if need is not None and need not in self.pool.hello.can:
-            raise NoSuchPartError(f"the subject cannot {need}")
-
-    def close(self) -> None:
-        """Leave the process to the next vector."""
-        self.pool.back(self.wire)
+    def _decode(self, corpus: str, ids: list[int]) -> Json:
+        return {"text": self.subject.vocabulary(corpus).decode(ids)}
 
 
 def ids(value: Json) -> Tensor:
     """Read tokens."""
-    return torch.tensor(value["data"], dtype=torch.int64).reshape(value["shape"])
+    return Answer(b"", {"ids": value}).ids("ids")
 
 
 def floats(value: Json) -> Tensor:
     """Read numbers, as float32."""
-    return torch.tensor(value["data"], dtype=torch.float32).reshape(value["shape"])
+    return Answer(b"", {"floats": value}).floats("floats", torch.float32)
 
 
 def _scalar(loss: Tensor) -> Any:  # noqa: ANN401  a float, or what stands in its place
-    return loss.item() if loss.shape == () else tensor(loss)
+    return number(loss.item()) if loss.shape == () else tensor(loss)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any
 
 from reference.conformance.vectors.machine import Json
 
@@ -61,7 +60,3 @@ def expected(step: Json, *, uniforms: bool) -> Json | None:
     if uniforms and "expect_with_uniforms" in step:
         expect = step["expect_with_uniforms"]
     return expect
-
-
-Value = Any
-"""A field of an answer, as JSON has it."""

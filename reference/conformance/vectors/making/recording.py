@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from reference.conformance.pipe.model import PipeModel
-from reference.conformance.pipe.piped import PipeSubject
+from reference.conformance.pipe.piped import PipedModel, PipeModels, PipeSubject
 from reference.conformance.pipe.pool import Hello, Pool
 from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
 from reference.conformance.pipe.wire import Clock, RefusalError, Wire
+from reference.conformance.subjects.answers import output_of
 from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Json, Machine, RefusedError
 from reference.conformance.vectors.making.tolerances import allowed
@@ -188,14 +188,14 @@ class Recorded(PipeSubject):
 
     def model(self, C: int) -> Model:
         """Make a model that notes what no transcript can hold."""
-        return RecordedModel(self.pool, C)
+        return RecordedModel(self.models, self.pool, C)
 
 
-class RecordedModel(PipeModel):
+class RecordedModel(PipedModel):
     """A model that notes what no transcript can hold."""
 
-    def __init__(self, recorder: Recorder, C: int) -> None:
-        super().__init__(recorder, C)
+    def __init__(self, subject: PipeModels, recorder: Recorder, C: int) -> None:
+        super().__init__(subject, C)
         self.recorder = recorder
         self.recorder.models.append(self)
         self.given: list[Tensor] = []
@@ -208,10 +208,10 @@ class RecordedModel(PipeModel):
         if self._training:
             self.recorder.notes.add("whether the model is in training mode")
 
-    def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
-        """Give logits and loss."""
+    def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
+        """Return logits and loss."""
         self._look()
-        output = super().__call__(idx, targets)
+        output = output_of(super().answer(idx, targets))
         self.given.append(output.logits)
         return output
 
