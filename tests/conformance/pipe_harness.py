@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import torch
 
-from reference.conformance.pipe.protocol import VERSION, Can, Randomness, parsed
+from reference.conformance.pipe.messages import VERSION, Can, Randomness
+from reference.conformance.pipe.protocol import parsed
 from reference.conformance.pipe.wire import ANSWERS, QUESTIONS
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.target import Target, open_target

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import IO
 
-from reference.conformance.lines import KEPT, MOST_READS, READ, Lines, Tail
+from reference.conformance.isolation.lines import KEPT, MOST_READS, READ, Lines, Tail
 from reference.conformance.process_ends import LONGEST_LINE, is_ending, kill_below, kill_group
 from reference.errors import WorkerError
 

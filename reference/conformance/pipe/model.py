@@ -8,8 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from reference.conformance.pipe.messages import Can
 from reference.conformance.pipe.pool import Pool
-from reference.conformance.pipe.protocol import Answer, Can, tensor
+from reference.conformance.pipe.protocol import Answer, tensor
 from reference.conformance.subjects.torch_models import asking_loss
 from reference.spec.subject import Output, SubjectError
 

@@ -8,9 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from reference.conformance.pipe.messages import Can, Randomness
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
-from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
+from reference.conformance.pipe.protocol import Answer, tensor
 from reference.conformance.subjects.torch_models import Access, Note, TorchModel, TorchSubject
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, VocabularyLike

@@ -14,12 +14,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from reference.conformance.pipe.messages import (
-    SPECIAL,
-    VERSION as VERSION,  # noqa: PLC0414  whoever speaks the protocol has it from here
-    Can as Can,  # noqa: PLC0414  likewise
-    Randomness as Randomness,  # noqa: PLC0414  likewise
-)
+from reference.conformance.pipe.messages import SPECIAL
 from reference.errors import printable
 
 SHOWN = 120

@@ -18,7 +18,7 @@ from reference.conformance.errors import (
     SubjectMalformed,
     SubjectTimeout,
 )
-from reference.conformance.lines import READ, Lines, Tail
+from reference.conformance.isolation.lines import READ, Lines, Tail
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
 from reference.conformance.process_ends import kill_group, why
 from reference.errors import reason

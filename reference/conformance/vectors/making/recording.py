@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from reference.conformance.pipe.messages import Can, Randomness
 from reference.conformance.pipe.piped import PipedModel, PipeModels, PipeSubject
 from reference.conformance.pipe.pool import Hello, Pool
-from reference.conformance.pipe.protocol import Answer, Can, Randomness, tensor
+from reference.conformance.pipe.protocol import Answer, tensor
 from reference.conformance.pipe.wire import Clock, RefusalError, Wire
 from reference.conformance.subjects.answers import output_of
 from reference.conformance.vectors.exact import Exact
