@@ -6,15 +6,8 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from reference.conformance.pipe.protocol import (
-    VERSION,
-    Answer,
-    Can,
-    MalformedError,
-    Randomness,
-    shown,
-    tensor,
-)
+from reference.conformance.pipe.messages import VERSION, Can, Randomness
+from reference.conformance.pipe.protocol import Answer, MalformedError, shown, tensor
 from reference.conformance.pipe.wire import Clock, Wire
 
 T = TypeVar("T")
