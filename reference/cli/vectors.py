@@ -7,6 +7,7 @@ import typer
 
 from reference.cli.options import to_folder
 from reference.cli.terminal import USAGE_ERROR, OutputConsole, print_json
+from reference.errors import MissingExtraError
 
 REMOVED = (
     *("--subject", "--command", "--engine", "--adapter", "--define", "--timeout", "--get-batch"),
@@ -51,11 +52,19 @@ def export(
     console = OutputConsole(as_json=False, stops=True)
     with console.status("loading torch") as status:
         from reference.conformance.vectors import files
-        from reference.conformance.vectors.making.make import made
         from reference.files.atomic import make_writable
 
         make_writable(folder)
-        contents = made(status.update) if anew else files.shipped()
+        contents = files.shipped()
+        if anew:
+            try:
+                from reference.conformance.vectors.making.make import made
+            except ModuleNotFoundError as error:
+                raise MissingExtraError(
+                    "--anew needs what makes the vectors, which is not in the installed package: "
+                    "run it in a clone of the repository"
+                ) from error
+            contents = made(status.update)
         files.write(folder, contents, overwrite=overwrite)
         read = files.read(folder)
     size = sum(map(len, contents.values()))

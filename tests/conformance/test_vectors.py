@@ -21,6 +21,7 @@ from reference.conformance.subjects.own import reference_subject
 from reference.conformance.vectors import errors, files
 from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Machine
+from reference.conformance.vectors.making import make
 from reference.conformance.vectors.making.building import build, declared
 from reference.conformance.vectors.oracle import ByOracle
 from reference.conformance.vectors.players import SubjectPlayer
@@ -107,7 +108,7 @@ def test_they_take_less_than_two_megabytes() -> None:
 
 def test_making_them_again_gives_the_same_steps() -> None:
     some = [one for one in catalogue() if one.concept in {"softmax", "training"}]
-    for built in build(some, files.kills()):
+    for built in build(some, make.kills()):
         assert built.vectors == tuple(
             one for one in shipped().vectors if one.clause == built.clause.id
         )
@@ -220,7 +221,7 @@ def test_what_they_do_not_catch_is_seen_by_no_check_through_the_pipe(mutants: Mo
 
 def test_what_they_are_said_to_catch_is_known() -> None:
     assert {vector.id: vector.kills for vector in shipped().vectors if vector.kills} == {
-        name: tuple(kills) for name, kills in files.kills().items()
+        name: tuple(kills) for name, kills in make.kills().items()
     }
 
 

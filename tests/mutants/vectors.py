@@ -1,8 +1,9 @@
 """Which wrong implementations each vector catches: the specimens of its clause play it.
 
 `python tests/mutants/vectors.py` says which specimens no vector catches; with `--write` it also
-writes what each vector catches to `reference/conformance/vectors/kills.json`, from where the export
-takes it.
+writes what each vector catches to `kills.json` in `reference/conformance/vectors/making/`, from
+where the export takes it.
+
 A specimen that nothing catches must be one that no questions and answers can show: its clause's own
 check does not see it either where all goes through the pipe's protocol.
 """
@@ -30,8 +31,9 @@ from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
 from reference.conformance.pipe.protocol import Answer, line, parsed  # noqa: E402  likewise
 from reference.conformance.pipe.wire import Wire  # noqa: E402  likewise
 from reference.conformance.runner import Failure, isolated_streams, try_case  # noqa: E402  likewise
-from reference.conformance.vectors.files import KILLS, SHIPPED, read  # noqa: E402  likewise
+from reference.conformance.vectors.files import SHIPPED, read  # noqa: E402  likewise
 from reference.conformance.vectors.making.building import cases_of  # noqa: E402  likewise
+from reference.conformance.vectors.making.make import KILLS  # noqa: E402  likewise
 from reference.conformance.vectors.making.recording import HELLO  # noqa: E402  likewise
 from reference.conformance.vectors.players import SubjectPlayer  # noqa: E402  likewise
 from reference.conformance.vectors.playing import RefusalError  # noqa: E402  likewise

@@ -1,7 +1,7 @@
 """A folder of vectors: one file for each clause, and a manifest that knows every byte of them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,18 +9,14 @@ from typing import Any
 
 from reference.conformance.vectors.errors import LostVectorsError, VectorsError
 from reference.conformance.vectors.machine import Json
-from reference.conformance.vectors.making.building import WHY, Built
-from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
+from reference.conformance.vectors.vector import VERSION, Vector, id_of
 from reference.errors import FileNameError, OutputError, printable, reason
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
-from reference.files.sealed import are, check_format, listed, seal, unseal
-from reference.spec.catalogue import VERSION as CONTRACT
+from reference.files.sealed import are, check_format, listed, unseal
 
 SHIPPED = Path(__file__).with_name(f"v{VERSION}")
 """Those that come with the package."""
 
-KILLS = Path(__file__).with_name("kills.json")
-"""What each vector catches of the wrong implementations of the tests, by id."""
 
 MANIFEST, SCHEMA = "manifest.json", "vector.schema.json"
 AGAIN = "export them again: `bigram vectors export`"
@@ -44,12 +40,6 @@ class Folder:
     """Clauses that have no vectors, by the reason."""
 
 
-def kills() -> dict[str, tuple[str, ...]]:
-    """Read what each vector catches."""
-    every: dict[str, list[str]] = json.loads(KILLS.read_text(encoding="utf-8"))
-    return {name: tuple(names) for name, names in every.items()}
-
-
 def shipped() -> dict[str, bytes]:
     """Read the files that come with the package.
 
@@ -57,50 +47,6 @@ def shipped() -> dict[str, bytes]:
     """
     names = [*read(SHIPPED).files, MANIFEST]
     return {name: (SHIPPED / name).read_bytes() for name in names}
-
-
-def contents(built: Sequence[Built]) -> dict[str, bytes]:
-    """Give the bytes of each file, by name; the manifest comes last."""
-    files = {
-        f"{one.clause.id}.json": _file([vector.to_json() for vector in one.vectors])
-        for one in sorted(built, key=lambda one: one.clause.id)
-        if one.vectors
-    }
-    ids = {f"{one.clause.id}.json": [vector.id for vector in one.vectors] for one in built}
-    files[SCHEMA] = (SHIPPED / SCHEMA).read_bytes()
-    left_out = {
-        reason.value: {
-            "why": why,
-            "clauses": sorted(one.clause.id for one in built if one.reason is reason),
-        }
-        for reason, why in WHY.items()
-    }
-    manifest = {
-        "name": "bigram-vectors",
-        "version": VERSION,
-        "contract": CONTRACT,
-        "counts": {
-            "clauses": sum(bool(one.vectors) for one in built),
-            "vectors": sum(len(one.vectors) for one in built),
-        },
-        "files": {
-            name: {
-                "bytes": len(raw),
-                "sha256": sha256(raw).hexdigest(),
-                "ids": ids.get(name, []),
-            }
-            for name, raw in files.items()
-        },
-        "left_out": left_out,
-    }
-    return files | {MANIFEST: seal(manifest)}
-
-
-def _file(vectors: list[Json]) -> bytes:
-    """Write the vectors of a clause, each in a line of its own."""
-    lines = ",\n".join(map(compact, vectors))
-    head = compact({"contract": CONTRACT, "version": VERSION})[:-1]
-    return f'{head},"vectors":[\n{lines}\n]}}\n'.encode()
 
 
 def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
