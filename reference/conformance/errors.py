@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.verdicts import Verdict
 from reference.errors import BigramError
 
@@ -36,14 +37,6 @@ class ReportFileError(BigramError, OSError):
 
 class TooFewReportsError(BigramError, ValueError):
     """There are not two reports to be compared."""
-
-
-class LoadError(BigramError, ImportError):
-    """A class, a function or a value could not be loaded from where the target says."""
-
-
-class FactoryError(LoadError):
-    """The class cannot be made from the size of a vocabulary alone."""
 
 
 class CommandError(LoadError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reference.cli import main as cli
-from reference.conformance.errors import LoadError
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.plugin import ClauseCollector
 from reference.conformance.reports.example import answers_of
@@ -403,7 +403,7 @@ class TestPlugin:
         assert "leave one out" in ran.stdout + ran.stderr
 
     def test_a_model_in_any_language_is_asked_over_a_pipe(self, folder: Path) -> None:
-        serving = f"{sys.executable} {Path(__file__).with_name('conformance') / 'pipe_harness.py'}"
+        serving = f"{sys.executable} {Path(__file__).parents[1] / 'conformance/pipe_harness.py'}"
         ran = own_pytest(folder, "--bigram-command", serving, "-k", "forward.call")
         assert ran.returncode == 0, ran.stdout
         assert "PASSED bigram::forward.call" in ran.stdout

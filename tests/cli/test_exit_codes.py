@@ -18,10 +18,11 @@ import pytest
 import typer.main
 import typer.rich_utils
 
-from reference.cli import check, engine, main as cli, pipe
+from reference.cli import check, loading, main as cli
 from reference.cli.terminal import INTERRUPTED, TERMINATED
 from reference.conformance.isolation import run, server
 from reference.conformance.isolation.server import Server
+from reference.conformance.pipe import messages
 from reference.conformance.reports import comparison
 from reference.conformance.reports.report_json import to_json
 from reference.conformance.vectors import files, verifying
@@ -160,7 +161,7 @@ ROWS = {
         input=READS_NOTHING,
         memory=NEEDS_LITTLE,
         full_disk=PRINTS_ONLY,
-        midst=(pipe, "files"),
+        midst=(messages, "schema"),
     ),
     "prepare": Row(
         right=("TEXT", "--out", "OUT"),
@@ -183,7 +184,7 @@ ROWS = {
         usage=("--add", "x"),
         input=("--data", "MISSING"),
         memory=("--data", "LARGE"),
-        midst=(engine, "count_pairs"),
+        midst=(loading, "count_pairs"),
         silent=("--json",),
     ),
     "vectors export": Row(

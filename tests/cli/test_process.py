@@ -111,7 +111,7 @@ def test_ctrl_c_saves_what_was_trained_and_is_130(tmp_path: Path) -> None:
 
 def test_help_does_not_wait_for_torch() -> None:
     script = (
-        "import sys\nfrom reference import cli\n"
+        "import sys\nfrom reference.cli import main as cli\n"
         "try:\n    cli.main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "assert 'torch' not in sys.modules\n"
     )

@@ -18,10 +18,10 @@ from typing import NoReturn
 import pytest
 
 from reference.conformance import process_ends
-from reference.conformance.errors import LoadError
 from reference.conformance.isolation import run as isolation, server as processes, worker
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.isolation.server import Copy, End, Server
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.process_ends import is_ending, place, why
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.target import Target, open_target

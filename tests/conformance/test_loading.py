@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from reference.conformance.errors import FactoryError, LoadError
 from reference.conformance.loading import Loaded, factory_of, load, parse_definition
+from reference.conformance.loading.errors import FactoryError, LoadError
 
 LECTURE = Path(__file__).parent / "lecture"
 

@@ -386,7 +386,7 @@ def test_what_is_said_is_what_the_schema_allows_and_all_of_it(
 def test_a_case_is_shrunk_over_the_pipe_as_far_as_in_process(
     breaks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(HOSTILE.parent / "mutants"))
+    monkeypatch.syspath_prepend(str(HOSTILE.parents[1] / "mutants"))
     zoo = import_module("zoo")
     specimen = next(one for one in zoo.specimens() if one.breaks == breaks)
     plan = Plan(clauses=chosen(breaks))
@@ -401,7 +401,7 @@ def test_a_case_is_shrunk_over_the_pipe_as_far_as_in_process(
 def test_a_process_is_no_worse_than_a_call(server: Server) -> None:
     """The reference, in another process, keeps what it keeps in this one."""
     what = Plan(clauses=chosen("gradient.value", "generate.stream"), examples=1)
-    serving = f"{sys.executable} {Path(__file__).with_name('conformance') / 'pipe_harness.py'}"
+    serving = f"{sys.executable} {Path(__file__).with_name('pipe_harness.py')}"
     results = judge(serving, server, what, seconds=60)
     assert {one.verdict for one in results.values()} == {Verdict.PASS}
 
@@ -456,7 +456,7 @@ def test_each_message_is_shown_by_an_example_that_the_schema_allows() -> None:
 
 
 NODE = shutil.which("node")
-JAVASCRIPT = HOSTILE.parents[1] / "docs/examples/javascript/check_me.mjs"
+JAVASCRIPT = HOSTILE.parents[2] / "docs/examples/javascript/check_me.mjs"
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")

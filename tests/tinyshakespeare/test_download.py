@@ -1,5 +1,7 @@
+import gc
 import hashlib
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +62,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     httpd.shutdown()
     thread.join()
     httpd.server_close()
+    with warnings.catch_warnings():  # requests leaves a response open that has timed out
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def refused(server: Server, cache: Path, message: str) -> None:

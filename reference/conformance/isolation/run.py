@@ -14,9 +14,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
-from reference.conformance.errors import LoadError, SubjectCrash
+from reference.conformance.errors import SubjectCrash
 from reference.conformance.isolation.server import Copy, End, Server, can_copy
 from reference.conformance.isolation.unprotected import surviving
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.process_ends import (
     CUT_OFF,
     FAULT,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reference.conformance.errors import LoadError
+from reference.conformance.loading.errors import LoadError
 from reference.errors import reason
 
 MAGIC = re.compile(r"\s*([%!?]|(pip|conda|cd|ls)\s)|[^#]*\?\s*$|\s*[\w.,\s]+=\s*[%!]")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 
-from reference.conformance.errors import FactoryError
 from reference.conformance.loading import cells
+from reference.conformance.loading.errors import FactoryError
 
 SIZE = "vocab_size"
 

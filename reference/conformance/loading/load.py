@@ -14,9 +14,9 @@ import types
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from reference.conformance.errors import LoadError
 from reference.conformance.loading import cells
 from reference.conformance.loading.environment import as_script
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.loading.factory import SIZE, SIZE_GLOBALS, Loaded
 from reference.conformance.loading.running import Run, tell
 from reference.conformance.loading.suggestions import models_in, no_name, unknown_name

@@ -9,9 +9,9 @@ import types
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 
-from reference.conformance.errors import LoadError
 from reference.conformance.loading.cells import Script, shorten
 from reference.conformance.loading.environment import as_script
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.loading.slice import Slicer
 
 REASON_LENGTH = 160

@@ -4,8 +4,8 @@ import ast
 import difflib
 from collections.abc import Mapping, Sequence
 
-from reference.conformance.errors import LoadError
 from reference.conformance.loading.cells import Script
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.loading.factory import command
 
 
