@@ -19,9 +19,9 @@ ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+")
 
 TOPICS = ("Formula", "Tolerance", "Alarm", "Erratum", "Choice", "Power", "Source", "Audit")
 """What the paragraphs after a clause's sentence may open with."""
-PARAGRAPH = re.compile(rf"\n\n|\n(?=(?:{'|'.join(TOPICS)})(?: \d+)?: )")
+_PARAGRAPH = re.compile(rf"\n\n|\n(?=(?:{'|'.join(TOPICS)})(?: \d+)?: )")
 """Where one ends: at a blank line, or where the next opens."""
-NUMBERED = re.compile(r"Erratum (\d+)")
+_NUMBERED = re.compile(r"Erratum (\d+)")
 
 
 BIGRAM, CAUSAL = PROFILES = ("bigram", "causal-lm")
@@ -135,7 +135,7 @@ def clause(
 
 
 def _read(doc: str, name: str) -> tuple[str, dict[str, str], tuple[int, ...]]:
-    sentence, *rest = (" ".join(part.split()) for part in PARAGRAPH.split(doc))
+    sentence, *rest = (" ".join(part.split()) for part in _PARAGRAPH.split(doc))
     if not sentence.endswith("."):
         raise ValueError(f"clause {name!r} has no sentence: its docstring must open with one")
     remarks, errata = {}, []
@@ -144,7 +144,7 @@ def _read(doc: str, name: str) -> tuple[str, dict[str, str], tuple[int, ...]]:
         if topic == "Erratum" and text.isdecimal():
             errata.append(int(text))
             continue
-        if numbered := NUMBERED.fullmatch(topic):
+        if numbered := _NUMBERED.fullmatch(topic):
             errata.append(int(numbered[1]))
             topic = "Erratum"
         if topic not in TOPICS:
