@@ -10,7 +10,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from reference.cli import terminal
+from reference.cli import exit_codes as terminal
 from reference.cli.main import app
 from reference.conformance import plugin
 from reference.terminal import console

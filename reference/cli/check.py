@@ -19,7 +19,7 @@ from reference.cli.subject_options import (
     parts_of,
     target_of,
 )
-from reference.cli.terminal import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
+from reference.cli.exit_codes import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 from reference.conformance.isolation.server import Server
 from reference.errors import BigramError, brief
 from reference.files.atomic import check_outputs, write_all

@@ -15,7 +15,7 @@ from reference.oracle.counts import Counts
 from reference.runs.checkpoint import fingerprint
 from reference.runs.distributed import ALONE, Ranks
 from reference.terminal.console import SafeConsole
-from reference.terminal.progress import advancing
+from reference.terminal.bars import advancing
 from reference.tokens.load import TINYSHAKESPEARE, FiledCorpus, load_corpus
 
 MANY = 2**26

@@ -18,7 +18,7 @@ from reference.cli.options import check_arguments
 from reference.cli.pipe import pipe
 from reference.cli.prepare import prepare
 from reference.cli.spec import spec
-from reference.cli.terminal import FAILED, UNFINISHED, USAGE_ERROR, run
+from reference.cli.exit_codes import FAILED, UNFINISHED, USAGE_ERROR, run
 from reference.cli.train import train
 from reference.cli.vectors import vectors
 from reference.cli.walkthrough import walkthrough

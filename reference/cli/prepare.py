@@ -17,9 +17,9 @@ from rich.progress import (
 from rich.text import Text
 
 from reference.cli.options import to_folder
-from reference.cli.terminal import INTERRUPTED, OutputConsole, print_json
+from reference.cli.exit_codes import INTERRUPTED, OutputConsole, print_json
 from reference.terminal.console import SafeConsole
-from reference.terminal.progress import Words, bar
+from reference.terminal.bars import Words, bar
 
 LOG_LINES = 10
 """Of what is done, where there is no terminal to show a bar."""

@@ -20,7 +20,7 @@ from reference.cli.options import (
     SeedOption,
     to_folder,
 )
-from reference.cli.terminal import OutputConsole, exit_code
+from reference.cli.exit_codes import OutputConsole, exit_code
 
 MOST_RATE = 1e6
 """Largest learning rate, as TrainConfig has it."""
@@ -118,7 +118,7 @@ def train(
         from reference.cli.engine import find_device, find_engine
         from reference.cli.training_job import TrainJob, do
         from reference.runs.distributed import joined
-        from reference.runs.watcher import Outputs
+        from reference.runs.progress import Outputs
         from reference.training import TrainConfig
 
     if resume and overwrite:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from reference.cli.options import to_folder
-from reference.cli.terminal import USAGE_ERROR, OutputConsole, print_json
+from reference.cli.exit_codes import USAGE_ERROR, OutputConsole, print_json
 from reference.errors import MissingExtraError
 
 REMOVED = (

@@ -15,7 +15,7 @@ from reference.cli.options import (
     PlotOption,
     SeedOption,
 )
-from reference.cli.terminal import FAILED, OutputConsole, exit_code, print_json
+from reference.cli.exit_codes import FAILED, OutputConsole, exit_code, print_json
 
 
 def walkthrough(

@@ -17,7 +17,7 @@ from reference.conformance.runner import (
     planned,
     run,
 )
-from reference.conformance.strategies import LONGEST, needed
+from reference.conformance.corner_cases import LONGEST, needed
 from reference.conformance.subjects.build import Factory, subject_of
 from reference.conformance.subjects.parts import Parts
 from reference.conformance.verdicts import Report, Selection

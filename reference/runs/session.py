@@ -31,7 +31,7 @@ from reference.runs.curve import LossCurve, exact_loss
 from reference.runs.distributed import ALONE, Ranks
 from reference.runs.signals import UNWRITTEN, Stop, listening
 from reference.runs.trainer import NewTrainer, ReferenceTrainer
-from reference.runs.watcher import NOWHERE, Outputs, Watcher
+from reference.runs.progress import NOWHERE, Outputs, Watcher
 from reference.training import TrainConfig, estimate_loss
 
 AGREE, AGREE_SECONDS = 100, 1.0

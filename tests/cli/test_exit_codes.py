@@ -19,7 +19,7 @@ import typer.main
 import typer.rich_utils
 
 from reference.cli import check, loading, main as cli
-from reference.cli.terminal import INTERRUPTED, TERMINATED
+from reference.cli.exit_codes import INTERRUPTED, TERMINATED
 from reference.conformance.isolation import run, server
 from reference.conformance.isolation.server import Server
 from reference.conformance.pipe import messages

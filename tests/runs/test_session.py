@@ -26,12 +26,13 @@ from reference.corpus import Corpus
 from reference.errors import CheckpointError, MissingExtraError, NonFiniteLossError, OutputError
 from reference.files import atomic
 from reference.model import BigramLanguageModel
-from reference.runs import checkpoint, watcher
+from reference.runs import checkpoint
+from reference.runs import progress
 from reference.runs.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
 from reference.runs.curve import LossCurve, exact_loss
 from reference.runs.saved_model import FILE, load_model
 from reference.runs.session import Keeping, Watching, watch_training
-from reference.runs.watcher import Outputs
+from reference.runs.progress import Outputs
 from reference.training import TrainConfig, train
 from tests.children import fork, wait
 
@@ -710,7 +711,7 @@ def test_a_log_that_cannot_be_written_any_more_ends_the_run_with_a_checkpoint(
     options = ["--log", "full.jsonl", "--engine", engine, "--checkpoint-every", "100"]
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(watcher, "open_to_append", lambda _file: FullAfter(13))
+        patch.setattr(progress, "open_to_append", lambda _file: FullAfter(13))
         assert run(*command(folder, *options)) == 3
     shown = capsys.readouterr()
     assert shown.err == "error: full.jsonl cannot be written: No space left on device\n"
@@ -723,7 +724,7 @@ def test_a_log_that_cannot_be_written_at_its_last_line_costs_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The first line, 150 points and the checkpoint at the end.
-    monkeypatch.setattr(watcher, "open_to_append", lambda _file: FullAfter(152))
+    monkeypatch.setattr(progress, "open_to_append", lambda _file: FullAfter(152))
     more = ["--checkpoint-every", "1000", "--log", str(tmp_path / "log")]
     assert run(*command(tmp_path / "m", *more)) == 3
     assert "log cannot be written: No space left on device" in capsys.readouterr().err
@@ -741,8 +742,8 @@ def test_event_files_that_cannot_be_written_end_the_run_with_a_checkpoint(
         def close(self) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(watcher, "_writer", lambda *_: Full())
-    monkeypatch.setattr(watcher, "find_spec", lambda _name: True)
+    monkeypatch.setattr(progress, "_writer", lambda *_: Full())
+    monkeypatch.setattr(progress, "find_spec", lambda _name: True)
     assert run(*command(tmp_path / "m", "--tensorboard", str(tmp_path / "board"))) == 3
     assert f"{tmp_path / 'board'} cannot be written: No space" in capsys.readouterr().err
     assert load_checkpoint(checkpoints(tmp_path / "m")[-1]).step == 20
@@ -791,7 +792,7 @@ def test_where_a_log_cannot_be_written_is_said_before_the_work(tmp_path: Path) -
 
 
 def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "find_spec", lambda _name: None)
+    monkeypatch.setattr(progress, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'bigram-reference\[tensorboard\]'"):
         Outputs(tensorboard=tmp_path / "board").check()
     assert not (tmp_path / "board").exists()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from reference.conformance.strategies import CASES, REPEATED_PAIRS
+from reference.conformance.corner_cases import CASES, REPEATED_PAIRS
 from reference.spec import cases as c
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from reference.conformance.reports.example import KILLS, answers_of, example_of, kills_of
-from reference.conformance.strategies import CASES
+from reference.conformance.corner_cases import CASES
 from reference.conformance.subjects.own import reference_subject
 from reference.notes import Figures
 from reference.oracle.law import false_alarm_bound

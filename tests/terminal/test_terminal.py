@@ -23,8 +23,9 @@ from rich.table import Table
 from rich.text import Span, Text
 
 import reference
-from reference.cli import main as cli, terminal
-from reference.cli.terminal import OutputConsole, print_json
+from reference.cli import main as cli
+from reference.cli import exit_codes
+from reference.cli.exit_codes import OutputConsole, print_json
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.comparison_terminal import print_comparison
@@ -36,7 +37,7 @@ from reference.runs.saved_model import save_model
 from reference.spec.clause import Level
 from reference.terminal import console
 from reference.terminal.console import SafeConsole, write
-from reference.terminal.progress import Words, bar
+from reference.terminal.bars import Words, bar
 from reference.vocabulary import Vocabulary
 
 PACKAGE = Path(reference.__file__).parent
@@ -232,7 +233,7 @@ def test_an_error_is_text_with_the_lines_it_has(
     monkeypatch.setenv("WORLD_SIZE", ranks)
     monkeypatch.setenv("RANK", "\x1b[31m[/b]")
     with pytest.raises(SystemExit):
-        terminal.run(lambda arguments: _raise(BigramError(text)), [])
+        exit_codes.run(lambda arguments: _raise(BigramError(text)), [])
     shown = capsys.readouterr().err
     assert is_harmless(shown)
     assert shown.count("\n") == 1 + text.count("\n")
@@ -245,7 +246,7 @@ def test_an_error_of_a_process_without_a_rank_names_none(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(SystemExit):
-        terminal.run(lambda arguments: _raise(BigramError("why")), [])
+        exit_codes.run(lambda arguments: _raise(BigramError("why")), [])
     assert capsys.readouterr().err == "error: why\n"
 
 
@@ -254,7 +255,7 @@ def test_memory_that_runs_out_is_told_of_whatever_the_error_says(
     said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        terminal.run(lambda arguments: _raise(MemoryError(said)), [])
+        exit_codes.run(lambda arguments: _raise(MemoryError(said)), [])
     assert stopped.value.code == 3
     shown = capsys.readouterr().err
     assert shown == f"error: there is not enough memory{': x' if said else ''}\n"
@@ -273,7 +274,7 @@ def test_memory_that_runs_out_is_told_of_whatever_the_error_says(
 )
 def test_only_a_lack_of_memory_is_reported_as_one(error: Exception, is_memory: bool) -> None:
     with pytest.raises(SystemExit if is_memory else RuntimeError) as stopped:
-        terminal.run(lambda arguments: _raise(error), [])
+        exit_codes.run(lambda arguments: _raise(error), [])
     assert stopped.value.args == ((3,) if is_memory else error.args)
 
 
@@ -363,14 +364,14 @@ def test_an_error_that_torchrun_cannot_be_told_is_shown(
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "no" / "such"))
     with pytest.raises(SystemExit) as stopped:
-        terminal.run(lambda arguments: _raise(BigramError("it is wrong")), [])
+        exit_codes.run(lambda arguments: _raise(BigramError("it is wrong")), [])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "rank 1: error: it is wrong\n"
 
 
 def test_an_error_of_any_length_is_short(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        terminal.run(lambda arguments: _raise(BigramError(f"a{'x' * 10_000}\x1bz")), [])
+        exit_codes.run(lambda arguments: _raise(BigramError(f"a{'x' * 10_000}\x1bz")), [])
     shown = capsys.readouterr().err
     assert shown.startswith("error: axxx")
     assert "xx [... 8,006 characters ...] xx" in shown
@@ -501,7 +502,7 @@ ONLY_THERE = {
     "render_markup",
     "print_exc",
 }
-"""What shows text, or takes it for markup: `reference.cli.terminal` alone calls it."""
+"""What shows text, or takes it for markup: `reference.cli.exit_codes` alone calls it."""
 
 BUILT_IN = {"print", "input"}
 STREAMS = {"write", "writelines", "buffer"}
@@ -562,5 +563,5 @@ def test_the_commands_console_is_safe() -> None:
 
 
 def test_typer_s_usage_errors_are_known() -> None:
-    assert terminal.USAGE_ERROR.__name__ == "UsageError"
+    assert exit_codes.USAGE_ERROR.__name__ == "UsageError"
     assert re.fullmatch(console.CONTROL, "\x1b")

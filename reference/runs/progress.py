@@ -18,7 +18,7 @@ from reference.errors import MissingExtraError, OutputError, reason
 from reference.files.atomic import check_can_append, make_writable, open_to_append
 from reference.runs.curve import Point
 from reference.terminal.console import SafeConsole
-from reference.terminal.progress import Words, bar
+from reference.terminal.bars import Words, bar
 from reference.training import TrainConfig
 
 if TYPE_CHECKING:
