@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reference.cli.exit_codes import FAILED, INTERRUPTED, UNFINISHED
 from reference.cli.options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption
+from reference.cli.output import OutputConsole, print_json
 from reference.cli.subject_options import (
     OURS,
     Adapter,
@@ -19,7 +21,6 @@ from reference.cli.subject_options import (
     parts_of,
     target_of,
 )
-from reference.cli.exit_codes import FAILED, INTERRUPTED, UNFINISHED, OutputConsole, print_json
 from reference.conformance.isolation.server import Server
 from reference.errors import BigramError, brief
 from reference.files.atomic import check_outputs, write_all

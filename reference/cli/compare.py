@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reference.cli.exit_codes import OutputConsole, print_json
+from reference.cli.output import OutputConsole, print_json
 from reference.files.atomic import check_outputs, write_all
 
 

@@ -1,8 +1,4 @@
-"""How a command meets the terminal: exit codes, errors in one line, readers that go away.
-
-Everything that a command shows goes through `SafeConsole`, `write` or `print_json`, so that no
-text can style, break or steer the terminal, whoever wrote it.
-"""
+"""How a command ends: its exit code, and its errors in one line."""
 
 import contextlib
 import errno
@@ -32,11 +28,10 @@ from reference.errors import (
     printable,
 )
 from reference.runs.signals import UNWRITTEN
-from reference.terminal.console import SafeConsole, drop, write
+from reference.terminal.console import SafeConsole
 
 FAILED, BAD_INPUT, UNFINISHED, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 """Exit codes; the last two as the shell gives them for SIGINT and SIGTERM."""
-
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a disk says that is full, or broken."""
@@ -149,27 +144,3 @@ def _tell_torchrun(reason: str) -> None:
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         told = {"extraInfo": {"py_callstack": reason, "timestamp": str(int(time.time()))}}
         Path(file).write_text(json.dumps({"message": {"message": reason, **told}}), "utf-8")
-
-
-class OutputConsole(SafeConsole):
-    """A console whose reader may go, as `head` does, without the work being lost."""
-
-    def __init__(self, *, as_json: bool, stops: bool) -> None:
-        # With --json, standard output is for the object alone.
-        quiet = as_json and not sys.stderr.isatty()
-        super().__init__(stderr=as_json, quiet=quiet)
-        self.stops = stops
-
-    def on_broken_pipe(self) -> None:
-        """Stop if there was only something to show; otherwise continue in silence."""
-        if self.stops or self.stderr:
-            super().on_broken_pipe()
-        else:
-            drop(sys.stdout)
-            self.quiet = True
-
-
-def print_json(**fields: object) -> None:
-    """Print one object."""
-    text = json.dumps(fields, indent=2, allow_nan=False)
-    write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that JSON leaves

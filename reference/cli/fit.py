@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from reference.cli.options import DataOption, JsonOption, OutOption, OverwriteOption
-from reference.cli.exit_codes import OutputConsole, print_json
+from reference.cli.output import OutputConsole, print_json
 
 MOST_ADDED = 1e6
 """Most that is added to a count, as Additive has it."""

@@ -17,7 +17,7 @@ from reference.cli.options import (
     Voice,
     to_folder,
 )
-from reference.cli.exit_codes import print_json
+from reference.cli.output import print_json
 from reference.errors import EmptyError
 from reference.terminal.console import SafeConsole, write
 

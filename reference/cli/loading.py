@@ -14,8 +14,8 @@ from reference.files.text import carriage_returns
 from reference.oracle.counts import Counts
 from reference.runs.checkpoint import fingerprint
 from reference.runs.distributed import ALONE, Ranks
-from reference.terminal.console import SafeConsole
 from reference.terminal.bars import advancing
+from reference.terminal.console import SafeConsole
 from reference.tokens.load import TINYSHAKESPEARE, FiledCorpus, load_corpus
 
 MANY = 2**26

@@ -12,13 +12,13 @@ import typer
 from reference import __version__
 from reference.cli.check import check
 from reference.cli.compare import compare
+from reference.cli.exit_codes import FAILED, UNFINISHED, USAGE_ERROR, run
 from reference.cli.fit import fit
 from reference.cli.generate import generate
 from reference.cli.options import check_arguments
 from reference.cli.pipe import pipe
 from reference.cli.prepare import prepare
 from reference.cli.spec import spec
-from reference.cli.exit_codes import FAILED, UNFINISHED, USAGE_ERROR, run
 from reference.cli.train import train
 from reference.cli.vectors import vectors
 from reference.cli.walkthrough import walkthrough

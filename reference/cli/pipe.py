@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from reference.cli.exit_codes import OutputConsole
+from reference.cli.output import OutputConsole
 from reference.terminal.console import write
 
 

@@ -16,10 +16,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from reference.cli.exit_codes import INTERRUPTED
 from reference.cli.options import to_folder
-from reference.cli.exit_codes import INTERRUPTED, OutputConsole, print_json
-from reference.terminal.console import SafeConsole
+from reference.cli.output import OutputConsole, print_json
 from reference.terminal.bars import Words, bar
+from reference.terminal.console import SafeConsole
 
 LOG_LINES = 10
 """Of what is done, where there is no terminal to show a bar."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reference.cli.exit_codes import OutputConsole, print_json
+from reference.cli.output import OutputConsole, print_json
 
 if TYPE_CHECKING:
     pass

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from reference.cli.exit_codes import exit_code
 from reference.cli.options import (
     MOST,
     MOST_BATCH,
@@ -20,7 +21,7 @@ from reference.cli.options import (
     SeedOption,
     to_folder,
 )
-from reference.cli.exit_codes import OutputConsole, exit_code
+from reference.cli.output import OutputConsole
 
 MOST_RATE = 1e6
 """Largest learning rate, as TrainConfig has it."""

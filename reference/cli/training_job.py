@@ -14,16 +14,16 @@ from rich.text import Text
 import reference
 from reference.cli import loading, plots
 from reference.cli.engine import check_can_compile, compile_engine, find_trainer
-from reference.cli.exit_codes import print_json
+from reference.cli.output import print_json
 from reference.corpus import Corpus
 from reference.files.atomic import make_writable, only_writer
 from reference.model import BigramLanguageModel
 from reference.runs.checkpoint import PATTERN, Checkpoint, Run, find_checkpoint
 from reference.runs.curve import LossCurve, exact_loss
 from reference.runs.distributed import Ranks, check_shares
+from reference.runs.progress import Outputs
 from reference.runs.saved_model import FILE, save_model
 from reference.runs.session import Keeping, Watching, watch_training
-from reference.runs.progress import Outputs
 from reference.training import TrainConfig
 
 

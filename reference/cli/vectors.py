@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from reference.cli.exit_codes import USAGE_ERROR
 from reference.cli.options import to_folder
-from reference.cli.exit_codes import USAGE_ERROR, OutputConsole, print_json
+from reference.cli.output import OutputConsole, print_json
 from reference.errors import MissingExtraError
 
 REMOVED = (

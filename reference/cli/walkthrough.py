@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from reference.cli.exit_codes import FAILED, exit_code
 from reference.cli.options import (
     MOST,
     DataOption,
@@ -15,7 +16,7 @@ from reference.cli.options import (
     PlotOption,
     SeedOption,
 )
-from reference.cli.exit_codes import FAILED, OutputConsole, exit_code, print_json
+from reference.cli.output import OutputConsole, print_json
 
 
 def walkthrough(

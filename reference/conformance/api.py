@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from reference.checks import check_count, check_text
+from reference.conformance.corner_cases import LONGEST, needed
 from reference.conformance.errors import ProfileError, ReplayError
 from reference.conformance.reports.report_json import strict_json
 from reference.conformance.reports.report_page import ShownReport
@@ -17,7 +18,6 @@ from reference.conformance.runner import (
     planned,
     run,
 )
-from reference.conformance.corner_cases import LONGEST, needed
 from reference.conformance.subjects.build import Factory, subject_of
 from reference.conformance.subjects.parts import Parts
 from reference.conformance.verdicts import Report, Selection

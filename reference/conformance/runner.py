@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed as seeded, set
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from reference.conformance.errors import SubjectCrash, UnknownClauseError, WaiverError
 from reference.conformance.corner_cases import LONGEST, Cases, cases_of
+from reference.conformance.errors import SubjectCrash, UnknownClauseError, WaiverError
 from reference.conformance.subjects.guard import message_of
 from reference.conformance.subjects.switches import CASE, PLACES, process, restored
 from reference.conformance.subjects.torch_models import Note

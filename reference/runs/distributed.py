@@ -9,6 +9,7 @@ seed, so that how many there are changes who does what, and not what is done.
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,6 +149,34 @@ class Ranks:
 
 ALONE = Ranks()
 """One process, and nobody to agree with."""
+
+
+AGREE, AGREE_SECONDS = 100, 1.0
+"""Most steps, and about the most seconds, until ranks tell each other again whether to stop.
+
+torchrun kills its ranks 30 seconds after it has told them to end.
+"""
+
+
+class Stopping:
+    """When ranks tell each other whether one of them was asked to stop, so that all do at once."""
+
+    def __init__(self, ranks: Ranks, taken: int) -> None:
+        self.ranks, self.last, self.at = ranks, taken, time.perf_counter()
+        self.next = taken + 1
+        """The step after which they do so again."""
+
+    def agreed(self, taken: int, asked: int) -> int:
+        """Return what has asked a rank to stop; 0 if nothing has, or until ranks agree again."""
+        if self.ranks.size == 1:
+            return asked
+        if taken < self.next:
+            return 0
+        seconds = (time.perf_counter() - self.at) / (taken - self.last)
+        asked, slowest = self.ranks.greatest(asked, int(1e6 * seconds))
+        self.last, self.at = taken, time.perf_counter()
+        self.next = taken + max(1, min(AGREE, int(1e6 * AGREE_SECONDS) // (slowest + 1)))
+        return asked
 
 
 def differences(ranks: Sequence[Mapping[str, str]]) -> list[str]:

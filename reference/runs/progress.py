@@ -17,8 +17,8 @@ from rich.text import Text
 from reference.errors import MissingExtraError, OutputError, reason
 from reference.files.atomic import check_can_append, make_writable, open_to_append
 from reference.runs.curve import Point
-from reference.terminal.console import SafeConsole
 from reference.terminal.bars import Words, bar
+from reference.terminal.console import SafeConsole
 from reference.training import TrainConfig
 
 if TYPE_CHECKING:

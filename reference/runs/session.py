@@ -1,7 +1,6 @@
 """A training run that can be watched, and that goes on where it stopped."""
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,17 +27,11 @@ from reference.runs.checkpoint import (
     save_checkpoint,
 )
 from reference.runs.curve import LossCurve, exact_loss
-from reference.runs.distributed import ALONE, Ranks
+from reference.runs.distributed import ALONE, Ranks, Stopping
+from reference.runs.progress import NOWHERE, Outputs, Watcher
 from reference.runs.signals import UNWRITTEN, Stop, listening
 from reference.runs.trainer import NewTrainer, ReferenceTrainer
-from reference.runs.progress import NOWHERE, Outputs, Watcher
 from reference.training import TrainConfig, estimate_loss
-
-AGREE, AGREE_SECONDS = 100, 1.0
-"""Most steps, and about the most seconds, until ranks tell each other again whether to stop.
-
-torchrun kills its ranks 30 seconds after it has told them to end.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +141,7 @@ class _Session:
             keeping.every if keeping is not None else 0,
         )
         self.intervals = [interval for interval in intervals if interval]
-        self.agreed, self.agreed_at = self.trainer.taken, time.perf_counter()
-        self.next_agreement = self.trainer.taken + 1
+        self.stopping = Stopping(ranks, self.trainer.taken)
 
     def go(self, stop: Stop, watcher: Watcher) -> int:
         """Take the steps that are left, or until the stop; return what stopped them, or 0."""
@@ -164,7 +156,7 @@ class _Session:
                 continue  # the engine's model is some steps on
             if _is_due(taken, self.watching.estimate_every):
                 self._estimate(taken, watcher)
-            stopped = self._agreed(taken, UNWRITTEN if watcher.failed else stop.signal)
+            stopped = self.stopping.agreed(taken, UNWRITTEN if watcher.failed else stop.signal)
             last = taken == self.config.steps
             keeping = self.keeping
             if keeping is not None:
@@ -186,22 +178,10 @@ class _Session:
     def _next_stop(self, taken: int) -> int:
         stops = [taken + every - taken % every for every in self.intervals]
         if self.ranks.size > 1:
-            stops.append(self.next_agreement)
+            stops.append(self.stopping.next)
         if self.keeping is not None and self.keeping.replaces and not taken:
             stops.append(1)
         return min(self.config.steps, *stops)
-
-    def _agreed(self, taken: int, asked: int) -> int:
-        """Return what has asked a rank to stop; 0 if nothing has, or until ranks agree again."""
-        if self.ranks.size == 1:
-            return asked
-        if taken < self.next_agreement:
-            return 0
-        seconds = (time.perf_counter() - self.agreed_at) / (taken - self.agreed)
-        asked, slowest = self.ranks.greatest(asked, int(1e6 * seconds))
-        self.agreed, self.agreed_at = taken, time.perf_counter()
-        self.next_agreement = taken + max(1, min(AGREE, int(1e6 * AGREE_SECONDS) // (slowest + 1)))
-        return asked
 
     def _replaced(self, keeping: Keeping) -> list[Path]:
         """Return the old run's checkpoints that are to be removed after the first step."""

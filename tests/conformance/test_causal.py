@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from reference.conformance import Verdict, check, parametrize_clauses
+from reference.conformance.corner_cases import CASES, LONGEST, cases_of, needed
 from reference.conformance.errors import ProfileError, UnknownClauseError
 from reference.conformance.isolation.run import run_isolated
 from reference.conformance.runner import Plan, planned
-from reference.conformance.corner_cases import CASES, LONGEST, cases_of, needed
 from reference.conformance.target import Target
 from reference.conformance.verdicts import Report, Result
 from reference.model import BigramLanguageModel

@@ -15,8 +15,8 @@ import torch
 from gpt import GPT
 from torch import Tensor
 
-from reference.conformance.runner import Failure, isolated_streams, try_case
 from reference.conformance.corner_cases import CASES
+from reference.conformance.runner import Failure, isolated_streams, try_case
 from reference.conformance.subjects.own import reference_subject
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.spec.catalogue import catalogue

@@ -39,9 +39,9 @@ from reference.model import BigramLanguageModel
 from reference.runs.checkpoint import Run, checkpoints, load_checkpoint
 from reference.runs.curve import LossCurve
 from reference.runs.distributed import ALONE, Ranks, differences, joined
+from reference.runs.progress import NOWHERE
 from reference.runs.saved_model import load_model
 from reference.runs.session import Keeping, watch_training
-from reference.runs.progress import NOWHERE
 from reference.training import TrainConfig, TrainStep
 from tests.children import Raised, fork, in_ranks, wait
 

@@ -26,13 +26,12 @@ from reference.corpus import Corpus
 from reference.errors import CheckpointError, MissingExtraError, NonFiniteLossError, OutputError
 from reference.files import atomic
 from reference.model import BigramLanguageModel
-from reference.runs import checkpoint
-from reference.runs import progress
+from reference.runs import checkpoint, progress
 from reference.runs.checkpoint import FOLDER, Checkpoint, Run, checkpoints, load_checkpoint
 from reference.runs.curve import LossCurve, exact_loss
+from reference.runs.progress import Outputs
 from reference.runs.saved_model import FILE, load_model
 from reference.runs.session import Keeping, Watching, watch_training
-from reference.runs.progress import Outputs
 from reference.training import TrainConfig, train
 from tests.children import fork, wait
 

@@ -16,8 +16,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from reference.conformance.reports.example import KILLS, answers_of, example_of, kills_of
 from reference.conformance.corner_cases import CASES
+from reference.conformance.reports.example import KILLS, answers_of, example_of, kills_of
 from reference.conformance.subjects.own import reference_subject
 from reference.notes import Figures
 from reference.oracle.law import false_alarm_bound
@@ -275,7 +275,7 @@ def test_the_matrix_is_run_anew_where_anything_that_it_reads_is_another(
     before = matrix.digest()
     assert matrix.digest() == before
     read = Path.read_bytes
-    for name in ("loss.py", "runner.py", "strategies.py", "wrong_loss.py", "constraints.txt"):
+    for name in ("loss.py", "runner.py", "corner_cases.py", "wrong_loss.py", "constraints.txt"):
         monkeypatch.setattr(
             Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.name == name)
         )

@@ -23,9 +23,8 @@ from rich.table import Table
 from rich.text import Span, Text
 
 import reference
-from reference.cli import main as cli
-from reference.cli import exit_codes
-from reference.cli.exit_codes import OutputConsole, print_json
+from reference.cli import exit_codes, main as cli
+from reference.cli.output import OutputConsole, print_json
 from reference.conformance.parametrize import tell_pytest
 from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.comparison_terminal import print_comparison
@@ -36,8 +35,8 @@ from reference.model import BigramLanguageModel
 from reference.runs.saved_model import save_model
 from reference.spec.clause import Level
 from reference.terminal import console
-from reference.terminal.console import SafeConsole, write
 from reference.terminal.bars import Words, bar
+from reference.terminal.console import SafeConsole, write
 from reference.vocabulary import Vocabulary
 
 PACKAGE = Path(reference.__file__).parent
@@ -344,11 +343,11 @@ def test_a_message_that_cannot_be_shown_does_not_end_the_work(
 def test_a_stream_that_was_closed_before_the_start_takes_no_file(tmp_path: Path) -> None:
     # Its number would go to the next file that is opened, and messages would end up in there.
     code = (
-        "import os; from reference.cli import terminal\n"
+        "import os; from reference.cli import exit_codes\n"
         "def command(arguments):\n"
         "    with open('own', 'w') as file:\n"
         "        os.write(2, b'message'); print(file.fileno(), file=file)\n"
-        "terminal.run(command, [])"
+        "exit_codes.run(command, [])"
     )
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     command = ["sh", "-c", 'exec "$0" -c "$1" 0<&- 1>&- 2>&-', sys.executable, code]
@@ -502,7 +501,7 @@ ONLY_THERE = {
     "render_markup",
     "print_exc",
 }
-"""What shows text, or takes it for markup: `reference.cli.exit_codes` alone calls it."""
+"""What shows text, or takes it for markup: only the modules in SHOWS call it."""
 
 BUILT_IN = {"print", "input"}
 STREAMS = {"write", "writelines", "buffer"}
@@ -538,7 +537,7 @@ def test_what_shows_text_is_found(source: str) -> None:
     assert list(uses(ast.parse(source)))
 
 
-SHOWS = {"terminal/console.py", "terminal/progress.py", "cli/terminal.py"}
+SHOWS = {"terminal/console.py", "terminal/bars.py", "cli/exit_codes.py", "cli/output.py"}
 
 
 def test_the_package_shows_text_in_one_place() -> None:

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from reference.conformance.runner import isolated_streams, try_case
 from reference.conformance.corner_cases import CASES
+from reference.conformance.runner import isolated_streams, try_case
 from reference.conformance.subjects.own import reference_subject
 from reference.spec.cases import Case
 from reference.spec.clause import Clause

@@ -6,9 +6,9 @@ from enum import StrEnum
 from math import fsum
 from typing import Any
 
+from reference.conformance.corner_cases import CASES
 from reference.conformance.pipe.piped import PARTS
 from reference.conformance.runner import isolated_streams
-from reference.conformance.corner_cases import CASES
 from reference.conformance.vectors.machine import Json, rows
 from reference.conformance.vectors.making.recording import AtRandomError
 from reference.conformance.vectors.making.sensitivity import Judged, Unrecordable, recorded
