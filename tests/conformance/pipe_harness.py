@@ -12,13 +12,13 @@ from typing import Any, cast
 
 import torch
 
-from reference.conformance.pipe.messages import VERSION, Can, Randomness
+from reference.conformance.pipe.messages import VERSION, Can, Randomness, RefusalError
 from reference.conformance.pipe.protocol import parsed
 from reference.conformance.pipe.wire import ANSWERS, QUESTIONS
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.target import Target, open_target
 from reference.conformance.vectors.players import SubjectPlayer
-from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
+from reference.conformance.vectors.playing import NoSuchPartError
 from reference.spec.subject import Part
 
 NEEDS = {

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from reference.conformance.isolation import run as isolation
-from reference.conformance.isolation.run import UNPROTECTED, IsolatedRun, run_isolated
+from reference.conformance.isolation.run import UNPROTECTED, IsolatedRun
 from reference.conformance.isolation.server import Server
 from reference.conformance.isolation.unprotected import surviving
 from reference.conformance.runner import Plan, planned
@@ -82,7 +82,7 @@ def judged(model: Callable[[int], object], monkeypatch: pytest.MonkeyPatch) -> I
 
     monkeypatch.setattr(isolation, "open_target", open_it)
     clauses = planned(("gradient.value", "generate.zero", "softmax.sum"), None)
-    return run_isolated(Target(), Plan(clauses=clauses, examples=2))
+    return IsolatedRun(Target(), Plan(clauses=clauses, examples=2))
 
 
 def verdicts(run: IsolatedRun) -> dict[str, Verdict]:

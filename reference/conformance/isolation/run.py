@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from typing import Any
 
 from reference.conformance.errors import SubjectCrash
@@ -44,6 +44,9 @@ SLACK = 10.0
 START = 300.0
 """Seconds for a copy to be there, where it has to import torch for itself."""
 
+SENT = ("profile", "seed", "examples", "replay")
+"""Fields of a plan that a copy is told, beside the ids of its clauses."""
+
 UNPROTECTED = (
     "this system cannot copy a process: the subject runs in the kit's own, where neither its time "
     "nor its memory is limited and a crash ends the whole check"
@@ -58,10 +61,11 @@ class IsolatedRun:
     target: Target
     plan: Plan
     _: KW_ONLY
-    timeout: float
-    memory: int
-    started: Callable[[Clause], None] | None
-    server: Server | None
+    timeout: float = TIMEOUT
+    memory: int = MEMORY
+    started: Callable[[Clause], None] | None = None
+    server: Server | None = None
+    """Shared with other runs, one at a time: to start one takes seconds."""
     notes: list[str] = field(default_factory=list)
     """What there is to be said of the subject, as far as the run has come."""
     results: dict[str, Result] = field(default_factory=dict)
@@ -148,22 +152,6 @@ class IsolatedRun:
             return blank(clause, Verdict.KIT_ERROR, cause=cause)
 
 
-def run_isolated(  # noqa: PLR0913  most have a default that is right
-    target: Target,
-    plan: Plan,
-    *,
-    timeout: float = TIMEOUT,
-    memory: int = MEMORY,
-    started: Callable[[Clause], None] | None = None,
-    server: Server | None = None,
-) -> IsolatedRun:
-    """Judge a subject clause by clause, each in so many seconds, with so many bytes.
-
-    `server` is shared with other runs, one at a time: to start one takes seconds.
-    """
-    return IsolatedRun(target, plan, timeout=timeout, memory=memory, started=started, server=server)
-
-
 class Visit:
     """What one copy tells, and what is to be thought of it."""
 
@@ -185,11 +173,8 @@ class Visit:
         patience = START
         while not self.over:
             heard = self.server.listen(self.copy, patience)
-            patience = self.run.timeout
-            if (
-                self.run.target.command is not None
-            ):  # it tells of the time itself, and what it asked
-                patience += SLACK
+            # A command's copy tells of the time itself, and what it asked.
+            patience = self.run.timeout + (SLACK if self.run.target.command is not None else 0)
             if isinstance(heard, End):
                 yield from self._ended(heard)
             else:
@@ -199,20 +184,10 @@ class Visit:
         run = self.run
         asks, run.asked = not run.asked, True
         return {
-            "target": {
-                "target": run.target.target,
-                "engine": run.target.engine,
-                "parts": dict(run.target.parts),
-                "adapter": run.target.adapter,
-                "define": run.target.define,
-                "command": run.target.command,
-            },
+            "target": asdict(run.target),
             "seconds": run.timeout,
             "clauses": [clause.id for clause in run.plan.clauses],
-            "profile": run.plan.profile,
-            "seed": run.plan.seed,
-            "examples": run.plan.examples,
-            "replay": None if run.plan.replay is None else dict(run.plan.replay),
+            "plan": {name: getattr(run.plan, name) for name in SENT},
             "memory": run.memory,
             "home": os.getcwd(),  # noqa: PTH109  as text
             "path": [str(entry) for entry in sys.path],
@@ -320,9 +295,9 @@ class Visit:
         if copy.status == FULL:
             return Verdict.CRASH, out_of_memory(run.memory)
         if copy.status == FAULT:
-            return Verdict.KIT_ERROR, f"the kit failed: {last_line(copy.printed)}"
+            return Verdict.KIT_ERROR, f"the kit failed: {last_line(str(copy.printed))}"
         assert copy.status is not None  # noqa: S101  it has died
-        return Verdict.CRASH, why(copy.status, trace=copy.trace, printed=copy.printed)
+        return Verdict.CRASH, why(copy.status, trace=copy.trace, printed=str(copy.printed))
 
 
 def _parsed(line: bytes) -> object:

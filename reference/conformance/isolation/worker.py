@@ -124,13 +124,7 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
 
 def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> None:
     by_id = {clause.id: clause for clause in catalogue(None)}
-    plan = Plan(
-        clauses=tuple(by_id[name] for name in job["clauses"]),
-        profile=job["profile"],
-        seed=job["seed"],
-        examples=job["examples"],
-        replay=job["replay"],
-    )
+    plan = Plan(clauses=tuple(by_id[name] for name in job["clauses"]), **job["plan"])
     done = {
         name: blank(by_id[name], Verdict(verdict), cause=cause)
         for name, (verdict, cause) in job["done"].items()

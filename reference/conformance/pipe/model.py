@@ -1,9 +1,7 @@
 """One model at the other end of a pipe, called as the notes call theirs."""
 
 import weakref
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,10 +9,9 @@ from torch import Tensor
 from reference.conformance.pipe.messages import Can
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, tensor
+from reference.conformance.pipe.wire import nothing
 from reference.conformance.subjects.torch_models import asking_loss
 from reference.spec.subject import Output, SubjectError
-
-T = TypeVar("T")
 
 
 class PipeModel:
@@ -27,10 +24,7 @@ class PipeModel:
         weakref.finalize(self, pool.back, self.wire)
         # What backward leaves its gradient in; its numbers are not looked at.
         self.leaf = torch.zeros(C, C, dtype=pool.hello.dtype, requires_grad=True)
-        self._ask("reset", lambda _answer: None, C=C, **pool.seed())
-
-    def _ask(self, operation: str, read: Callable[[Answer], T], **fields: object) -> T:
-        return self.pool.ask(operation, read, self.wire, **fields)
+        self.wire.ask("reset", nothing, C=C, **pool.seed())
 
     def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
         """Give logits and loss, of which the loss can go back where the subject can."""
@@ -54,7 +48,7 @@ class PipeModel:
                 return Output(logits, None)
             return Output(logits, torch.tensor(answer.number("loss"), dtype=hello.dtype))
 
-        return self._ask("forward", read, **given)
+        return self.wire.ask("forward", read, **given)
 
     def derivative(self, idx: Tensor, targets: Tensor) -> Tensor:
         """Ask for the gradient of the loss by the table.
@@ -69,14 +63,14 @@ class PipeModel:
                 raise answer.wrong("gradient", f"it must be of shape ({self.C}, {self.C})")
             return gradient
 
-        return self._ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
+        return self.wire.ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
 
     def generate(
         self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """Continue idx."""
         draws = self.pool.draws((max(max_new_tokens, 0), len(idx)), generator)
-        return self._ask(
+        return self.wire.ask(
             "generate",
             lambda answer: answer.ids("idx"),
             idx=tensor(idx),
@@ -87,17 +81,17 @@ class PipeModel:
     def table(self) -> Tensor:
         """Ask for the table."""
         dtype = self.pool.hello.dtype
-        return self._ask("get_table", lambda answer: answer.floats("table", dtype))
+        return self.wire.ask("get_table", lambda answer: answer.floats("table", dtype))
 
     def set_table(self, table: Tensor) -> None:
         """Write the table."""
-        self._ask("set_table", lambda _answer: None, table=tensor(table))
+        self.wire.ask("set_table", nothing, table=tensor(table))
 
     def train_step(self, idx: Tensor, targets: Tensor, *, first: bool) -> None:
         """Take a step, with a new optimizer or the last one."""
-        self._ask(
+        self.wire.ask(
             "train_step",
-            lambda _answer: None,
+            nothing,
             idx=tensor(idx),
             targets=tensor(targets),
             first=first,

@@ -1,8 +1,9 @@
 """A subject in any language: its process is asked for all that a check may want to know."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
+from itertools import chain, repeat
 from typing import cast
 
 import torch
@@ -12,13 +13,14 @@ from reference.conformance.pipe.messages import Can, Randomness
 from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, tensor
-from reference.conformance.subjects.torch_models import Access, Note, TorchModel, TorchSubject
+from reference.conformance.subjects.torch_models import Note, TorchModel, TorchSubject
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, VocabularyLike
 
-PARTS = {
+PARTS: Mapping[str, Part] = {
     Can.LOSS: Part.LOSS,
     Can.TABLE: Part.TABLE,
+    Can.GRADIENT: Part.GRADIENT,
     Can.GENERATE: Part.GENERATE,
     Can.GET_BATCH: Part.GET_BATCH,
     Can.GET_SPLIT_BATCH: Part.SPLIT,
@@ -26,20 +28,7 @@ PARTS = {
     Can.SOFTMAX: Part.SOFTMAX,
     Can.VOCABULARY: Part.VOCABULARY,
 }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PipeModels(TorchSubject):
-    """How the models of a pipe are reached: as anyone's, with questions for their table."""
-
-    pool: Pool
-
-    @cached_property
-    def access(self) -> Access | None:
-        """Return how the table is reached, if the subject can be asked for it."""
-        if Can.TABLE not in self.pool.hello.can:
-            return None
-        return Access(get=PipeModel.table, set=PipeModel.set_table)  # type: ignore[arg-type]  # they are PipeModels
+"""The part that a subject has if it can do something."""
 
 
 class PipedModel(TorchModel):
@@ -47,8 +36,8 @@ class PipedModel(TorchModel):
 
     raw: PipeModel
 
-    def __init__(self, subject: PipeModels, C: int) -> None:
-        super().__init__(subject, PipeModel(subject.pool, C), C)
+    def __init__(self, pool: Pool, C: int) -> None:
+        super().__init__(_reached(pool), PipeModel(pool, C), C)
 
     def table(self) -> Tensor:
         """Return the table, of whatever shape it came."""
@@ -57,6 +46,14 @@ class PipedModel(TorchModel):
     def gradient(self) -> Tensor | None:
         """Return what backward has left."""
         return self.raw.leaf.grad
+
+
+def _reached(pool: Pool) -> TorchSubject:
+    """Return how the models of a pipe are reached: as anyone's, with questions for their table."""
+    if Can.TABLE not in pool.hello.can:
+        return TorchSubject(factory=lambda _C: None)
+    get, put = PipeModel.table, PipeModel.set_table
+    return TorchSubject(factory=partial(PipeModel, pool), get_table=get, set_table=put)  # type: ignore[arg-type]  # their models are PipeModels
 
 
 class PipeWords:
@@ -90,11 +87,6 @@ class PipeSubject:
 
     pool: Pool
 
-    @cached_property
-    def models(self) -> "PipeModels":
-        """How its models are reached."""
-        return PipeModels(pool=self.pool, factory=partial(PipeModel, self.pool))
-
     @property
     def parts(self) -> frozenset[Part]:
         """What it says it can do."""
@@ -102,8 +94,6 @@ class PipeSubject:
         parts = {part for ability, part in PARTS.items() if ability in can}
         if Can.GENERATE in can:
             parts.add(Part.GENERATE_NONE)
-        if Can.GRADIENT in can:
-            parts.add(Part.GRADIENT)
         if self.pool.hello.randomness is not Randomness.OWN:
             parts.add(Part.SEED)
         return frozenset(parts)
@@ -131,7 +121,7 @@ class PipeSubject:
 
     def model(self, C: int) -> Model:
         """Make a fresh model."""
-        return PipedModel(self.models, C)
+        return PipedModel(self.pool, C)
 
     def get_batch(
         self,
@@ -189,11 +179,5 @@ class PipeSubject:
     def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
         """Make a function that takes one step; the first makes the optimizer."""
         piped = cast("PipedModel", model).raw
-        first = True
-
-        def take(xb: Ids, yb: Ids) -> None:
-            nonlocal first
-            piped.train_step(xb, yb, first=first)
-            first = False
-
-        return take
+        first = chain([True], repeat(False))
+        return lambda xb, yb: piped.train_step(xb, yb, first=next(first))

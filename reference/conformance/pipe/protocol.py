@@ -8,7 +8,7 @@ are the texts "NaN", "Infinity" and "-Infinity".
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import torch
@@ -116,6 +116,16 @@ class Answer:
         value = self.get(name)
         if not isinstance(value, str):
             raise self.wrong(name, f"it must be a text, and is {shown(value)}")
+        return value
+
+    def one_of(self, name: str, allowed: Sequence[str]) -> str:
+        """Give a text that is one of these.
+
+        Raises: MalformedError.
+        """
+        value = self.text_of(name)
+        if value not in allowed:
+            raise self.wrong(name, f"{value!r} is none of {', '.join(allowed)}")
         return value
 
     def number(self, name: str) -> float:
