@@ -42,8 +42,6 @@ LONG = 3600.0
 """Seconds that no clause takes, however busy the machine is."""
 HANGING = 10.0
 """The same of a subject that hangs."""
-QUIET = ("bit_by_bit", "prints_much")
-"""What harms nobody."""
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")

@@ -70,8 +70,6 @@ class IsolatedRun:
     """What there is to be said of the subject, as far as the run has come."""
     results: dict[str, Result] = field(default_factory=dict)
     opened: bool = False
-    asked: bool = False
-    """Whether a copy has been asked for the subject's own notes."""
     again: bool = False
     """Whether an opening of what has been opened before was cut off, and is tried once more."""
 
@@ -182,7 +180,6 @@ class Visit:
 
     def _job(self) -> dict[str, object]:
         run = self.run
-        asks, run.asked = not run.asked, True
         return {
             "target": asdict(run.target),
             "seconds": run.timeout,
@@ -192,7 +189,7 @@ class Visit:
             "home": os.getcwd(),  # noqa: PTH109  as text
             "path": [str(entry) for entry in sys.path],
             "done": {name: (one.verdict, one.cause) for name, one in run.results.items()},
-            "notes": asks,
+            "notes": not run.opened,
         }
 
     def _step(self, message: object) -> Iterator[Result]:
@@ -229,9 +226,11 @@ class Visit:
         self.run.start(clause)
         return True
 
-    def _without_cause(self, finding: Result, why: str) -> Result:
-        """Return a finding that stands, although looking for its cause ended the subject."""
-        return replace(finding, cause=f"{UNKNOWN}: while it was looked for, {why}")
+    def _or_finding(self, result: Result) -> Result:
+        """Return a result, or the finding that it ended the search for the cause of."""
+        if self.finding is None:
+            return result
+        return replace(self.finding, cause=f"{UNKNOWN}: while it was looked for, {result.cause}")
 
     def _judgement(self, clause: Clause, fields: dict[str, Any]) -> Iterator[Result]:
         try:
@@ -247,8 +246,8 @@ class Visit:
         # another copy goes on.
         self.over = result.verdict in CUT_SHORT | {Verdict.KIT_ERROR}
         self.current = None
-        if self.over and self.finding is not None:
-            result = self._without_cause(self.finding, result.cause)
+        if self.over:
+            result = self._or_finding(result)
         if result.verdict is Verdict.KIT_ERROR and self.judged:
             return
         self.judged += 1
@@ -273,9 +272,7 @@ class Visit:
         else:
             if self.current is None:
                 self._starts(clause.id)
-            result = blank(clause, verdict, cause=cause)
-            if self.finding is not None:
-                result = self._without_cause(self.finding, cause)
+            result = self._or_finding(blank(clause, verdict, cause=cause))
             yield self.run.settle(replace(result, seconds=time.monotonic() - self.begun))
 
     def _meaning(self, end: End) -> tuple[Verdict, str]:

@@ -219,7 +219,7 @@ def _tidying(subject: Opened, seconds: float) -> Callable[[], None]:
         with contextlib.suppress(OSError):
             os.chdir(home)
         if isinstance(subject, PipeSubject):
-            subject.give(seconds)
+            subject.pool.give(seconds)
 
     return tidy
 

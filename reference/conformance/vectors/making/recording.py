@@ -16,7 +16,7 @@ from reference.conformance.pipe.messages import Can, Json, Randomness, RefusalEr
 from reference.conformance.pipe.piped import PipedModel, PipeSubject
 from reference.conformance.pipe.pool import Hello, Pool
 from reference.conformance.pipe.protocol import Answer, tensor
-from reference.conformance.pipe.wire import Clock, Wire
+from reference.conformance.pipe.wire import Wire
 from reference.conformance.subjects.answers import output_of
 from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Machine
@@ -73,7 +73,6 @@ class Transcript(Wire):
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
         self.steps: list[Step] = []
-        self.clock = Clock()
         self._machine = Machine(Exact())
         self._told = 0  # of the steps, to the machine
 
