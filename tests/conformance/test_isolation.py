@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -582,55 +582,22 @@ def test_a_run_that_is_left_ends_its_processes(
     wait_for_end(copy.pid)
 
 
-# Where a process cannot be copied, as on Windows, the subject runs in this one.
-
-
-@pytest.fixture
-def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "fork")
-
-
-@pytest.mark.usefixtures("no_copies")
-def test_without_copies_the_subject_runs_here() -> None:
-    told = IsolatedRun(softmax("right"), AROUND)
-    assert {one.verdict for one in told} == {Verdict.PASS}
-    assert any("the subject runs in the kit's own" in note for note in told.notes)
-
-
-@pytest.mark.usefixtures("no_copies")
-def test_without_copies_an_error_is_an_error() -> None:
-    with pytest.raises(LoadError):
-        list(IsolatedRun(Target(target="missing.py:Model"), AROUND))
-
-
-def failing(error: BaseException) -> Callable[..., NoReturn]:
-    def open_it(target: Target, seconds: float = LONG) -> NoReturn:  # noqa: ARG001  as it is called
-        raise error
-
-    return open_it
-
-
-FAILURES = [(ValueError("no luck"), Verdict.FAIL), (SystemExit(3), Verdict.CRASH)]
-
-
-@pytest.mark.usefixtures("no_copies")
-@pytest.mark.parametrize(("error", "verdict"), FAILURES)
-def test_without_copies_a_failure_to_open_is_a_verdict(
-    error: BaseException, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(isolation, "open_target", failing(error))
-    results = list(IsolatedRun(Target(), AROUND))
-    assert [one.verdict for one in results if one.verdict is not Verdict.BLOCKED] == [
-        verdict for clause in AROUND.clauses if not clause.needs
-    ]
-
-
-@pytest.mark.parametrize(("error", "verdict"), [*FAILURES, (KeyboardInterrupt(), Verdict.CRASH)])
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (ValueError("no luck"), Verdict.FAIL),
+        (SystemExit(3), Verdict.CRASH),
+        (KeyboardInterrupt(), Verdict.CRASH),
+    ],
+)
 def test_a_copy_tells_of_a_failure_to_open(
     error: BaseException, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def open_it(_target: Target, _seconds: float) -> NoReturn:
+        raise error
+
     told: list[dict[str, object]] = []
-    monkeypatch.setattr(worker, "open_target", failing(error))
+    monkeypatch.setattr(worker, "open_target", open_it)
     assert worker._open(Target(), LONG, lambda **message: told.append(message)) is None
     assert told[0]["unopened"] is verdict
     assert "opening it" in str(told[0]["cause"])

@@ -18,10 +18,6 @@ NEEDS: dict[str, Part] = {**PARTS, **dict.fromkeys(("encode", "decode"), Part.VO
 """The part that an operation asks; `reset`, `forward` and the table are seen when they come."""
 
 
-class MalformedAnswerError(RefusalError):
-    """What came is no answer: a list in place of a tensor, say. It is no refusal either."""
-
-
 class SubjectPlayer:
     """A subject of this process. It draws as it does: the numbers of a question are not its."""
 
@@ -47,8 +43,7 @@ class SubjectPlayer:
             given = {name: value for name, value in fields.items() if name != "uniforms"}
             return answer_of(self, operation, given)
         except SubjectError as error:
-            kind = RefusalError if error.original is not None else MalformedAnswerError
-            raise kind(str(error)) from error
+            raise RefusalError(str(error)) from error
 
     def _reset(self, C: int) -> Json:
         self._model = self._step = None
