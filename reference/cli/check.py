@@ -150,7 +150,7 @@ def check(
     with console.status("loading torch") as status, Server() as server:
         server.start()  # it loads torch at the same time
         from reference.conformance import api
-        from reference.conformance.isolation.run import run_isolated
+        from reference.conformance.isolation.run import IsolatedRun
         from reference.conformance.reports import report_json, report_terminal as reports
         from reference.conformance.runner import Plan, planned
         from reference.conformance.verdicts import Report
@@ -176,7 +176,7 @@ def check(
         def show(now: "Clause") -> None:
             status.update(f"{now.id}, {len(results)} of {len(plan.clauses)} done")
 
-        judged = run_isolated(
+        judged = IsolatedRun(
             subject, plan, timeout=timeout, memory=memory * MEBIBYTE, started=show, server=server
         )
         try:

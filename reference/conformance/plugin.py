@@ -107,7 +107,7 @@ class ClauseCollector(pytest.Collector):
 
     def result(self, clause: "Clause") -> "Result":
         """Run as far as to this clause, of those that were chosen and what they need."""
-        from reference.conformance.isolation.run import run_isolated  # noqa: PLC0415  as above
+        from reference.conformance.isolation.run import IsolatedRun  # noqa: PLC0415  as above
         from reference.conformance.target import Target  # noqa: PLC0415  as above
 
         if self.running is None:
@@ -118,7 +118,7 @@ class ClauseCollector(pytest.Collector):
                 command=self.config.getoption("--bigram-command"),
             )
             wanted = [item.name for item in self.session.items if isinstance(item, ClauseItem)]
-            self.running = (result for result in run_isolated(target, self._plan(wanted)))
+            self.running = (result for result in IsolatedRun(target, self._plan(wanted)))
             self.session.config.add_cleanup(self.running.close)  # ends the subject
         while clause.id not in self.results:
             result = self._next(clause, self.running)

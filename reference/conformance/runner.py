@@ -3,6 +3,7 @@
 import json
 import random
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,15 +51,6 @@ class Plan:
     waive: Mapping[str, str] | None = None
     replay: Mapping[str, object] | None = None
     """The one case to try, as JSON holds it, in place of corners and draws."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """How a case fails."""
-
-    expected: str
-    seen: str
-    cause: Cause
 
 
 def planned(
@@ -183,11 +175,12 @@ def waived(result: Result, waive: Mapping[str, str]) -> Result:
     return result
 
 
-Found = Callable[[Result], None] | None
-
-
 def _judge(
-    clause: Clause, subject: Subject, plan: Plan, results: Mapping[str, Result], found: Found
+    clause: Clause,
+    subject: Subject,
+    plan: Plan,
+    results: Mapping[str, Result],
+    found: Callable[[Result], None] | None,
 ) -> Result:
     stopped = blocked(clause, results)
     if stopped is not None:
@@ -201,20 +194,19 @@ def _judge(
         except SubjectCrash as crash:
             return blank(clause, crash.verdict, cause=str(crash))
         except Exception as error:  # noqa: BLE001  whatever it is, the other clauses go on
-            at = error.__traceback__
-            while at is not None and at.tb_next is not None:
-                at = at.tb_next
-            place = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
-            said = f"{message_of(error)} ({place})"
+            *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+            said = f"{message_of(error)} ({frame.f_code.co_filename}:{line})"
             return blank(clause, Verdict.KIT_ERROR, cause=f"the kit failed: {said}")
 
 
-def _search(clause: Clause, subject: Subject, plan: Plan, tell: Found) -> Result:
+def _search(
+    clause: Clause, subject: Subject, plan: Plan, tell: Callable[[Result], None] | None
+) -> Result:
     seen: list[str] = []
 
-    def attempt(case: Case) -> Failure | None:
+    def attempt(case: Case) -> Broken | None:
         answer = try_case(clause, subject, case, plan.seed)
-        if isinstance(answer, Failure):
+        if isinstance(answer, Broken):
             return answer
         seen.append(answer)
         return None
@@ -232,7 +224,7 @@ def _search(clause: Clause, subject: Subject, plan: Plan, tell: Found) -> Result
     if found is None:
         return blank(clause, Verdict.PASS)
     case, failure = found
-    always = isinstance(try_case(clause, subject, case, plan.seed), Failure)
+    always = isinstance(try_case(clause, subject, case, plan.seed), Broken)
     result = replace(
         blank(clause, Verdict.FAIL, expected=failure.expected, seen=failure.seen),
         cause=UNKNOWN,
@@ -260,14 +252,10 @@ def _likely(cause: Cause, seed: int) -> str:
 
 
 def _smallest(
-    attempt: Callable[[Case], Failure | None], cases: Cases, plan: Plan
-) -> tuple[Case, Failure] | None:
-    found = None
-    for corner in cases.corners:
-        failure = attempt(corner)
-        if failure is not None:
-            found = corner, failure
-            break
+    attempt: Callable[[Case], Broken | None], cases: Cases, plan: Plan
+) -> tuple[Case, Broken] | None:
+    tried = ((corner, attempt(corner)) for corner in cases.corners)
+    found = next(((corner, failure) for corner, failure in tried if failure is not None), None)
     if found is not None and not plan.smallest:
         return found
     if cases.more is not None:
@@ -277,24 +265,23 @@ def _smallest(
     return found
 
 
-def try_case(clause: Clause, subject: Subject, case: Case, seed: int) -> Failure | str:
+def try_case(clause: Clause, subject: Subject, case: Case, seed: int) -> Broken | str:
     """Check one case; give how it fails, or what was recorded."""
     seed_all(seed)
     try:
         with ordinary():
             return clause.check(subject, case) or ""
     except Broken as broken:
-        return Failure(expected=broken.expected, seen=broken.seen, cause=broken.cause)
+        return broken.with_traceback(None)  # which would keep the subject's tensors
     except SubjectError as error:
-        return Failure(
-            expected="no error", seen=str(error), cause=f"{error.operation} {error.said}"
-        )
+        cause = f"{error.operation} {error.said}"
+        return Broken(expected="no error", seen=str(error), cause=cause)
 
 
 def _draw(
-    attempt: Callable[[Case], Failure | None], strategy: SearchStrategy[Case], plan: Plan
-) -> tuple[Case, Failure] | None:
-    last: tuple[Case, Failure] | None = None
+    attempt: Callable[[Case], Broken | None], strategy: SearchStrategy[Case], plan: Plan
+) -> tuple[Case, Broken] | None:
+    last: tuple[Case, Broken] | None = None
 
     class FoundError(Exception):
         pass

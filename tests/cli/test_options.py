@@ -371,7 +371,7 @@ def few(get_batch: Callable[..., Any]) -> Callable[..., Any]:
 def stand_ins() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli_check, "Server", Started)
-        patch.setattr(isolation, "run_isolated", judged)
+        patch.setattr(isolation, "IsolatedRun", judged)
         patch.setattr(verifying, "check_ours", iter)
         patch.setattr(make, "made", lambda progress: shipped())
         patch.setattr(signals, "Stop", Soon)

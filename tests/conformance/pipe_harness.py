@@ -12,25 +12,18 @@ from typing import Any, cast
 
 import torch
 
-from reference.conformance.pipe.messages import VERSION, Can, Randomness
+from reference.conformance.pipe.messages import VERSION, Can, Randomness, RefusalError
+from reference.conformance.pipe.piped import PARTS
 from reference.conformance.pipe.protocol import parsed
 from reference.conformance.pipe.wire import ANSWERS, QUESTIONS
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.target import Target, open_target
 from reference.conformance.vectors.players import SubjectPlayer
-from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
+from reference.conformance.vectors.playing import NoSuchPartError
 from reference.spec.subject import Part
 
-NEEDS = {
-    Can.LOSS: {Part.LOSS},
-    Can.TABLE: {Part.TABLE},
-    Can.GRADIENT: {Part.LOSS, Part.TABLE, Part.GRADIENT},
-    Can.GENERATE: {Part.GENERATE},
-    Can.GET_BATCH: {Part.GET_BATCH},
-    Can.GET_SPLIT_BATCH: {Part.SPLIT},
-    Can.TRAIN_STEP: {Part.TRAIN_STEP},
-    Can.SOFTMAX: {Part.SOFTMAX},
-    Can.VOCABULARY: {Part.VOCABULARY},
+NEEDS = {ability: {PARTS[ability]} for ability in Can} | {
+    Can.GRADIENT: {Part.LOSS, Part.TABLE, Part.GRADIENT}
 }
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from reference.conformance import Verdict, check
 from reference.conformance.errors import AdapterError
-from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.runner import Plan
 from reference.conformance.target import Target
 from reference.conformance.verdicts import Report
@@ -273,9 +273,7 @@ def verdicts_alone(file: str, factory: str, parts: str, *few: str) -> dict[str, 
     )
     clauses = tuple(clause for clause in catalogue() if clause.id in few)
     plan = Plan(clauses=clauses, examples=1)
-    told = run_isolated(
-        target, plan, timeout=3600
-    )  # on a busy machine JAX takes minutes to compile
+    told = IsolatedRun(target, plan, timeout=3600)  # on a busy machine JAX takes minutes to compile
     return {one.id: f"{one.verdict} {one.cause}".strip() for one in told}
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from reference.conformance import Verdict, check, parametrize_clauses
 from reference.conformance.corner_cases import CASES, LONGEST, cases_of, needed
 from reference.conformance.errors import ProfileError, UnknownClauseError
-from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.runner import Plan, planned
 from reference.conformance.target import Target
 from reference.conformance.verdicts import Report, Result
@@ -305,7 +305,7 @@ def of_hub(factory: str, *clauses: str) -> dict[str, Result]:
     target = Target(target=f"{HERE / 'hub_models.py'}:{factory}", adapter="transformers")
     plan = Plan(clauses=planned(list(clauses) or None, None, CAUSAL), profile=CAUSAL, examples=2)
     # On a busy machine a clause may take longer than the command would wait.
-    told = {result.id: result for result in run_isolated(target, plan, timeout=3600)}
+    told = {result.id: result for result in IsolatedRun(target, plan, timeout=3600)}
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.SKIP, Verdict.BLOCKED}
     assert {name: result for name, result in told.items() if result.verdict not in judged} == {}
     return told

@@ -24,7 +24,7 @@ from reference.conformance.errors import (
     UnknownClauseError,
     WaiverError,
 )
-from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.parametrize import ClauseTest
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.subjects.build import subject_of
@@ -506,7 +506,7 @@ def test_a_lectures_file_as_it_stands_is_told_what_it_breaks_and_no_more(name: s
     if "cuda" in name and torch.cuda.is_available():
         pytest.skip("with a CUDA device this model works, on that device")
     target = Target(target=f"{Path(__file__).parent}/lecture/{name}")
-    results = run_isolated(target, Plan(clauses=planned(None, None), examples=3), timeout=3600)
+    results = IsolatedRun(target, Plan(clauses=planned(None, None), examples=3), timeout=3600)
     broken = [result.id for result in results if result.verdict not in FINE]
     assert broken == LECTURES[name]
 

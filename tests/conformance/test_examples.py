@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.isolation.server import Server
 from reference.conformance.pipe.smoke import opened
 from reference.conformance.runner import EXAMPLES, Plan, planned
@@ -170,7 +170,7 @@ def plan(language: str, clauses: tuple[str, ...] | None) -> Plan:
 
 
 def judge(started: str, what: Plan, server: Server) -> dict[str, Result]:
-    results = run_isolated(Target(command=started), what, timeout=SECONDS, server=server)
+    results = IsolatedRun(Target(command=started), what, timeout=SECONDS, server=server)
     return {one.id: one for one in results}
 
 

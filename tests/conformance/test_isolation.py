@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +19,8 @@ import pytest
 
 from reference.conformance import process_ends
 from reference.conformance.isolation import run as isolation, server as processes, worker
-from reference.conformance.isolation.run import run_isolated
+from reference.conformance.isolation.lines import Lines
+from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.isolation.server import Copy, End, Server
 from reference.conformance.loading.errors import LoadError
 from reference.conformance.process_ends import is_ending, place, why
@@ -88,7 +89,7 @@ def model(name: str, **parts: str) -> Target:
 def judge(
     target: Target, what: Plan, server: Server, *, seconds: float = LONG
 ) -> dict[str, Result]:
-    results = list(run_isolated(target, what, timeout=seconds, memory=MEMORY, server=server))
+    results = list(IsolatedRun(target, what, timeout=seconds, memory=MEMORY, server=server))
     assert [one.id for one in results] == [clause.id for clause in what.clauses]
     assert all(one.sentence and one.seconds >= 0 for one in results)
     return {one.id: one for one in results}
@@ -210,7 +211,7 @@ def test_a_subject_that_was_opened_is_opened_once_more_where_others_end_the_proc
 ) -> None:
     what = plan("softmax.range", "generate.zero")
     with Ended(times) as server:
-        judged = run_isolated(
+        judged = IsolatedRun(
             softmax("kills_itself"), what, timeout=LONG, memory=MEMORY, server=server
         )
         results = {result.id: result for result in judged}
@@ -270,7 +271,7 @@ def test_what_cannot_be_opened_has_all_its_verdicts(
 
 def test_the_time_is_over_by_the_clock(server: Server) -> None:
     what = plan("loss.scalar")
-    run = run_isolated(model("HangsWhenReadSilently"), what, timeout=0.5, server=server)
+    run = IsolatedRun(model("HangsWhenReadSilently"), what, timeout=0.5, server=server)
     (first, *_others) = run
     assert first.verdict is Verdict.TIMEOUT
     assert "opening it took longer than 0.5 s" in first.cause
@@ -396,7 +397,7 @@ def test_an_interrupt_ends_the_subject_and_goes_on_upward(server: Server) -> Non
             pids.append(server._copy.pid)
             raise KeyboardInterrupt
 
-    told = run_isolated(
+    told = IsolatedRun(
         model("HangsInLoss"), plan("loss.scalar"), timeout=LONG, server=server, started=interrupt
     )
     came: list[str] = []
@@ -450,16 +451,14 @@ def test_a_server_that_is_left_alone_removes_its_folder(server: Server) -> None:
 def test_a_server_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "START", "raise SystemExit('there is no torch')")
     with pytest.raises(WorkerError, match="there is no torch"):
-        list(run_isolated(model("Right"), plan("loss.scalar"), server=Server()))
+        list(IsolatedRun(model("Right"), plan("loss.scalar"), server=Server()))
 
 
 @pytest.fixture
 def waiting() -> Iterator[tuple[Copy, socket.socket]]:
     """A copy, which is a process of no kind, and the socket that it tells by."""
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
     output, printing = os.pipe()
-    os.set_blocking(output, False)
     copy = Copy(ours, output, tempfile.TemporaryFile())  # noqa: SIM115  closed with the copy
     wait = "import time; time.sleep(1e6)"
     child = subprocess.Popen(  # noqa: S603  our own
@@ -479,7 +478,9 @@ def test_what_was_told_before_the_process_was_ended_is_heard_first(
 ) -> None:
     copy, theirs = waiting
     with Server() as server:
-        server._control, gone = socket.socketpair()
+        control, gone = socket.socketpair()
+        server._control = server._stack.enter_context(control)
+        server._heard = Lines(control.fileno())
         theirs.sendall(b"one\ntwo\n")
         gone.close()
         heard = [server.listen(copy, LONG) for _ in range(3)]
@@ -491,7 +492,9 @@ def test_what_was_told_in_time_is_heard_however_late_it_is_looked_at(
 ) -> None:
     copy, theirs = waiting
     with Server() as server:
-        server._control, others = socket.socketpair()
+        control, others = socket.socketpair()
+        server._control = server._stack.enter_context(control)
+        server._heard = Lines(control.fileno())
         theirs.sendall(b"one\n")
         heard = [server.listen(copy, -1) for _ in range(2)]
         others.close()
@@ -514,7 +517,7 @@ def test_a_server_has_one_copy_at_a_time(server: Server) -> None:
 
 def test_a_subject_that_is_not_there_is_an_error(server: Server) -> None:
     with pytest.raises(LoadError, match="missing.py"):
-        list(run_isolated(Target(target="missing.py:Model"), AROUND, server=server))
+        list(IsolatedRun(Target(target="missing.py:Model"), AROUND, server=server))
 
 
 def essence(results: Iterator[Result]) -> list[tuple[str, ...]]:
@@ -527,7 +530,7 @@ def test_in_here_and_out_there_the_verdicts_are_the_same(server: Server) -> None
     for target, broken in ((Target(), False), (softmax("over_rows"), True)):
         here = essence(run(open_target(target)[0], what))
         there = [
-            essence(iter(run_isolated(target, what, timeout=LONG, server=server))) for _ in range(2)
+            essence(iter(IsolatedRun(target, what, timeout=LONG, server=server))) for _ in range(2)
         ]
         assert there == [here, here]
         assert any('"FAIL"' in one for one in here) == broken
@@ -552,7 +555,7 @@ def test_a_crash_can_be_waived(server: Server) -> None:
 
 
 def test_notes_are_told_once(server: Server) -> None:
-    told = run_isolated(softmax("reads_null"), AROUND, timeout=LONG, server=server)
+    told = IsolatedRun(softmax("reads_null"), AROUND, timeout=LONG, server=server)
     assert len(list(told)) == len(AROUND.clauses)
     assert len(set(told.notes)) == len(told.notes)
     assert "the table is the parameter token_embedding_table.weight" in told.notes
@@ -561,7 +564,7 @@ def test_notes_are_told_once(server: Server) -> None:
 def test_clauses_are_announced_in_order(server: Server) -> None:
     for target in (softmax("reads_null"), model("ExitsWhenRead")):
         announced: list[Clause] = []
-        list(run_isolated(target, AROUND, timeout=LONG, server=server, started=announced.append))
+        list(IsolatedRun(target, AROUND, timeout=LONG, server=server, started=announced.append))
         assert announced == list(AROUND.clauses)
 
 
@@ -569,7 +572,7 @@ def test_a_run_that_is_left_ends_its_processes(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(isolation, "Server", lambda: server)
-    running = iter(run_isolated(model("Right"), plan("loss.scalar")))
+    running = iter(IsolatedRun(model("Right"), plan("loss.scalar")))
     next(running)
     process, copy = server._process, server._copy
     assert process is not None
@@ -579,55 +582,22 @@ def test_a_run_that_is_left_ends_its_processes(
     wait_for_end(copy.pid)
 
 
-# Where a process cannot be copied, as on Windows, the subject runs in this one.
-
-
-@pytest.fixture
-def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "fork")
-
-
-@pytest.mark.usefixtures("no_copies")
-def test_without_copies_the_subject_runs_here() -> None:
-    told = run_isolated(softmax("right"), AROUND)
-    assert {one.verdict for one in told} == {Verdict.PASS}
-    assert any("the subject runs in the kit's own" in note for note in told.notes)
-
-
-@pytest.mark.usefixtures("no_copies")
-def test_without_copies_an_error_is_an_error() -> None:
-    with pytest.raises(LoadError):
-        list(run_isolated(Target(target="missing.py:Model"), AROUND))
-
-
-def failing(error: BaseException) -> Callable[..., NoReturn]:
-    def open_it(target: Target, seconds: float = LONG) -> NoReturn:  # noqa: ARG001  as it is called
-        raise error
-
-    return open_it
-
-
-FAILURES = [(ValueError("no luck"), Verdict.FAIL), (SystemExit(3), Verdict.CRASH)]
-
-
-@pytest.mark.usefixtures("no_copies")
-@pytest.mark.parametrize(("error", "verdict"), FAILURES)
-def test_without_copies_a_failure_to_open_is_a_verdict(
-    error: BaseException, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(isolation, "open_target", failing(error))
-    results = list(run_isolated(Target(), AROUND))
-    assert [one.verdict for one in results if one.verdict is not Verdict.BLOCKED] == [
-        verdict for clause in AROUND.clauses if not clause.needs
-    ]
-
-
-@pytest.mark.parametrize(("error", "verdict"), [*FAILURES, (KeyboardInterrupt(), Verdict.CRASH)])
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (ValueError("no luck"), Verdict.FAIL),
+        (SystemExit(3), Verdict.CRASH),
+        (KeyboardInterrupt(), Verdict.CRASH),
+    ],
+)
 def test_a_copy_tells_of_a_failure_to_open(
     error: BaseException, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def open_it(_target: Target, _seconds: float) -> NoReturn:
+        raise error
+
     told: list[dict[str, object]] = []
-    monkeypatch.setattr(worker, "open_target", failing(error))
+    monkeypatch.setattr(worker, "open_target", open_it)
     assert worker._open(Target(), LONG, lambda **message: told.append(message)) is None
     assert told[0]["unopened"] is verdict
     assert "opening it" in str(told[0]["cause"])

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from reference.conformance.isolation import run as isolation
-from reference.conformance.isolation.run import UNPROTECTED, IsolatedRun, run_isolated
+from reference.conformance.isolation.run import UNPROTECTED, IsolatedRun
 from reference.conformance.isolation.server import Server
 from reference.conformance.isolation.unprotected import surviving
+from reference.conformance.loading.errors import LoadError
 from reference.conformance.runner import Plan, planned
 from reference.conformance.subjects.build import subject_of
 from reference.conformance.target import Opened, Target
@@ -82,7 +83,7 @@ def judged(model: Callable[[int], object], monkeypatch: pytest.MonkeyPatch) -> I
 
     monkeypatch.setattr(isolation, "open_target", open_it)
     clauses = planned(("gradient.value", "generate.zero", "softmax.sum"), None)
-    return run_isolated(Target(), Plan(clauses=clauses, examples=2))
+    return IsolatedRun(Target(), Plan(clauses=clauses, examples=2))
 
 
 def verdicts(run: IsolatedRun) -> dict[str, Verdict]:
@@ -183,6 +184,19 @@ class TestHere:
         assert [one.id for one in came] == list(run.results) != []
         assert "generate.shape" not in run.results
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_a_file_that_is_missing_is_an_error(self) -> None:
+        clauses = planned(("loss.scalar",), None)
+        with pytest.raises(LoadError, match=r"missing\.py"):
+            list(IsolatedRun(Target(target="missing.py:Model"), Plan(clauses=clauses)))
+
+    def test_a_failure_to_open_is_a_verdict(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def open_it(_target: Target, _seconds: float) -> NoReturn:
+            raise ValueError("no luck")
+
+        run = judged(Right, monkeypatch)
+        monkeypatch.setattr(isolation, "open_target", open_it)
+        assert set(verdicts(run).values()) == {Verdict.FAIL, Verdict.BLOCKED}
 
     def test_a_waiver_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Refuses(Right):

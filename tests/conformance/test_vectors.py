@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from reference.cli.main import main
 from reference.conformance.pipe import messages
+from reference.conformance.pipe.messages import RefusalError
 from reference.conformance.subjects.own import reference_subject
 from reference.conformance.vectors import errors, files
 from reference.conformance.vectors.exact import Exact
@@ -25,7 +26,7 @@ from reference.conformance.vectors.making import make
 from reference.conformance.vectors.making.building import build, declared
 from reference.conformance.vectors.oracle import ByOracle
 from reference.conformance.vectors.players import SubjectPlayer
-from reference.conformance.vectors.playing import MachinePlayer, RefusalError, play
+from reference.conformance.vectors.playing import play
 from reference.conformance.vectors.vector import VERSION, Vector, compact, id_of
 from reference.conformance.vectors.verifying import check_ours, played
 from reference.files.sealed import seal, unseal
@@ -168,8 +169,8 @@ def test_a_wrong_number_in_an_arithmetic_is_noticed(which: type) -> None:
             return float(super().loss(pairs)) + 1e-4
 
     vector = find("loss.mean-cross-entropy", 2)
-    assert play(vector, MachinePlayer(Machine(which()))).kept
-    assert not play(vector, MachinePlayer(Machine(Off()))).kept
+    assert play(vector, Machine(which())).kept
+    assert not play(vector, Machine(Off())).kept
 
 
 def test_a_vector_that_does_not_hold_is_refused() -> None:
@@ -252,7 +253,7 @@ def test_the_verifier_of_the_page_is_short_and_needs_nothing() -> None:
 class Their:
     """The page's model, asked by our verifier."""
 
-    uniforms = True
+    takes_uniforms = True
 
     def __init__(self, ask: Callable[..., Any]) -> None:
         self._ask = ask

@@ -16,11 +16,12 @@ from gpt import GPT
 from torch import Tensor
 
 from reference.conformance.corner_cases import CASES
-from reference.conformance.runner import Failure, isolated_streams, try_case
+from reference.conformance.runner import isolated_streams, try_case
 from reference.conformance.subjects.own import reference_subject
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import CAUSAL, Clause
+from reference.spec.expect import Broken
 
 AT_ONCE = 25
 """Seeds between two lines of progress."""
@@ -58,7 +59,7 @@ def alarms(seed: int) -> list[str]:
         for case in CASES[clause.case].corners:
             with isolated_streams():
                 answer = try_case(clause, subject, case, seed)
-            if isinstance(answer, Failure):
+            if isinstance(answer, Broken):
                 raised.append(f"{clause.id}, seed {seed}: {answer.expected}, saw {answer.seen}")
     return raised
 

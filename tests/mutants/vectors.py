@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -26,21 +26,22 @@ sys.path.insert(0, str(HERE))
 import torch  # noqa: E402  after the path
 from zoo import Specimen, specimens  # noqa: E402  likewise
 
+from reference.conformance.pipe.messages import RefusalError  # noqa: E402  likewise
 from reference.conformance.pipe.piped import PipeSubject  # noqa: E402  likewise
 from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
 from reference.conformance.pipe.protocol import Answer, line, parsed  # noqa: E402  likewise
 from reference.conformance.pipe.wire import Wire  # noqa: E402  likewise
-from reference.conformance.runner import Failure, isolated_streams, try_case  # noqa: E402  likewise
+from reference.conformance.runner import isolated_streams, try_case  # noqa: E402  likewise
 from reference.conformance.vectors.files import SHIPPED, read  # noqa: E402  likewise
 from reference.conformance.vectors.making.building import cases_of  # noqa: E402  likewise
 from reference.conformance.vectors.making.make import KILLS  # noqa: E402  likewise
 from reference.conformance.vectors.making.recording import HELLO  # noqa: E402  likewise
 from reference.conformance.vectors.players import SubjectPlayer  # noqa: E402  likewise
-from reference.conformance.vectors.playing import RefusalError  # noqa: E402  likewise
 from reference.conformance.vectors.vector import Vector  # noqa: E402  likewise
 from reference.conformance.vectors.verifying import played  # noqa: E402  likewise
 from reference.spec.catalogue import catalogue  # noqa: E402  likewise
 from reference.spec.clause import BIGRAM  # noqa: E402  likewise
+from reference.spec.expect import Broken  # noqa: E402  likewise
 from reference.spec.subject import SubjectError  # noqa: E402  likewise
 
 
@@ -57,7 +58,7 @@ class Carrier(Wire):
     def close(self) -> None:
         return
 
-    def ask(self, operation: str, **fields: object) -> Answer:
+    def answer(self, operation: str, fields: Mapping[str, object]) -> Answer:
         asked = parsed(line(0, operation, fields))
         question = {name: asked[name] for name in asked if name not in {"seq", "op"}}
         try:
@@ -87,7 +88,7 @@ def seen_through_the_pipe(specimen: Specimen) -> bool:
     (clause,) = (one for one in catalogue() if one.id == specimen.breaks)
     with isolated_streams():
         return any(
-            isinstance(try_case(clause, PipeSubject(pool=Carried(specimen)), case, seed=0), Failure)
+            isinstance(try_case(clause, PipeSubject(pool=Carried(specimen)), case, seed=0), Broken)
             for case in cases_of(clause)
         )
 

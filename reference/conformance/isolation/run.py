@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from typing import Any
 
 from reference.conformance.errors import SubjectCrash
@@ -44,6 +44,9 @@ SLACK = 10.0
 START = 300.0
 """Seconds for a copy to be there, where it has to import torch for itself."""
 
+SENT = ("profile", "seed", "examples", "replay")
+"""Fields of a plan that a copy is told, beside the ids of its clauses."""
+
 UNPROTECTED = (
     "this system cannot copy a process: the subject runs in the kit's own, where neither its time "
     "nor its memory is limited and a crash ends the whole check"
@@ -58,16 +61,15 @@ class IsolatedRun:
     target: Target
     plan: Plan
     _: KW_ONLY
-    timeout: float
-    memory: int
-    started: Callable[[Clause], None] | None
-    server: Server | None
+    timeout: float = TIMEOUT
+    memory: int = MEMORY
+    started: Callable[[Clause], None] | None = None
+    server: Server | None = None
+    """Shared with other runs, one at a time: to start one takes seconds."""
     notes: list[str] = field(default_factory=list)
     """What there is to be said of the subject, as far as the run has come."""
     results: dict[str, Result] = field(default_factory=dict)
     opened: bool = False
-    asked: bool = False
-    """Whether a copy has been asked for the subject's own notes."""
     again: bool = False
     """Whether an opening of what has been opened before was cut off, and is tried once more."""
 
@@ -148,22 +150,6 @@ class IsolatedRun:
             return blank(clause, Verdict.KIT_ERROR, cause=cause)
 
 
-def run_isolated(  # noqa: PLR0913  most have a default that is right
-    target: Target,
-    plan: Plan,
-    *,
-    timeout: float = TIMEOUT,
-    memory: int = MEMORY,
-    started: Callable[[Clause], None] | None = None,
-    server: Server | None = None,
-) -> IsolatedRun:
-    """Judge a subject clause by clause, each in so many seconds, with so many bytes.
-
-    `server` is shared with other runs, one at a time: to start one takes seconds.
-    """
-    return IsolatedRun(target, plan, timeout=timeout, memory=memory, started=started, server=server)
-
-
 class Visit:
     """What one copy tells, and what is to be thought of it."""
 
@@ -185,11 +171,8 @@ class Visit:
         patience = START
         while not self.over:
             heard = self.server.listen(self.copy, patience)
-            patience = self.run.timeout
-            if (
-                self.run.target.command is not None
-            ):  # it tells of the time itself, and what it asked
-                patience += SLACK
+            # A command's copy tells of the time itself, and what it asked.
+            patience = self.run.timeout + (SLACK if self.run.target.command is not None else 0)
             if isinstance(heard, End):
                 yield from self._ended(heard)
             else:
@@ -197,27 +180,16 @@ class Visit:
 
     def _job(self) -> dict[str, object]:
         run = self.run
-        asks, run.asked = not run.asked, True
         return {
-            "target": {
-                "target": run.target.target,
-                "engine": run.target.engine,
-                "parts": dict(run.target.parts),
-                "adapter": run.target.adapter,
-                "define": run.target.define,
-                "command": run.target.command,
-            },
+            "target": asdict(run.target),
             "seconds": run.timeout,
             "clauses": [clause.id for clause in run.plan.clauses],
-            "profile": run.plan.profile,
-            "seed": run.plan.seed,
-            "examples": run.plan.examples,
-            "replay": None if run.plan.replay is None else dict(run.plan.replay),
+            "plan": {name: getattr(run.plan, name) for name in SENT},
             "memory": run.memory,
             "home": os.getcwd(),  # noqa: PTH109  as text
             "path": [str(entry) for entry in sys.path],
             "done": {name: (one.verdict, one.cause) for name, one in run.results.items()},
-            "notes": asks,
+            "notes": not run.opened,
         }
 
     def _step(self, message: object) -> Iterator[Result]:
@@ -254,9 +226,11 @@ class Visit:
         self.run.start(clause)
         return True
 
-    def _without_cause(self, finding: Result, why: str) -> Result:
-        """Return a finding that stands, although looking for its cause ended the subject."""
-        return replace(finding, cause=f"{UNKNOWN}: while it was looked for, {why}")
+    def _or_finding(self, result: Result) -> Result:
+        """Return a result, or the finding that it ended the search for the cause of."""
+        if self.finding is None:
+            return result
+        return replace(self.finding, cause=f"{UNKNOWN}: while it was looked for, {result.cause}")
 
     def _judgement(self, clause: Clause, fields: dict[str, Any]) -> Iterator[Result]:
         try:
@@ -272,8 +246,8 @@ class Visit:
         # another copy goes on.
         self.over = result.verdict in CUT_SHORT | {Verdict.KIT_ERROR}
         self.current = None
-        if self.over and self.finding is not None:
-            result = self._without_cause(self.finding, result.cause)
+        if self.over:
+            result = self._or_finding(result)
         if result.verdict is Verdict.KIT_ERROR and self.judged:
             return
         self.judged += 1
@@ -298,9 +272,7 @@ class Visit:
         else:
             if self.current is None:
                 self._starts(clause.id)
-            result = blank(clause, verdict, cause=cause)
-            if self.finding is not None:
-                result = self._without_cause(self.finding, cause)
+            result = self._or_finding(blank(clause, verdict, cause=cause))
             yield self.run.settle(replace(result, seconds=time.monotonic() - self.begun))
 
     def _meaning(self, end: End) -> tuple[Verdict, str]:
@@ -320,9 +292,9 @@ class Visit:
         if copy.status == FULL:
             return Verdict.CRASH, out_of_memory(run.memory)
         if copy.status == FAULT:
-            return Verdict.KIT_ERROR, f"the kit failed: {last_line(copy.printed)}"
+            return Verdict.KIT_ERROR, f"the kit failed: {last_line(str(copy.printed))}"
         assert copy.status is not None  # noqa: S101  it has died
-        return Verdict.CRASH, why(copy.status, trace=copy.trace, printed=copy.printed)
+        return Verdict.CRASH, why(copy.status, trace=copy.trace, printed=str(copy.printed))
 
 
 def _parsed(line: bytes) -> object:

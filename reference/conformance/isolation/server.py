@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import selectors
 import shutil
 import signal
 import socket
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import IO
 
-from reference.conformance.isolation.lines import KEPT, MOST_READS, READ, Lines, Tail
+from reference.conformance.isolation.lines import KEPT, Lines, Tail, hear
 from reference.conformance.process_ends import LONGEST_LINE, is_ending, kill_below, kill_group
 from reference.errors import WorkerError
 
@@ -61,12 +60,9 @@ class Copy:
         self.status: int | None = None
         """How it ended: an exit status, or a signal as a negative number."""
         self.channel = channel
-        self.closed: float | None = None
-        """When its socket was found closed."""
         self.orphaned = False
         """Whether the process that it is a copy of has ended."""
-        self.output = Tail(output)
-        self.told = Lines()
+        self.told, self.printed = Lines(channel.fileno()), Tail(output)
         self._trace = trace
 
     def tell(self, job: object) -> None:
@@ -76,31 +72,10 @@ class Copy:
             self.channel.sendall(json.dumps(job).encode() + b"\n")
         self.channel.setblocking(False)
 
-    def read_channel(self) -> bool:
-        """Read what has come; give whether there was something."""
-        try:
-            came = self.channel.recv(READ)
-        except BlockingIOError:
-            return False
-        except OSError:
-            came = b""
-        if not came:
-            self.closed = time.monotonic()
-            return False
-        self.told.add(came)
-        return True
-
     def read_rest(self) -> None:
         """Read what it left, now that it has ended."""
-        for _ in range(MOST_READS):
-            if not self.read_channel():
-                break
-        self.output.read_rest()
-
-    @property
-    def printed(self) -> str:
-        """The end of what it printed."""
-        return str(self.output)
+        self.told.read_rest()
+        self.printed.read_rest()
 
     @property
     def trace(self) -> str:
@@ -111,7 +86,7 @@ class Copy:
     def close(self) -> None:
         """Let go of what it could be heard by."""
         self.channel.close()
-        os.close(self.output.descriptor)
+        os.close(self.printed.descriptor)
         self._trace.close()
 
 
@@ -124,10 +99,10 @@ class Server:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._log: IO[bytes] | None = None
         self._folder: str | None = None
         """Where Hypothesis writes, instead of the folder that someone works in."""
-        self._heard = Lines()
+        self._stack = contextlib.ExitStack()
+        """What is to be closed with the process."""
         self._served = False
         self._copy: Copy | None = None
 
@@ -145,9 +120,11 @@ class Server:
         if self._process is not None or not can_copy():
             return
         ours, theirs = socket.socketpair()
-        self._control, self._heard, self._served = ours, Lines(), False
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        self._control, self._served = self._stack.enter_context(ours), False
+        self._heard = Lines(ours.fileno())
+        self._log = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  it is entered
         self._folder = tempfile.mkdtemp(prefix="bigram-check-")
+        self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         path = json.dumps([str(entry) for entry in sys.path])
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  this very package
@@ -189,6 +166,8 @@ class Server:
             self._end(made)
 
     def _made(self) -> Copy:
+        if not can_copy():
+            raise WorkerError("this system cannot copy a process")
         self.start()
         ours, theirs = socket.socketpair()
         output, printing = os.pipe()
@@ -202,38 +181,26 @@ class Server:
         finally:
             theirs.close()
             os.close(printing)
-        os.set_blocking(output, False)
-        ours.setblocking(False)
         self._served = True
         return copy
 
     def _asked_for(self, descriptors: list[int]) -> int:
         """Ask for a copy that has these, and wait for its id."""
-        if not can_copy():
-            raise WorkerError("this system cannot copy a process")
-        control, log = self._control, self._log
+        control = self._control
         assert control is not None  # noqa: S101  it has been started
-        assert log is not None  # noqa: S101  likewise
-        control.settimeout(PATIENCE)
-        with contextlib.suppress(BrokenPipeError):  # and then nothing comes back
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then nothing comes back
             socket.send_fds(control, [b"+"], descriptors)
-        while True:
-            line = self._heard.take()
-            if line is not None:
+        until = time.monotonic() + PATIENCE
+        while self._heard.closed is None and time.monotonic() < until:
+            while (line := self._heard.take()) is not None:
                 born = json.loads(line).get("born")
                 if born is not None:
                     return int(born)
-                continue
-            try:
-                came = control.recv(READ)
-            except (TimeoutError, ConnectionResetError):
-                came = b""
-            if not came:
-                log.seek(0)
-                said = log.read()[-KEPT:].decode("utf-8", "backslashreplace").split("\n")
-                last = next((one for one in reversed(said) if one.strip()), "it says nothing")
-                raise WorkerError(f"could not start the worker process: {last}")
-            self._heard.add(came)
+            hear(self._heard, seconds=until - time.monotonic())
+        self._log.seek(0)
+        said = self._log.read()[-KEPT:].decode("utf-8", "backslashreplace").split("\n")
+        last = next((one for one in reversed(said) if one.strip()), "it says nothing")
+        raise WorkerError(f"could not start the worker process: {last}")
 
     def listen(self, copy: Copy, seconds: float) -> bytes | End:
         """Give the next line that a copy tells, or why there is none, after so long at most."""
@@ -249,48 +216,29 @@ class Server:
             if len(copy.told) > LONGEST_LINE:
                 return End.CUT_OFF
             now = time.monotonic()
-            if copy.closed is not None and now > copy.closed + GRACE:
+            closed = copy.told.closed
+            if closed is not None and now > closed + GRACE:
                 if not is_ending(copy.pid):
                     return End.CUT_OFF
-                copy.closed = now  # it is the server that takes its time to tell
+                closed = copy.told.closed = now  # it is the server that takes its time to tell
             if late:
                 return End.SILENT
             late = now >= until  # then a last look: it may be this process that was not awake
-            soonest = until if copy.closed is None else min(until, copy.closed + GRACE)
+            soonest = until if closed is None else min(until, closed + GRACE)
             self._hear(copy, soonest - now)
 
     def _hear(self, copy: Copy, seconds: float) -> None:
         """Take in what comes within so many seconds."""
-        control = self._control
-        if control is None:
+        if self._control is None:
             copy.orphaned = True
             return
-        with selectors.DefaultSelector() as selector:
-            selector.register(control, selectors.EVENT_READ)
-            if not copy.output.closed:
-                selector.register(copy.output.descriptor, selectors.EVENT_READ)
-            if copy.closed is None:
-                selector.register(copy.channel, selectors.EVENT_READ)
-            ready = {key.fileobj for key, _ in selector.select(max(seconds, 0))}
-        if copy.channel in ready:
-            copy.read_channel()
-        if copy.output.descriptor in ready:
-            copy.output.read()
-        if control in ready:
-            self._hear_of_deaths(control, copy)
-
-    def _hear_of_deaths(self, control: socket.socket, copy: Copy) -> None:
-        try:
-            came = control.recv(READ)
-        except OSError:
-            came = b""
-        if not came:  # the server has been ended, and its copy ends with it
+        hear(copy.told, copy.printed, self._heard, seconds=seconds)
+        if self._heard.closed is not None:  # the server has been ended, and its copy ends with it
             kill_group(copy.pid)
             copy.read_rest()
             copy.orphaned = True
             self.close()
             return
-        self._heard.add(came)
         while (line := self._heard.take()) is not None:
             pid, status = json.loads(line).get("died", (0, 0))
             if pid == copy.pid:
@@ -322,15 +270,9 @@ class Server:
 
     def close(self) -> None:
         """End the process, and all below it."""
-        process, control, log, folder = self._process, self._control, self._log, self._folder
-        self._process = self._control = self._log = self._folder = None
+        process, self._process, self._control = self._process, None, None
         if process is not None:
             kill_below(process.pid)
             kill_group(process.pid)
             process.wait()
-        if control is not None:
-            control.close()
-        if log is not None:
-            log.close()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._stack.close()

@@ -124,24 +124,22 @@ def _judge(job: dict[str, Any], tell: Callable[..., None], note: list[str]) -> N
 
 def _run(job: dict[str, Any], subject: Opened, tell: Callable[..., None]) -> None:
     by_id = {clause.id: clause for clause in catalogue(None)}
-    plan = Plan(
-        clauses=tuple(by_id[name] for name in job["clauses"]),
-        profile=job["profile"],
-        seed=job["seed"],
-        examples=job["examples"],
-        replay=job["replay"],
-    )
+    plan = Plan(clauses=tuple(by_id[name] for name in job["clauses"]), **job["plan"])
     done = {
         name: blank(by_id[name], Verdict(verdict), cause=cause)
         for name, (verdict, cause) in job["done"].items()
     }
-    tidy = _tidying(subject, job["seconds"])
-    ask = job["notes"]
+    ask, home = job["notes"], Path.cwd()
     current: list[Clause] = []
 
     def started(clause: Clause) -> None:
         current[:] = [clause]
-        tidy()
+        # Undo what the last clause may have left, and give this one its time.
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        with contextlib.suppress(OSError):
+            os.chdir(home)
+        if isinstance(subject, PipeSubject):
+            subject.pool.give(job["seconds"])
         tell(start=clause.id)
 
     def found(result: Result) -> None:
@@ -214,20 +212,6 @@ def _is_full() -> bool:
     except MemoryError:
         return True
     return False
-
-
-def _tidying(subject: Opened, seconds: float) -> Callable[[], None]:
-    """Give a function that undoes what one clause may leave to the next, and gives it its time."""
-    home = Path.cwd()
-
-    def tidy() -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        with contextlib.suppress(OSError):
-            os.chdir(home)
-        if isinstance(subject, PipeSubject):
-            subject.give(seconds)
-
-    return tidy
 
 
 def _limit_memory(beyond: int) -> list[str]:

@@ -44,6 +44,14 @@ class Randomness(StrEnum):
     """Only the law of the draws can be judged."""
 
 
+class RefusalError(Exception):
+    """A question is answered with an error; `named` is the value at fault, if that is known."""
+
+    def __init__(self, message: str, named: str = "") -> None:
+        super().__init__(message)
+        self.named = named
+
+
 class Message(NamedTuple):
     """A question or an answer: its fields beside seq and op, and an example of them."""
 

@@ -1,24 +1,27 @@
 """A subject in any language: its process is asked for all that a check may want to know."""
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
+from itertools import chain, repeat
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from reference.conformance.pipe.messages import Can, Randomness
-from reference.conformance.pipe.model import PipeModel
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.protocol import Answer, tensor
-from reference.conformance.subjects.torch_models import Access, Note, TorchModel, TorchSubject
+from reference.conformance.pipe.wire import nothing
+from reference.conformance.subjects.torch_models import Note, TorchModel, TorchSubject, asking_loss
 from reference.shapes import Ids
-from reference.spec.subject import Model, Part, VocabularyLike
+from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
 
-PARTS = {
+PARTS: Mapping[str, Part] = {
     Can.LOSS: Part.LOSS,
     Can.TABLE: Part.TABLE,
+    Can.GRADIENT: Part.GRADIENT,
     Can.GENERATE: Part.GENERATE,
     Can.GET_BATCH: Part.GET_BATCH,
     Can.GET_SPLIT_BATCH: Part.SPLIT,
@@ -26,20 +29,91 @@ PARTS = {
     Can.SOFTMAX: Part.SOFTMAX,
     Can.VOCABULARY: Part.VOCABULARY,
 }
+"""The part that a subject has if it can do something."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PipeModels(TorchSubject):
-    """How the models of a pipe are reached: as anyone's, with questions for their table."""
+class PipeModel:
+    """One model of the subject's, the only one of its process."""
 
-    pool: Pool
+    def __init__(self, pool: Pool, C: int) -> None:
+        self.pool = pool
+        self.C = C
+        self.wire = pool.take()
+        weakref.finalize(self, pool.back, self.wire)
+        # What backward leaves its gradient in; its numbers are not looked at.
+        self.leaf = torch.zeros(C, C, dtype=pool.hello.dtype, requires_grad=True)
+        self.wire.ask("reset", nothing, C=C, **pool.seed())
 
-    @cached_property
-    def access(self) -> Access | None:
-        """Return how the table is reached, if the subject can be asked for it."""
-        if Can.TABLE not in self.pool.hello.can:
-            return None
-        return Access(get=PipeModel.table, set=PipeModel.set_table)  # type: ignore[arg-type]  # they are PipeModels
+    def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
+        """Give logits and loss, of which the loss can go back where the subject can."""
+        output = self._forward(idx, targets)
+        if output.loss is None or targets is None or Can.GRADIENT not in self.pool.hello.can:
+            return output
+        ask = partial(self.derivative, idx, targets)
+        return Output(output.logits, asking_loss(self.leaf, output.loss, ask))
+
+    def _forward(self, idx: Tensor, targets: Tensor | None) -> Output:
+        hello = self.pool.hello
+        given = {"idx": tensor(idx)}
+        if targets is not None:
+            if Can.LOSS not in hello.can:
+                raise SubjectError("forward", "takes no targets", TypeError("no targets"))
+            given["targets"] = tensor(targets)
+
+        def read(answer: Answer) -> Output:
+            logits = answer.floats("logits", hello.dtype)
+            if answer.fields.get("loss") is None:
+                return Output(logits, None)
+            return Output(logits, torch.tensor(answer.number("loss"), dtype=hello.dtype))
+
+        return self.wire.ask("forward", read, **given)
+
+    def derivative(self, idx: Tensor, targets: Tensor) -> Tensor:
+        """Ask for the gradient of the loss by the table.
+
+        Shape: (B, T), (B, T) -> (C, C).
+        """
+        dtype = self.pool.hello.dtype
+
+        def read(answer: Answer) -> Tensor:
+            gradient = answer.floats("gradient", dtype)
+            if gradient.shape != (self.C, self.C):
+                raise answer.wrong("gradient", f"it must be of shape ({self.C}, {self.C})")
+            return gradient
+
+        return self.wire.ask("gradient", read, idx=tensor(idx), targets=tensor(targets))
+
+    def generate(
+        self, idx: Tensor, max_new_tokens: int, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Continue idx."""
+        draws = self.pool.draws((max(max_new_tokens, 0), len(idx)), generator)
+        return self.wire.ask(
+            "generate",
+            lambda answer: answer.ids("idx"),
+            idx=tensor(idx),
+            max_new_tokens=max_new_tokens,
+            **draws,
+        )
+
+    def table(self) -> Tensor:
+        """Ask for the table."""
+        dtype = self.pool.hello.dtype
+        return self.wire.ask("get_table", lambda answer: answer.floats("table", dtype))
+
+    def set_table(self, table: Tensor) -> None:
+        """Write the table."""
+        self.wire.ask("set_table", nothing, table=tensor(table))
+
+    def train_step(self, idx: Tensor, targets: Tensor, *, first: bool) -> None:
+        """Take a step, with a new optimizer or the last one."""
+        self.wire.ask(
+            "train_step",
+            nothing,
+            idx=tensor(idx),
+            targets=tensor(targets),
+            first=first,
+        )
 
 
 class PipedModel(TorchModel):
@@ -47,8 +121,8 @@ class PipedModel(TorchModel):
 
     raw: PipeModel
 
-    def __init__(self, subject: PipeModels, C: int) -> None:
-        super().__init__(subject, PipeModel(subject.pool, C), C)
+    def __init__(self, pool: Pool, C: int) -> None:
+        super().__init__(_reached(pool), PipeModel(pool, C), C)
 
     def table(self) -> Tensor:
         """Return the table, of whatever shape it came."""
@@ -57,6 +131,14 @@ class PipedModel(TorchModel):
     def gradient(self) -> Tensor | None:
         """Return what backward has left."""
         return self.raw.leaf.grad
+
+
+def _reached(pool: Pool) -> TorchSubject:
+    """Return how the models of a pipe are reached: as anyone's, with questions for their table."""
+    if Can.TABLE not in pool.hello.can:
+        return TorchSubject(factory=lambda _C: None)
+    get, put = PipeModel.table, PipeModel.set_table
+    return TorchSubject(factory=partial(PipeModel, pool), get_table=get, set_table=put)  # type: ignore[arg-type]  # their models are PipeModels
 
 
 class PipeWords:
@@ -90,11 +172,6 @@ class PipeSubject:
 
     pool: Pool
 
-    @cached_property
-    def models(self) -> "PipeModels":
-        """How its models are reached."""
-        return PipeModels(pool=self.pool, factory=partial(PipeModel, self.pool))
-
     @property
     def parts(self) -> frozenset[Part]:
         """What it says it can do."""
@@ -102,8 +179,6 @@ class PipeSubject:
         parts = {part for ability, part in PARTS.items() if ability in can}
         if Can.GENERATE in can:
             parts.add(Part.GENERATE_NONE)
-        if Can.GRADIENT in can:
-            parts.add(Part.GRADIENT)
         if self.pool.hello.randomness is not Randomness.OWN:
             parts.add(Part.SEED)
         return frozenset(parts)
@@ -125,13 +200,9 @@ class PipeSubject:
             notes.append(Note(unset, of_table=True))
         return notes
 
-    def give(self, seconds: float) -> None:
-        """Start the clock for all that is asked from now on."""
-        self.pool.give(seconds)
-
     def model(self, C: int) -> Model:
         """Make a fresh model."""
-        return PipedModel(self.models, C)
+        return PipedModel(self.pool, C)
 
     def get_batch(
         self,
@@ -189,11 +260,5 @@ class PipeSubject:
     def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
         """Make a function that takes one step; the first makes the optimizer."""
         piped = cast("PipedModel", model).raw
-        first = True
-
-        def take(xb: Ids, yb: Ids) -> None:
-            nonlocal first
-            piped.train_step(xb, yb, first=first)
-            first = False
-
-        return take
+        first = chain([True], repeat(False))
+        return lambda xb, yb: piped.train_step(xb, yb, first=next(first))

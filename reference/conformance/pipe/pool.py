@@ -35,12 +35,8 @@ class Hello(NamedTuple):
         protocol = answer.integer("protocol")
         if protocol != VERSION:
             raise answer.wrong("protocol", f"it speaks {protocol}, and was asked for {VERSION}")
-        dtype = answer.text_of("dtype")
-        if dtype not in DTYPES:
-            raise answer.wrong("dtype", f"{dtype!r} is none of {', '.join(DTYPES)}")
-        randomness = answer.text_of("randomness")
-        if randomness not in list(Randomness):
-            raise answer.wrong("randomness", f"{randomness!r} is none of {', '.join(Randomness)}")
+        dtype = answer.one_of("dtype", list(DTYPES))
+        randomness = answer.one_of("randomness", list(Randomness))
         said = answer.get("can")
         if not isinstance(said, list):
             raise answer.wrong("can", f"it must be a list, and is {shown(said)}")
@@ -95,16 +91,14 @@ class Pool:
         """
         wire = Wire(self.command, self._clock)
         self._wires.append(wire)
-        answer = wire.ask("hello", protocol=VERSION)
-        try:
-            hello = Hello.of(answer)
-        except MalformedError as error:
-            raise wire.malformed("hello", error) from error
-        if self._hello not in {None, hello}:
-            other = MalformedError(f"is another than its first: {hello} and {self._hello}")
-            raise wire.malformed("hello", other)
-        self._hello = hello
+        self._hello = wire.ask("hello", self._as_before, protocol=VERSION)
         return wire
+
+    def _as_before(self, answer: Answer) -> Hello:
+        hello = Hello.of(answer)
+        if self._hello not in {None, hello}:
+            raise MalformedError(f"is another than its first: {hello} and {self._hello}")
+        return hello
 
     def back(self, wire: Wire) -> None:
         """Take back a process that is no longer used."""
@@ -116,22 +110,11 @@ class Pool:
             wire.bye()
         self._wires = []
 
-    def ask(self, operation: str, read: Callable[[Answer], T], wire: Wire, **fields: object) -> T:
-        """Ask one process, and read its answer.
-
-        Raises: SubjectError, SubjectCrash.
-        """
-        answer = wire.ask(operation, **fields)
-        try:
-            return read(answer)
-        except MalformedError as error:
-            raise wire.malformed(operation, error) from error
-
     def alone(self, operation: str, read: Callable[[Answer], T], **fields: object) -> T:
         """Ask for something that no model is needed for."""
         wire = self.take()
         try:
-            return self.ask(operation, read, wire, **fields)
+            return wire.ask(operation, read, **fields)
         finally:
             self.back(wire)
 

@@ -8,7 +8,7 @@ are the texts "NaN", "Infinity" and "-Infinity".
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import torch
@@ -79,7 +79,10 @@ def seen(text: bytes) -> str:
 
 
 class Answer:
-    """An answer, whose fields are read one by one; what is not as it should be is named."""
+    """An answer, whose fields are read one by one.
+
+    Each reading raises a MalformedError that names the field if it is missing or wrong.
+    """
 
     def __init__(self, text: bytes, fields: Mapping[str, object]) -> None:
         self.text = text
@@ -90,63 +93,49 @@ class Answer:
         return MalformedError(f"has {name} wrong: {why}: {seen(self.text)}")
 
     def get(self, name: str) -> object:
-        """Give a field that must be there.
-
-        Raises: MalformedError.
-        """
+        """Give a field that must be there."""
         if name not in self.fields:
             raise MalformedError(f"has no {name}: {seen(self.text)}")
         return self.fields[name]
 
     def integer(self, name: str) -> int:
-        """Give a whole number.
-
-        Raises: MalformedError.
-        """
+        """Give a whole number."""
         value = self.get(name)
         if type(value) is not int:
             raise self.wrong(name, f"it must be a whole number, and is {shown(value)}")
         return value
 
     def text_of(self, name: str) -> str:
-        """Give a text.
-
-        Raises: MalformedError.
-        """
+        """Give a text."""
         value = self.get(name)
         if not isinstance(value, str):
             raise self.wrong(name, f"it must be a text, and is {shown(value)}")
         return value
 
-    def number(self, name: str) -> float:
-        """Give a float.
+    def one_of(self, name: str, allowed: Sequence[str]) -> str:
+        """Give a text that is one of these."""
+        value = self.text_of(name)
+        if value not in allowed:
+            raise self.wrong(name, f"{value!r} is none of {', '.join(allowed)}")
+        return value
 
-        Raises: MalformedError.
-        """
+    def number(self, name: str) -> float:
+        """Give a float."""
         (value,) = self._floats(name, [self.get(name)])
         return value
 
     def floats(self, name: str, dtype: torch.dtype) -> Tensor:
-        """Give a tensor of floats.
-
-        Raises: MalformedError.
-        """
+        """Give a tensor of floats."""
         shape, data = self._tensor(name)
         return torch.tensor(self._floats(name, data), dtype=torch.float64).to(dtype).reshape(shape)
 
     def ids(self, name: str) -> Tensor:
-        """Give a tensor of whole numbers, int64.
-
-        Raises: MalformedError.
-        """
+        """Give a tensor of whole numbers, int64."""
         shape, data = self._tensor(name)
         return torch.tensor(self._integers(name, data), dtype=torch.int64).reshape(shape)
 
     def id_list(self, name: str) -> list[int]:
-        """Give a plain list of whole numbers.
-
-        Raises: MalformedError.
-        """
+        """Give a plain list of whole numbers."""
         return self._integers(name, self._list(name, self.get(name)))
 
     def _list(self, name: str, value: object) -> list[object]:

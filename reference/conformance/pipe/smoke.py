@@ -10,8 +10,7 @@ import torch
 
 from reference.conformance.errors import HarnessError, SubjectCrash
 from reference.conformance.pipe.messages import Can
-from reference.conformance.pipe.model import PipeModel
-from reference.conformance.pipe.piped import PipeSubject
+from reference.conformance.pipe.piped import PipeModel, PipeSubject
 from reference.conformance.pipe.pool import Pool
 from reference.conformance.pipe.wire import split
 from reference.spec.cases import table_of

@@ -5,12 +5,13 @@ which the end is kept. Whatever it does ends in an answer or in one of the excep
 verdicts: SubjectCrash, SubjectTimeoutError, SubjectMalformedError.
 """
 
+import contextlib
 import os
-import select
 import shlex
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from reference.conformance.errors import (
     CommandError,
@@ -18,11 +19,14 @@ from reference.conformance.errors import (
     SubjectMalformed,
     SubjectTimeout,
 )
-from reference.conformance.isolation.lines import READ, Lines, Tail
+from reference.conformance.isolation.lines import Lines, Tail, hear
+from reference.conformance.pipe.messages import RefusalError
 from reference.conformance.pipe.protocol import Answer, MalformedError, line, parsed, seen
 from reference.conformance.process_ends import kill_group, why
 from reference.errors import reason
 from reference.spec.subject import SubjectError
+
+T = TypeVar("T")
 
 QUESTIONS, ANSWERS = 3, 4
 """The subject's descriptors."""
@@ -38,10 +42,6 @@ CLOSING = 10.0
 """Seconds for a process that closed its descriptor to end: first it may have much to tidy up."""
 LOOK = 0.2
 """Seconds from one look at whether it lives to the next."""
-
-
-class RefusalError(Exception):
-    """The subject answered with an error, in its own words."""
 
 
 class Clock:
@@ -67,40 +67,42 @@ class Wire:
         """
         self.clock = clock
         self._sequence = -1
-        self._heard = Lines()
         self._status: int | None = None
-        self._pid, self._to, self._from, printing = _started(command)
-        self._printed = Tail(printing)
-        self._poll = select.poll()
-        for descriptor in (self._from, printing):
-            self._poll.register(descriptor, select.POLLIN)
+        self._pid, self._to, answers, printing = _started(command)
+        self._answers, self._printed = Lines(answers), Tail(printing)
 
     @property
     def open(self) -> bool:
         """Whether it can be asked."""
         return self._to >= 0
 
-    def ask(self, operation: str, **fields: object) -> Answer:
-        """Ask, and wait for the answer.
+    def ask(self, operation: str, read: Callable[[Answer], T], /, **fields: object) -> T:
+        """Ask, wait for the answer, and read it.
 
         Raises: SubjectError where the answer is an error; SubjectCrash, SubjectTimeout or
-            SubjectMalformed where there is none, and the process is ended.
+            SubjectMalformed where there is none that can be read, and the process is ended.
         """
-        self._sequence += 1
         try:
-            answer = self._read(self._exchange(line(self._sequence, operation, fields), operation))
+            answer = self.answer(operation, fields)
             refusal = answer.text_of("error") if "error" in answer.fields else None
+            if refusal is None:
+                return read(answer)
         except MalformedError as error:
-            raise self.malformed(operation, error) from error
+            self.close()
+            raise SubjectMalformed(f"the answer to {operation} {error}") from error
         except BaseException:
             self.close()
             raise
-        if refusal is not None:
-            first = (refusal.strip().splitlines() or [""])[0][:LONGEST_REFUSAL]
-            raise SubjectError(operation, f"refused: {first}", RefusalError(refusal))
-        return answer
+        first = (refusal.strip().splitlines() or [""])[0][:LONGEST_REFUSAL]
+        raise SubjectError(operation, f"refused: {first}", RefusalError(refusal))
 
-    def _read(self, text: bytes) -> Answer:
+    def answer(self, operation: str, fields: Mapping[str, object]) -> Answer:
+        """Ask, and wait for the answer.
+
+        Raises: MalformedError, SubjectCrash, SubjectTimeout.
+        """
+        self._sequence += 1
+        text = self._exchange(line(self._sequence, operation, fields), operation)
         answer = Answer(text, parsed(text))
         sequence = answer.integer("seq")
         if sequence != self._sequence:
@@ -108,54 +110,33 @@ class Wire:
             raise MalformedError(f"{said}: {seen(text)}")
         return answer
 
-    def malformed(self, operation: str, error: MalformedError) -> SubjectMalformed:
-        """End the process after an answer that is none, and say what was wrong with it."""
-        self.close()
-        return SubjectMalformed(f"the answer to {operation} {error}")
-
     def _exchange(self, question: bytes, operation: str) -> bytes:
         left = memoryview(question)
         while True:
-            left = self._write(left, operation)
-            if not left:
-                text = self._heard.take()
-                if text is not None:
-                    return text
-            self._hear(operation, writing=bool(left))
-
-    def _write(self, left: memoryview, operation: str) -> memoryview:
-        while left:
             try:
-                left = left[os.write(self._to, left) :]
+                while left:
+                    left = left[os.write(self._to, left) :]
             except BlockingIOError:
-                break
+                pass
             except OSError as error:
                 raise self._lost(operation, QUESTIONS) from error
-        return left
+            if not left:
+                text = self._answers.take()
+                if text is not None:
+                    return text
+            self._hear(operation, self._to if left else None)
 
-    def _hear(self, operation: str, *, writing: bool) -> None:
+    def _hear(self, operation: str, writing: int | None) -> None:
         """Wait until something comes or can be written, and take it in."""
         left = self.clock.until - time.monotonic()
-        if writing:
-            self._poll.register(self._to, select.POLLOUT)
-        ready = dict(self._poll.poll(1000 * max(min(LOOK, left), 0)))
-        if writing:
-            self._poll.unregister(self._to)
-        if self._printed.descriptor in ready:
-            self._printed.read()
-            if self._printed.closed:
-                self._poll.unregister(self._printed.descriptor)
-        if self._from in ready:
-            came = os.read(self._from, READ)
-            self._heard.add(came)
-            if len(self._heard) > LONGEST:
-                raise MalformedError(f"is {LONGEST >> 20} MiB long, without an end of line")
-            if not came:
-                raise self._lost(operation, ANSWERS)
-        elif not ready and self._ended():  # and something that it started holds the descriptors
+        heard = hear(self._answers, self._printed, seconds=min(LOOK, left), writing=writing)
+        if len(self._answers) > LONGEST:
+            raise MalformedError(f"is {LONGEST >> 20} MiB long, without an end of line")
+        # Or it has ended, and something that it started holds the descriptors.
+        if self._answers.closed is not None or (not heard and self._ended()):
             raise self._lost(operation, ANSWERS)
         # Looked at last, so that an answer counts that came while this process was not awake.
-        if left <= 0 and b"\n" not in self._heard.rest:
+        if left <= 0 and b"\n" not in self._answers.rest:
             raise self._late(operation)
 
     def _late(self, operation: str) -> SubjectTimeout:
@@ -166,7 +147,7 @@ class Wire:
         )
 
     def _begun(self) -> str:
-        return f"; it had begun with {seen(self._heard.rest)}" if self._heard else ""
+        return f"; it had begun with {seen(self._answers.rest)}" if self._answers else ""
 
     def _ended(self) -> bool:
         if self._status is None:
@@ -194,7 +175,7 @@ class Wire:
         if self.open:
             self.clock.give(GRACE)
             try:
-                self.ask("bye")
+                self.ask("bye", nothing)
                 while not self._ended() and time.monotonic() < self.clock.until:
                     time.sleep(0.001)
             except (SubjectError, SubjectCrash):
@@ -209,17 +190,15 @@ class Wire:
             kill_group(self._pid)
             self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         else:
-            _kill_rest(self._pid)
-        for descriptor in (self._to, self._from, self._printed.descriptor):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
+        for descriptor in (self._to, self._answers.descriptor, self._printed.descriptor):
             os.close(descriptor)
-        self._to = self._from = -1
+        self._to = -1
 
 
-def _kill_rest(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
+def nothing(_answer: Answer) -> None:
+    """Read an answer that holds nothing."""
 
 
 def split(command: str) -> list[str]:
@@ -267,8 +246,7 @@ def _started(command: Sequence[str]) -> tuple[int, int, int, int]:
     finally:
         for descriptor in (theirs_in, theirs_out, printed):
             os.close(descriptor)
-    for descriptor in (to, come_from, printing):
-        os.set_blocking(descriptor, False)
+    os.set_blocking(to, False)
     return pid, to, come_from, printing
 
 

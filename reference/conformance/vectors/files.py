@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from reference.conformance.pipe.messages import Json
 from reference.conformance.vectors.errors import LostVectorsError, VectorsError
-from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.vector import VERSION, Vector, id_of
 from reference.errors import FileNameError, OutputError, printable, reason
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing

@@ -10,8 +10,7 @@ from itertools import accumulate
 from math import prod
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-Json: TypeAlias = dict[str, Any]
-"""The fields of a question, or of an answer."""
+from reference.conformance.pipe.messages import QUESTIONS, Json, RefusalError
 
 Pairs: TypeAlias = Counter[tuple[int, int]]
 """How often each target follows each token."""
@@ -26,10 +25,7 @@ CERTAIN = 1 - 1e-12
 """A probability of nearly 1 in float64: of certain_table it is 1 - 1e-33."""
 
 
-OPERATIONS = frozenset(
-    {"reset", "set_table", "get_table", "forward", "gradient", "generate", "get_batch"}
-    | {"get_split_batch", "train_step", "softmax", "vocabulary", "encode", "decode"}
-)
+OPERATIONS = QUESTIONS.keys() - {"hello", "bye"}
 """Operations of the pipe's protocol, without those that start and end a process."""
 
 
@@ -42,14 +38,6 @@ def answer_of(answering: object, operation: str, fields: Mapping[str, Any]) -> J
         raise KeyError(operation)
     answer: Json = getattr(answering, f"_{operation}")(**fields)
     return answer
-
-
-class RefusedError(Exception):
-    """A question is refused; `named` is the value at fault."""
-
-    def __init__(self, message: str, named: str) -> None:
-        super().__init__(message)
-        self.named = named
 
 
 @runtime_checkable
@@ -84,6 +72,8 @@ class Arithmetic(Protocol):
 class Machine:
     """One model: a table of C rows, once it is set, and a vocabulary for each text."""
 
+    takes_uniforms = True
+
     def __init__(self, arithmetic: Arithmetic) -> None:
         self.arithmetic = arithmetic
         self.C = 0
@@ -97,7 +87,7 @@ class Machine:
     def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
         """Answer a question of the pipe's.
 
-        Raises: RefusedError where it is to be refused.
+        Raises: RefusalError where it is to be refused.
         """
         return answer_of(self, operation, fields)
 
@@ -134,14 +124,14 @@ class Machine:
         self._check(idx)
         if targets["shape"] != idx["shape"]:
             said = f"targets are {targets['shape']}, and idx is {idx['shape']}"
-            raise RefusedError(said, str(targets["shape"]))
+            raise RefusalError(said, str(targets["shape"]))
         self._check(targets)
         return Counter(zip(idx["data"], targets["data"], strict=True))
 
     def _check(self, ids: Json) -> None:
         for token in ids["data"]:
             if not 0 <= token < self.C:
-                raise RefusedError(f"token {token} is not in 0 to {self.C - 1}", str(token))
+                raise RefusalError(f"token {token} is not in 0 to {self.C - 1}", str(token))
 
     def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json) -> Json:
         self._check(idx)
@@ -167,7 +157,7 @@ class Machine:
         places = len(tokens) - T
         if places < 1:
             said = f"{len(tokens)} tokens hold no window of {T} and its next token"
-            raise RefusedError(said, str(len(tokens)))
+            raise RefusalError(said, str(len(tokens)))
         starts = [int(u * places) for u in uniforms["data"]]
         windows = [[tokens[i + by : i + by + T] for i in starts] for by in (0, 1)]
         x, y = (
@@ -190,14 +180,14 @@ class Machine:
         characters = sorted(set(corpus))
         for one in text:
             if one not in characters:
-                raise RefusedError(f"{one!r} is not in the vocabulary", one)
+                raise RefusalError(f"{one!r} is not in the vocabulary", one)
         return {"ids": [characters.index(one) for one in text]}
 
     def _decode(self, corpus: str, ids: list[int]) -> Json:
         characters = sorted(set(corpus))
         for number in ids:
             if not 0 <= number < len(characters):
-                raise RefusedError(f"id {number} is not in 0 to {len(characters) - 1}", str(number))
+                raise RefusalError(f"id {number} is not in 0 to {len(characters) - 1}", str(number))
         return {"text": "".join(characters[number] for number in ids)}
 
     def uniforms(self, operation: str, fields: Mapping[str, Any]) -> Json:

@@ -6,34 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reference.conformance.pipe.messages import Json, RefusalError
+from reference.conformance.pipe.piped import PARTS
 from reference.conformance.pipe.protocol import Answer, number, tensor
-from reference.conformance.vectors.machine import Json, answer_of
-from reference.conformance.vectors.playing import NoSuchPartError, RefusalError
+from reference.conformance.vectors.machine import answer_of
+from reference.conformance.vectors.playing import NoSuchPartError
 from reference.shapes import Ids
 from reference.spec.subject import Model, Part, Subject, SubjectError
 
-NEEDS = {
-    "get_batch": Part.GET_BATCH,
-    "get_split_batch": Part.SPLIT,
-    "generate": Part.GENERATE,
-    "gradient": Part.GRADIENT,
-    "train_step": Part.TRAIN_STEP,
-    "softmax": Part.SOFTMAX,
-    "vocabulary": Part.VOCABULARY,
-    "encode": Part.VOCABULARY,
-    "decode": Part.VOCABULARY,
-}
+NEEDS: dict[str, Part] = {**PARTS, **dict.fromkeys(("encode", "decode"), Part.VOCABULARY)}
 """The part that an operation asks; `reset`, `forward` and the table are seen when they come."""
-
-
-class MalformedAnswerError(RefusalError):
-    """What came is no answer: a list in place of a tensor, say. It is no refusal either."""
 
 
 class SubjectPlayer:
     """A subject of this process. It draws as it does: the numbers of a question are not its."""
 
-    uniforms = False
+    takes_uniforms = False
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -52,10 +40,10 @@ class SubjectPlayer:
         if need is not None and need not in self.subject.parts:
             raise NoSuchPartError(f"the subject has no {need}")
         try:
-            return answer_of(self, operation, fields)
+            given = {name: value for name, value in fields.items() if name != "uniforms"}
+            return answer_of(self, operation, given)
         except SubjectError as error:
-            kind = RefusalError if error.original is not None else MalformedAnswerError
-            raise kind(str(error)) from error
+            raise RefusalError(str(error)) from error
 
     def _reset(self, C: int) -> Json:
         self._model = self._step = None
@@ -92,27 +80,18 @@ class SubjectPlayer:
             raise SubjectError("loss.backward()", "left no gradient in the table")
         return {"gradient": tensor(gradient if before is None else gradient - before)}
 
-    def _generate(self, idx: Json, max_new_tokens: int, uniforms: Json | None = None) -> Json:
-        del uniforms
+    def _generate(self, idx: Json, max_new_tokens: int) -> Json:
         return {"idx": tensor(self.model.generate(ids(idx), max_new_tokens))}
 
-    def _get_batch(
-        self, data: Json, block_size: int, batch_size: int, uniforms: Json | None = None
-    ) -> Json:
-        del uniforms
+    def _get_batch(self, data: Json, block_size: int, batch_size: int) -> Json:
         x, y = self.subject.get_batch(ids(data), block_size, batch_size)
         return {"x": tensor(x), "y": tensor(y)}
 
     def _get_split_batch(
-        self,
-        train_data: Json,
-        val_data: Json,
-        split: str,
-        **sizes: Any,  # noqa: ANN401  as for get_batch
+        self, train_data: Json, val_data: Json, split: str, block_size: int, batch_size: int
     ) -> Json:
-        x, y = self.subject.get_split_batch(
-            ids(train_data), ids(val_data), split, sizes["block_size"], sizes["batch_size"]
-        )
+        texts = ids(train_data), ids(val_data)
+        x, y = self.subject.get_split_batch(*texts, split, block_size, batch_size)
         return {"x": tensor(x), "y": tensor(y)}
 
     def _train_step(self, idx: Json, targets: Json, *, first: bool) -> Json:

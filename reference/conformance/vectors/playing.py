@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, nan
 from typing import Any, Protocol, runtime_checkable
 
-from reference.conformance.vectors.machine import Json, Machine, RefusedError, rows
+from reference.conformance.pipe.messages import Json, RefusalError
+from reference.conformance.vectors.machine import rows
 from reference.conformance.vectors.vector import Vector, expected, question
 
 MOST_SHOWN = 200
 """Characters of a value that are shown."""
-SPECIAL = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
-
-
-class RefusalError(Exception):
-    """A question was answered with an error, whose text this is."""
 
 
 class NoSuchPartError(Exception):
@@ -25,7 +20,7 @@ class NoSuchPartError(Exception):
 class Player(Protocol):
     """What answers the questions of one vector, from `reset` on."""
 
-    uniforms: bool
+    takes_uniforms: bool
     """Whether its draws are made from the numbers that a question brings."""
 
     def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
@@ -34,22 +29,6 @@ class Player(Protocol):
         Raises: RefusalError; NoSuchPartError.
         """
         ...
-
-
-class MachinePlayer:
-    """A machine of our own."""
-
-    uniforms = True
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def ask(self, operation: str, fields: Mapping[str, Any]) -> Json:
-        """Answer."""
-        try:
-            return self.machine.ask(operation, fields)
-        except RefusedError as error:
-            raise RefusalError(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +61,7 @@ def play(vector: Vector, player: Player) -> Outcome:
     """Play one vector, up to the first answer that is not as expected."""
     judged = 0
     for number, step in enumerate(vector.steps):
-        expect = expected(step, uniforms=player.uniforms)
+        expect = expected(step, uniforms=player.takes_uniforms)
         for _ in range(step.get("repeat", 1)):
             try:
                 said = _asked(player, step, expect)
@@ -137,7 +116,7 @@ def _tensor(step: Json, name: str, want: Json, answer: Json) -> tuple[str, str] 
         return _window(step, name, want, answer)
     have = answer[name]
     if "sums" in want:
-        sums = [sum(map(as_number, row)) for row in rows(have)]
+        sums = [sum(row) for row in rows(have)]
         return _each(f"the sums of {name}", want["sums"], sums, want["tolerance"])
     return _each(name, want.get("data", ()), have["data"], want.get("tolerance", 0))
 
@@ -151,11 +130,6 @@ def _each(
             within = f" within {tolerance}" if tolerance else ""
             return f"{name}[{place}]: {number}{within}", str(have[place])
     return None
-
-
-def as_number(value: Any) -> float:  # noqa: ANN401  as JSON has it
-    """Read a number of an answer, which may be written as a text."""
-    return SPECIAL.get(value, nan) if isinstance(value, str) else float(value)
 
 
 def _number(name: str, want: Json, have: object) -> tuple[str, str] | None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 
-from reference.conformance.vectors.machine import Json
+from reference.conformance.pipe.messages import Json
 
 VERSION = 1
 """Of the vectors' form. Another one is another folder; what is in a version's folder stays."""

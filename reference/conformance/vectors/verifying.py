@@ -10,7 +10,7 @@ from reference.conformance.vectors.exact import Exact
 from reference.conformance.vectors.machine import Machine
 from reference.conformance.vectors.oracle import ByOracle
 from reference.conformance.vectors.players import SubjectPlayer
-from reference.conformance.vectors.playing import MachinePlayer, Mismatch, Outcome, Player, play
+from reference.conformance.vectors.playing import Mismatch, Outcome, Player, play
 from reference.conformance.vectors.vector import Vector
 from reference.spec.randomness import seed_all
 
@@ -22,8 +22,8 @@ def check_ours(vectors: Iterable[Vector]) -> Iterator[Vector]:
     """
     reference = reference_subject()
     makes: dict[str, Callable[[], Player]] = {
-        "exact arithmetic": lambda: MachinePlayer(Machine(Exact())),
-        "the oracle": lambda: MachinePlayer(Machine(ByOracle())),
+        "exact arithmetic": lambda: Machine(Exact()),
+        "the oracle": lambda: Machine(ByOracle()),
         "the reference": lambda: SubjectPlayer(reference),
     }
     with isolated_streams():

@@ -7,9 +7,10 @@ from math import fsum
 from typing import Any
 
 from reference.conformance.corner_cases import CASES
+from reference.conformance.pipe.messages import Json
 from reference.conformance.pipe.piped import PARTS
 from reference.conformance.runner import isolated_streams
-from reference.conformance.vectors.machine import Json, rows
+from reference.conformance.vectors.machine import rows
 from reference.conformance.vectors.making.recording import AtRandomError
 from reference.conformance.vectors.making.sensitivity import Judged, Unrecordable, recorded
 from reference.conformance.vectors.vector import Vector, compact, id_of
@@ -58,7 +59,7 @@ WHY: Mapping[Reason, str] = {
     Reason.PROCESS: "its check looks at what no answer holds: the numbers' type or memory, the "
     "model's mode, or two models at once",
 }
-OF_THE_PIPE = frozenset({*PARTS.values(), Part.GENERATE_NONE, Part.GRADIENT, Part.SEED})
+OF_THE_PIPE = frozenset({*PARTS.values(), Part.GENERATE_NONE, Part.SEED})
 """Parts that a subject in another language can have."""
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from reference.conformance.pipe.messages import Json
 from reference.conformance.vectors.files import MANIFEST, SCHEMA, SHIPPED
-from reference.conformance.vectors.machine import Json
 from reference.conformance.vectors.making.building import WHY, Built, build
 from reference.conformance.vectors.vector import VERSION, compact
 from reference.conformance.vectors.verifying import check_ours

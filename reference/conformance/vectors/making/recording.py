@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from reference.conformance.pipe.messages import Can, Randomness
-from reference.conformance.pipe.piped import PipedModel, PipeModels, PipeSubject
+from reference.conformance.pipe.messages import Can, Json, Randomness, RefusalError
+from reference.conformance.pipe.piped import PipedModel, PipeSubject
 from reference.conformance.pipe.pool import Hello, Pool
 from reference.conformance.pipe.protocol import Answer, tensor
-from reference.conformance.pipe.wire import Clock, RefusalError, Wire
+from reference.conformance.pipe.wire import Wire
 from reference.conformance.subjects.answers import output_of
 from reference.conformance.vectors.exact import Exact
-from reference.conformance.vectors.machine import Json, Machine, RefusedError
+from reference.conformance.vectors.machine import Machine
 from reference.conformance.vectors.making.tolerances import allowed
 from reference.spec.cases import certain_table
 from reference.spec.subject import Model, Output, SubjectError
@@ -73,7 +73,6 @@ class Transcript(Wire):
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
         self.steps: list[Step] = []
-        self.clock = Clock()
         self._machine = Machine(Exact())
         self._told = 0  # of the steps, to the machine
 
@@ -94,7 +93,7 @@ class Transcript(Wire):
     def close(self) -> None:
         """There is nothing to close."""
 
-    def ask(self, operation: str, **fields: object) -> Answer:
+    def answer(self, operation: str, fields: Mapping[str, object]) -> Answer:
         """Answer rightly, or as it was spoilt."""
         step = self._right(operation, dict(fields))
         self.steps.append(step)
@@ -129,7 +128,7 @@ def answered(machine: Machine, operation: str, fields: Json) -> Step:
     step = Step(operation=operation, fields=fields, answer={}, known=not drawn)
     try:
         answer = machine.ask(operation, fields)
-    except RefusedError as error:
+    except RefusalError as error:
         return replace(step, refused=True, named=error.named)
     return replace(
         step,
@@ -171,7 +170,7 @@ class Recorder(Pool):
         """Ask for something that no model is needed for."""
         if self.of_a_law and "uniforms" in fields:
             raise AtRandomError
-        return self.ask(operation, read, self.transcripts[0], **fields)
+        return self.transcripts[0].ask(operation, read, **fields)
 
     def draws(
         self, shape: tuple[int, ...], generator: torch.Generator | None = None
@@ -189,14 +188,14 @@ class Recorded(PipeSubject):
 
     def model(self, C: int) -> Model:
         """Make a model that notes what no transcript can hold."""
-        return RecordedModel(self.models, self.pool, C)
+        return RecordedModel(self.pool, C)
 
 
 class RecordedModel(PipedModel):
     """A model that notes what no transcript can hold."""
 
-    def __init__(self, subject: PipeModels, recorder: Recorder, C: int) -> None:
-        super().__init__(subject, C)
+    def __init__(self, recorder: Recorder, C: int) -> None:
+        super().__init__(recorder, C)
         self.recorder = recorder
         self.recorder.models.append(self)
         self.given: list[Tensor] = []

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.vectors.machine import Json
+from reference.conformance.pipe.messages import Json
 from reference.conformance.vectors.making.recording import (
     Recorded,
     Recorder,

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from reference.conformance.vectors.machine import Json, Machine, rows
+from reference.conformance.pipe.messages import Json
+from reference.conformance.vectors.machine import Machine, rows
 from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance, step_tolerance
 
 FEW, MORE = 3.0, 5.0
