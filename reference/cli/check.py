@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reference.cli.exit_codes import FAILED, INTERRUPTED, UNFINISHED
-from reference.cli.options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption
+from reference.cli.options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption, schema_option
 from reference.cli.output import OutputConsole, print_json
 from reference.cli.subject_options import (
     OURS,
@@ -120,6 +120,7 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.")
     ] = False,
+    schema: Annotated[bool, schema_option("report")] = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")
     ] = None,
@@ -141,6 +142,7 @@ def check(
     not finish, or could not write a report; 130 interrupted; 141 nobody reads the output any
     more; 143 told to end (SIGTERM).
     """
+    del schema
     parts = parts_of(part, get_batch)
     named = (target, replay, *parts.values())
     check_outputs({"--junit": junit, "--html": html}, [file_of(one) for one in named if one])
