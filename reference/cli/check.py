@@ -154,22 +154,14 @@ def check(
         from reference.conformance import api
         from reference.conformance.isolation.run import run_isolated
         from reference.conformance.reports import report_json, report_terminal as reports
-        from reference.conformance.runner import Plan, planned
         from reference.conformance.verdicts import Report
         from reference.spec.catalogue import VERSION
         from reference.spec.clause import Level
 
-        api.check_profile(profile)
         subject = target_of(target, engine, command, parts, adapter=adapter, define=define)
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
-        plan = Plan(
-            clauses=planned(wanted, waivers, profile),
-            profile=profile,
-            seed=seed,
-            examples=examples,
-            waive=waivers,
-        )
+        plan = api.plan_of(profile, wanted, waivers, seed, examples)
         if saved is not None:
             plan = api.replaying(plan, saved)
         results: list[Result] = []

@@ -1,18 +1,15 @@
 """A report as one HTML page that needs nothing else, and as a fragment for a notebook."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from reference.conformance.reports.markup import render
 from reference.conformance.reports.wording import (
-    MARKS,
-    by_reason,
     is_choice,
-    names_of,
     reason,
     selected,
     summary,
     uncounted,
+    untried,
 )
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.spec.clause import Clause, Level
@@ -25,14 +22,6 @@ TONES = {
     "quiet": "#727a83",
 }
 """Colours that can be told from a white paper and from a black one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownReport(Report):
-    """A report that a notebook shows."""
-
-    def _repr_html_(self) -> str:
-        return fragment(self)
 
 
 def to_html(report: Report, clauses: Iterable[Clause], *, level: Level = Level.SHOULD) -> str:
@@ -66,11 +55,7 @@ def to_html(report: Report, clauses: Iterable[Clause], *, level: Level = Level.S
         summary=summary(report, level=level),
         selected=selected(report),
         ignored=uncounted(report, level=level),
-        untried=[
-            (MARKS[verdict].word, because, names_of(report.clauses, results))
-            for verdict in (Verdict.BLOCKED, Verdict.SKIP)
-            for because, results in by_reason(report, verdict).items()
-        ],
+        untried=untried(report),
         sentence=sentence,
         of_clause=of_clause,
         remark=remark,
