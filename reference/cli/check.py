@@ -17,11 +17,10 @@ from reference.cli.subject_options import (
     GetBatch,
     Own,
     PartOption,
-    check_one_subject,
-    parts_of,
-    target_of,
+    check_subject,
 )
 from reference.conformance.isolation.server import Server
+from reference.conformance.subjects.parts import parse_parts
 from reference.errors import BigramError, brief
 from reference.files.atomic import check_outputs, write_all
 
@@ -143,10 +142,11 @@ def check(
     more; 143 told to end (SIGTERM).
     """
     del schema
-    parts = parts_of(part, get_batch)
+    short = [] if get_batch is None else [f"get_batch={get_batch}"]
+    parts = parse_parts([*(part or ()), *short])
     named = (target, replay, *parts.values())
     check_outputs({"--junit": junit, "--html": html}, [file_of(one) for one in named if one])
-    check_one_subject(target, engine, command)
+    check_subject(target, engine, command, parts, adapter=adapter, define=define)
     waivers = dict(parse_waiver(text) for text in waive or ())
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
@@ -154,11 +154,19 @@ def check(
         from reference.conformance import api
         from reference.conformance.isolation.run import run_isolated
         from reference.conformance.reports import report_json, report_terminal as reports
+        from reference.conformance.target import Target
         from reference.conformance.verdicts import Report
         from reference.spec.catalogue import VERSION
         from reference.spec.clause import Level
 
-        subject = target_of(target, engine, command, parts, adapter=adapter, define=define)
+        subject = Target(
+            target=target,
+            engine=engine.value,
+            parts=parts,
+            adapter=adapter,
+            define=tuple(define or ()),
+            command=command,
+        )
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
         plan = api.plan_of(profile, wanted, waivers, seed, examples)

@@ -83,7 +83,8 @@ class Row:
     @property
     def same(self) -> bool:
         """Whether all have the same verdict, and, where the notes leave it open, do the same."""
-        return len({None if one is None else _judged(one) for one in self.results}) == 1
+        seen = {one and (one.verdict, one.seen if is_choice(one) else "") for one in self.results}
+        return len(seen) == 1
 
     @property
     def found(self) -> bool:
@@ -112,8 +113,11 @@ class Comparison:
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    warnings: tuple[str, ...]
-    """In what the reports are not alike or not whole."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In what the reports are not alike or not whole."""
+        return tuple(_warnings(self))
 
     @property
     def shared(self) -> str:
@@ -179,8 +183,7 @@ def compare(reports: Sequence[Report], *, sources: Sequence[str] = ()) -> Compar
         for name in _merged(reports)
     ]
     in_order = tuple(row for group in by_concept(rows).values() for row in group)
-    bare = Comparison(columns=columns, rows=in_order, warnings=())
-    return Comparison(columns=columns, rows=in_order, warnings=tuple(_warnings(bare)))
+    return Comparison(columns=columns, rows=in_order)
 
 
 def numbers(columns: Sequence[Column]) -> str:
@@ -196,10 +199,6 @@ def numbers(columns: Sequence[Column]) -> str:
         words += map(str, run) if len(run) < LONG else [f"{run[0]} to {run[-1]}"]
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _judged(result: Result) -> tuple[Verdict, str]:
-    return result.verdict, (result.seen if is_choice(result) else "")
 
 
 def _merged(reports: Sequence[Report]) -> list[str]:

@@ -199,8 +199,8 @@ def summary(report: Report, *, level: Level) -> Summary:
     broken = report.broken(level=level)
     unfinished = _unfinished(report)
     if broken:
-        outcome = f"does not conform: {_broken_counts(broken, level)}"
-        meaning = _not_kept(broken)
+        by_level, meaning = _broken(broken, level)
+        outcome = f"does not conform: {by_level}"
     elif unfinished:
         outcome = "no pass"
         meaning = "Nothing was found, but not every clause was judged."
@@ -234,24 +234,19 @@ def _unfinished(report: Report) -> str:
     return ""
 
 
-def _broken_counts(broken: list[Result], level: Level) -> str:
-    levels = [result.level for result in broken if result.verdict is not Verdict.XPASS]
-    counting = (Level.MUST,) if level is Level.MUST else (Level.MUST, Level.SHOULD)
-    parts = [f"{levels.count(each)} {each}" for each in counting]
-    needless = len(broken) - len(levels)
-    if needless:
-        waivers = "1 waiver" if needless == 1 else f"{needless} waivers"
-        parts.append(f"{waivers} to be taken back")
-    return ", ".join(parts)
-
-
-def _not_kept(broken: list[Result]) -> str:
+def _broken(broken: list[Result], level: Level) -> tuple[str, str]:
+    """Return how many are broken, and in a sentence which."""
     needless = [result for result in broken if result.verdict is Verdict.XPASS]
     others = [result for result in broken if result.verdict is not Verdict.XPASS]
-    said = [f"Not kept: {_ids(others)}."] if others else []
+    levels = [result.level for result in others]
+    counting = (Level.MUST,) if level is Level.MUST else (Level.MUST, Level.SHOULD)
+    counts = [f"{levels.count(each)} {each}" for each in counting]
+    which = [f"Not kept: {_ids(others)}."] if others else []
     if needless:
-        said.append(f"Waived, yet kept, so that the waiver must go: {_ids(needless)}.")
-    return " ".join(said)
+        waivers = "1 waiver" if len(needless) == 1 else f"{len(needless)} waivers"
+        counts.append(f"{waivers} to be taken back")
+        which.append(f"Waived, yet kept, so that the waiver must go: {_ids(needless)}.")
+    return ", ".join(counts), " ".join(which)
 
 
 def _ids(results: list[Result]) -> str:
