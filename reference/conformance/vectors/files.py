@@ -38,6 +38,7 @@ class Manifest(Struct, frozen=True):
     contract: str
     files: dict[str, File]
     left_out: dict[str, Json]
+    """Clauses that have no vectors, by the reason."""
 
     @property
     def ids(self) -> set[str]:
@@ -50,11 +51,8 @@ class Folder:
     """What a folder holds."""
 
     path: Path
-    contract: str
-    files: tuple[str, ...]
+    manifest: Manifest
     vectors: tuple[Vector, ...]
-    left_out: Mapping[str, Json]
-    """Clauses that have no vectors, by the reason."""
 
 
 def shipped() -> dict[str, bytes]:
@@ -62,7 +60,7 @@ def shipped() -> dict[str, bytes]:
 
     Raises: a VectorsError where one of them is damaged.
     """
-    names = [*read(SHIPPED).files, MANIFEST]
+    names = [*read(SHIPPED).manifest.files, MANIFEST]
     return {name: (SHIPPED / name).read_bytes() for name in names}
 
 
@@ -120,13 +118,7 @@ def read(folder: Path) -> Folder:
         raw = _bytes(file, said)
         if name != SCHEMA:
             vectors += _vectors(file, raw, said.ids)
-    return Folder(
-        path=folder,
-        contract=manifest.contract,
-        files=tuple(manifest.files),
-        vectors=tuple(vectors),
-        left_out=manifest.left_out,
-    )
+    return Folder(path=folder, manifest=manifest, vectors=tuple(vectors))
 
 
 def _manifest(folder: Path) -> Manifest:
