@@ -8,6 +8,7 @@ from reference.checks import check_count, check_text
 from reference.conformance.corner_cases import LONGEST, needed
 from reference.conformance.errors import ProfileError, ReplayError
 from reference.conformance.reports.report_json import strict_json
+from reference.conformance.reports.report_page import ShownReport
 from reference.conformance.runner import (
     EXAMPLES,
     Plan,
@@ -87,7 +88,7 @@ def check(  # noqa: PLR0913  all but the factory by name
         plan = replaying(plan, replay)
     with isolated_streams():
         results = tuple(run(subject, plan))
-    return Report(
+    return ShownReport(
         subject=name_of(factory),
         contract=VERSION,
         profile=profile,

@@ -127,9 +127,3 @@ class Report:
         For a run of selected clauses, or of one saved case, this says only that those are kept.
         """
         return self.complete and self.ran > 0 and not self.broken(level=level)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        from reference.conformance.reports.report_page import fragment  # noqa: PLC0415  no one else waits for it
-
-        return fragment(self)

@@ -19,7 +19,7 @@ from reference.conformance.reports import comparison_page, schemas
 from reference.conformance.reports.comparison import compare
 from reference.conformance.reports.junit import to_junit
 from reference.conformance.reports.report_json import ReportError, from_json, to_json
-from reference.conformance.reports.report_page import TONES, fragment, to_html
+from reference.conformance.reports.report_page import TONES, ShownReport, fragment, to_html
 from reference.conformance.reports.report_terminal import print_report
 from reference.conformance.reports.wording import MARKS, summary
 from reference.conformance.verdicts import Report, Result, Selection, Verdict
@@ -59,7 +59,7 @@ def report(*results: Result, **fields: object) -> Report:
         "seed": 1337,
         "planned": len(results),
     }
-    return Report(clauses=results, **(usual | fields))
+    return ShownReport(clauses=results, **(usual | fields))
 
 
 FAILURE = result(
@@ -1052,7 +1052,9 @@ def test_no_text_of_a_subject_becomes_markup(draft: dict[str, Any]) -> None:
 
 
 def test_a_notebook_shows_the_outcome_and_what_is_not_well() -> None:
+    assert isinstance(EVERY, ShownReport)
     assert EVERY._repr_html_() == fragment(EVERY)
+    assert isinstance(from_json(to_json(EVERY)), ShownReport)
     shown = Page(fragment(EVERY)).text
     assert summary(EVERY, level=Level.SHOULD).line in shown
     for one in NOT_WELL:

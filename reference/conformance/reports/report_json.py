@@ -9,6 +9,7 @@ import msgspec
 
 from reference.conformance.errors import ReportFileError
 from reference.conformance.reports import schemas
+from reference.conformance.reports.report_page import ShownReport
 from reference.conformance.reports.schemas import fields
 from reference.conformance.reports.wording import plain
 from reference.conformance.verdicts import Report, Result
@@ -127,7 +128,7 @@ def from_json(data: object) -> Report:
         read = msgspec.convert(data, schemas.Report)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # a name with a lone surrogate
         raise ReportError(clipped(printable(error))) from error
-    report = msgspec.convert(read, Report, from_attributes=True)
+    report = msgspec.convert(read, ShownReport, from_attributes=True)
     if report.selection is not None and report.selection.of < report.planned:
         raise ReportError(
             f"selection: of is {brief(report.selection.of)}; it must be at least planned, "

@@ -1,6 +1,7 @@
 """A report as one HTML page that needs nothing else, and as a fragment for a notebook."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from reference.conformance.reports.markup import render
 from reference.conformance.reports.wording import (
@@ -22,6 +23,14 @@ TONES = {
     "quiet": "#727a83",
 }
 """Colours that can be told from a white paper and from a black one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownReport(Report):
+    """A report that a notebook shows."""
+
+    def _repr_html_(self) -> str:
+        return fragment(self)
 
 
 def to_html(report: Report, clauses: Iterable[Clause], *, level: Level = Level.SHOULD) -> str:
