@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reference.cli.exit_codes import FAILED, INTERRUPTED, UNFINISHED
-from reference.cli.options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption
+from reference.cli.options import LEAST_MEMORY, MOST_MEMORY, MOST_SEED, TimeoutOption, schema_option
 from reference.cli.output import OutputConsole, print_json
 from reference.cli.subject_options import (
     OURS,
@@ -17,11 +17,10 @@ from reference.cli.subject_options import (
     GetBatch,
     Own,
     PartOption,
-    check_one_subject,
-    parts_of,
-    target_of,
+    check_subject,
 )
 from reference.conformance.isolation.server import Server
+from reference.conformance.subjects.parts import parse_parts
 from reference.errors import BigramError, brief
 from reference.files.atomic import check_outputs, write_all
 
@@ -120,6 +119,7 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.")
     ] = False,
+    schema: Annotated[bool, schema_option("report")] = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")
     ] = None,
@@ -141,10 +141,12 @@ def check(
     not finish, or could not write a report; 130 interrupted; 141 nobody reads the output any
     more; 143 told to end (SIGTERM).
     """
-    parts = parts_of(part, get_batch)
+    del schema
+    short = [] if get_batch is None else [f"get_batch={get_batch}"]
+    parts = parse_parts([*(part or ()), *short])
     named = (target, replay, *parts.values())
     check_outputs({"--junit": junit, "--html": html}, [file_of(one) for one in named if one])
-    check_one_subject(target, engine, command)
+    check_subject(target, engine, command, parts, adapter=adapter, define=define)
     waivers = dict(parse_waiver(text) for text in waive or ())
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch") as status, Server() as server:
@@ -152,22 +154,22 @@ def check(
         from reference.conformance import api
         from reference.conformance.isolation.run import IsolatedRun
         from reference.conformance.reports import report_json, report_terminal as reports
-        from reference.conformance.runner import Plan, planned
+        from reference.conformance.target import Target
         from reference.conformance.verdicts import Report
         from reference.spec.catalogue import VERSION
         from reference.spec.clause import Level
 
-        api.check_profile(profile)
-        subject = target_of(target, engine, command, parts, adapter=adapter, define=define)
+        subject = Target(
+            target=target,
+            engine=engine.value,
+            parts=parts,
+            adapter=adapter,
+            define=tuple(define or ()),
+            command=command,
+        )
         saved = None if replay is None else read_replay(replay)
         wanted = clause if saved is None else [api.read_saved(saved)[0].id]
-        plan = Plan(
-            clauses=planned(wanted, waivers, profile),
-            profile=profile,
-            seed=seed,
-            examples=examples,
-            waive=waivers,
-        )
+        plan = api.plan_of(profile, wanted, waivers, seed, examples)
         if saved is not None:
             plan = api.replaying(plan, saved)
         results: list[Result] = []

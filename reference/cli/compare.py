@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from reference.cli.options import schema_option
 from reference.cli.output import OutputConsole, print_json
 from reference.files.atomic import check_outputs, write_all
 
@@ -23,6 +24,7 @@ def compare(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the comparison as one JSON object.")
     ] = False,
+    schema: Annotated[bool, schema_option("comparison")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page, too.")
     ] = None,
@@ -40,6 +42,7 @@ def compare(
     report; 3 the page could not be written; 130 interrupted; 141 nobody reads
     the output any more; 143 told to end (SIGTERM).
     """
+    del schema
     check_outputs({"--html": html}, reports)
     console = OutputConsole(as_json=as_json, stops=True)
     with console.status("loading torch"):

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from reference.cli.output import print_json
 from reference.errors import BigramError, brief
 
 MOST = 2**31 - 1
@@ -121,6 +122,24 @@ DeviceOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object for machines when done.")
 ]
+
+
+def schema_option(name: str) -> Any:  # noqa: ANN401  as typer.Option
+    """Return the option that prints the JSON Schema of a report or a comparison, and exits."""
+
+    def show(*, wanted: bool) -> bool:
+        if wanted:
+            from reference.conformance.reports.schemas import schema
+
+            print_json(**schema(name))
+            raise typer.Exit
+        return wanted
+
+    return typer.Option(
+        "--schema", is_eager=True, callback=show, help="Print the JSON Schema of --json instead."
+    )
+
+
 PlotOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,14 +1,9 @@
-"""The options that say what is to be judged, for the commands that judge."""
+"""The options that say what `bigram check` is to judge."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from reference.conformance.subjects.parts import parse_parts
-
-if TYPE_CHECKING:
-    from reference.conformance.target import Target
 
 
 class Own(StrEnum):
@@ -82,15 +77,7 @@ Command = Annotated[
 ]
 
 
-def parts_of(part: list[str] | None, get_batch: str | None) -> dict[str, str]:
-    """Return where the parts are that both options name.
-
-    Raises: PartError.
-    """
-    return parse_parts([*(part or ()), *([] if get_batch is None else [f"get_batch={get_batch}"])])
-
-
-def target_of(
+def check_subject(
     target: str | None,
     engine: Own,
     command: str | None,
@@ -98,26 +85,8 @@ def target_of(
     *,
     adapter: str,
     define: list[str] | None,
-) -> "Target":
-    """Put together what is to be judged.
-
-    Raises: typer.BadParameter where a command is given together with what is said of Python only.
-    """
-    from reference.conformance.target import Target
-
-    check_alone(command, parts, adapter, define)
-    return Target(
-        target=target,
-        engine=engine.value,
-        parts=parts,
-        adapter=adapter,
-        define=tuple(define or ()),
-        command=command,
-    )
-
-
-def check_one_subject(target: str | None, engine: Own, command: str | None) -> None:
-    """Refuse a subject of the user's together with one of ours, or with another of theirs.
+) -> None:
+    """Raise if two subjects are given, or a command with what is said of Python code only.
 
     Raises: typer.BadParameter.
     """
@@ -129,20 +98,11 @@ def check_one_subject(target: str | None, engine: Own, command: str | None) -> N
         raise typer.BadParameter(
             f"{engine} is ours, and {target} is given too; leave one out", param_hint="--engine"
         )
-
-
-def check_alone(
-    command: str | None, parts: dict[str, str], adapter: str, define: list[str] | None
-) -> None:
-    """Refuse a command together with what is said of Python code only.
-
-    Raises: typer.BadParameter.
-    """
-    given = [f"--part {name}" for name in parts]
-    given += ["--adapter"] if adapter != "pair" else []
-    given += ["--define"] if define else []
-    if command is not None and given:
+    of_python = [f"--part {name}" for name in parts]
+    of_python += ["--adapter"] if adapter != "pair" else []
+    of_python += ["--define"] if define else []
+    if command is not None and of_python:
         raise typer.BadParameter(
-            f"what the command can do it says itself; leave out {', '.join(given)}",
+            f"what the command can do it says itself; leave out {', '.join(of_python)}",
             param_hint="--command",
         )

@@ -117,9 +117,9 @@ def verify(
         for number, vector in enumerate(verifying.check_ours(read.vectors)):
             status.update(f"{vector.id}, {number} of {len(read.vectors)}")
     if as_json:
-        print_json(ok=True, vectors=len(read.vectors), contract=read.contract)
+        print_json(ok=True, vectors=len(read.vectors), contract=read.manifest.contract)
     console.print(
-        f"{read.path}: {len(read.vectors)} vectors, contract {read.contract}\n"
+        f"{read.path}: {len(read.vectors)} vectors, contract {read.manifest.contract}\n"
         "Every byte is as the manifest says.\n"
         "Every vector holds of exact arithmetic, of the oracle and of the reference.",
         soft_wrap=True,

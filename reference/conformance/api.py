@@ -82,16 +82,8 @@ def check(  # noqa: PLR0913  all but the factory by name
         ReplayError, CaseError; NotAnIntegerError, OutOfRangeError for the seed and the examples;
         NotTextError.
     """
-    check_profile(profile)
-    check_numbers(seed, examples)
+    plan = plan_of(profile, clauses, waive, seed, examples)
     subject = subject_of(factory, adapter=adapter, **parts)
-    plan = Plan(
-        clauses=planned(clauses, waive, profile),
-        profile=profile,
-        seed=int(seed),
-        examples=int(examples),
-        waive=waive,
-    )
     if replay is not None:
         plan = replaying(plan, replay)
     with isolated_streams():
@@ -108,22 +100,37 @@ def check(  # noqa: PLR0913  all but the factory by name
     )
 
 
+def plan_of(
+    profile: str,
+    clauses: Sequence[str] | None,
+    waive: Mapping[str, str] | None,
+    seed: int,
+    examples: int = EXAMPLES,
+) -> Plan:
+    """Return what to run.
+
+    Raises: ProfileError, UnknownClauseError, WaiverError; NotAnIntegerError, OutOfRangeError for
+        the seed and the examples.
+    """
+    check_profile(profile)
+    check_count("seed", seed, minimum=0, maximum=MOST_SEED)
+    check_count("examples", examples, minimum=1, maximum=MOST_EXAMPLES)
+    return Plan(
+        clauses=planned(clauses, waive, profile),
+        profile=profile,
+        seed=int(seed),
+        examples=int(examples),
+        waive=waive,
+    )
+
+
 def check_profile(profile: str) -> None:
-    """Refuse a profile that there is not.
+    """Raise if there is no such profile.
 
     Raises: ProfileError.
     """
     if profile not in PROFILES:
         raise ProfileError(f"profile is {profile!r}; it must be one of {', '.join(PROFILES)}")
-
-
-def check_numbers(seed: int, examples: int) -> None:
-    """Raise unless cases can be drawn from the seed, and so many of them.
-
-    Raises: NotAnIntegerError, OutOfRangeError.
-    """
-    check_count("seed", seed, minimum=0, maximum=MOST_SEED)
-    check_count("examples", examples, minimum=1, maximum=MOST_EXAMPLES)
 
 
 def selection_of(plan: Plan, wanted: Sequence[str] | None) -> Selection | None:

@@ -6,7 +6,7 @@ from typing import NoReturn, Unpack
 
 import pytest
 
-from reference.conformance.api import check_numbers, check_profile
+from reference.conformance.api import plan_of
 from reference.conformance.reports.wording import label
 from reference.conformance.runner import EXAMPLES, Plan, isolated_streams, planned, run
 from reference.conformance.subjects.build import Factory, subject_of
@@ -64,16 +64,8 @@ def parametrize_clauses(  # noqa: PLR0913  all but the factory by name
 
     Raises: what `check` raises.
     """
+    plan = plan_of(profile, clauses, waive, seed, examples)
     subject = subject_of(factory, adapter=adapter, **parts)
-    check_profile(profile)
-    check_numbers(seed, examples)
-    plan = Plan(
-        clauses=planned(clauses, waive, profile),
-        profile=profile,
-        seed=int(seed),
-        examples=int(examples),
-        waive=waive,
-    )
     results: dict[str, Result] = {}
     return pytest.mark.parametrize(
         "clause",

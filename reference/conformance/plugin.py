@@ -94,16 +94,11 @@ class ClauseCollector(pytest.Collector):
         return parse_parts(self.config.getoption("--bigram-part"))
 
     def _plan(self, wanted: list[str] | None) -> Any:  # noqa: ANN401  a Plan: its module loads torch
-        from reference.conformance.api import check_numbers, check_profile  # noqa: PLC0415  as above
-        from reference.conformance.runner import EXAMPLES, Plan, planned  # noqa: PLC0415  as above
+        from reference.conformance.api import plan_of  # noqa: PLC0415  as above
 
-        profile = self.config.getoption("--bigram-profile")
-        check_profile(profile)
+        profile, seed = (self.config.getoption(f"--bigram-{one}") for one in ("profile", "seed"))
         waive = dict(_pairs(self.config.getoption("--bigram-waive")))
-        seed = self.config.getoption("--bigram-seed")
-        check_numbers(seed, EXAMPLES)
-        clauses = planned(wanted, waive, profile)
-        return Plan(clauses=clauses, profile=profile, waive=waive, seed=seed)
+        return plan_of(profile, wanted, waive, seed)
 
     def result(self, clause: "Clause") -> "Result":
         """Run as far as to this clause, of those that were chosen and what they need."""

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from reference.cli.options import MOST_MEMORY, MOST_SECONDS
 from reference.conformance import check, parametrize_clauses
 from reference.conformance.api import read_saved, selection_of
 from reference.conformance.errors import ReplayError
+from reference.conformance.reports import schemas
 from reference.conformance.reports.report_json import from_json, to_json
 from reference.conformance.reports.wording import summary
 from reference.conformance.runner import Plan, planned
@@ -31,9 +31,7 @@ from reference.spec.cases import CaseError
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import BIGRAM, CAUSAL, Level
 
-SCHEMA = json.loads(
-    files("reference.conformance.reports").joinpath("report.schema.json").read_text("utf-8")
-)
+SCHEMA: dict[str, Any] = schemas.schema("report")
 VALIDATOR = Draft202012Validator(SCHEMA)
 HUGE = 10**5000
 

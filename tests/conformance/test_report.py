@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from importlib.resources import files
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
@@ -579,14 +578,11 @@ def test_no_text_of_a_subject_steers_the_terminal(
 
 # JSON
 
-SCHEMA = json.loads(
-    files("reference.conformance.reports").joinpath("report.schema.json").read_text("utf-8")
-)
+SCHEMA: dict[str, Any] = schemas.schema("report")
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
-def test_the_schema_is_generated_and_lists_the_verdicts_and_levels_there_are() -> None:
-    assert schemas.schema("report") == SCHEMA, "python -m reference.conformance.reports.schemas"
+def test_the_schema_lists_the_verdicts_and_levels_there_are() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     parts = SCHEMA["$defs"]
     assert set(parts["Verdict"]["enum"]) == set(Verdict)

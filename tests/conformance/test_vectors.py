@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from reference.cli.main import main
 from reference.conformance.pipe import messages
@@ -71,7 +72,7 @@ def find(clause: str, number: int = 0) -> Vector:
 
 
 def test_every_clause_has_vectors_or_one_reason_why_not() -> None:
-    left_out = [name for group in shipped().left_out.values() for name in group["clauses"]]
+    left_out = [name for group in shipped().manifest.left_out.values() for name in group["clauses"]]
     having = {vector.clause for vector in shipped().vectors}
     assert sorted([*having, *left_out]) == sorted(clause.id for clause in catalogue())
 
@@ -81,7 +82,7 @@ def test_no_choice_has_vectors_and_what_is_declared_is_what_is_left_out() -> Non
         reason = declared(clause)
         assert (reason == "choice") == (clause.level is Level.CHOICE)
         if reason is not None:
-            assert clause.id in shipped().left_out[reason]["clauses"]
+            assert clause.id in shipped().manifest.left_out[reason]["clauses"]
 
 
 def test_what_is_shipped_is_what_is_made(fresh: dict[str, bytes]) -> None:
@@ -177,7 +178,7 @@ def test_a_vector_that_does_not_hold_is_refused() -> None:
     vector = find("loss.mean-cross-entropy", 2)
     steps = json.loads(compact(vector.steps))
     steps[2]["expect"]["loss"]["value"] += 0.01
-    wrong = Vector(**{**vector.to_json(), "kills": (), "steps": tuple(steps)})
+    wrong = replace(vector, kills=(), steps=tuple(steps))
     with pytest.raises(errors.WrongVectorError, match=r"loss.mean-cross-entropy/\w+ .* step 2"):
         list(check_ours([wrong]))
 
@@ -543,7 +544,7 @@ def test_the_command_says_what_is_wrong_and_its_exit_code_too(
         main(["vectors", "verify", str(folder), "--json"])
     assert ended.value.code == 0
     said = json.loads(capsys.readouterr().out)
-    assert said == {"ok": True, "vectors": 487, "contract": shipped().contract}
+    assert said == {"ok": True, "vectors": 487, "contract": shipped().manifest.contract}
     spoil_flip(folder)
     with pytest.raises(SystemExit) as ended:
         main(["vectors", "verify", str(folder)])

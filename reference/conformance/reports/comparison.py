@@ -7,17 +7,17 @@ from reference.conformance.errors import TooFewReportsError
 from reference.conformance.reports.wording import (
     ABSENT,
     LISTED,
-    MARKS,
     Mark,
     Summary,
     behaviour,
     by_concept,
-    by_reason,
+    grouped,
     is_choice,
     mark_of,
     names_of,
     selected,
     summary,
+    untried,
 )
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.spec.clause import Level
@@ -83,7 +83,8 @@ class Row:
     @property
     def same(self) -> bool:
         """Whether all have the same verdict, and, where the notes leave it open, do the same."""
-        return len({None if one is None else _judged(one) for one in self.results}) == 1
+        seen = {one and (one.verdict, one.seen if is_choice(one) else "") for one in self.results}
+        return len(seen) == 1
 
     @property
     def found(self) -> bool:
@@ -112,8 +113,11 @@ class Comparison:
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    warnings: tuple[str, ...]
-    """In what the reports are not alike or not whole."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In what the reports are not alike or not whole."""
+        return tuple(_warnings(self))
 
     @property
     def shared(self) -> str:
@@ -130,19 +134,16 @@ class Comparison:
 
     def answers(self, row: Row) -> dict[str, list[Column]]:
         """Give what subjects do where the notes leave it open, and which of them do it."""
-        answers: dict[str, list[Column]] = {}
-        for column, result in self.pairs(row):
-            if is_choice(result):
-                answers.setdefault(behaviour(result), []).append(column)
-        return answers
+        pairs = self.pairs(row)
+        return grouped((behaviour(one), column) for column, one in pairs if is_choice(one))
 
     def others(self, row: Row) -> dict[Mark, list[Column]]:
         """Return the reports in which a clause is not listed with all that is known, by mark."""
-        others: dict[Mark, list[Column]] = {}
-        for column, result, mark in zip(self.columns, row.results, row.marks, strict=True):
-            if result is None or result.verdict not in LISTED:
-                others.setdefault(mark, []).append(column)
-        return others
+        return grouped(
+            (mark, column)
+            for column, result, mark in zip(self.columns, row.results, row.marks, strict=True)
+            if result is None or result.verdict not in LISTED
+        )
 
     def lacking(self, column: Column) -> list[Row]:
         """Give the clauses on which a report has no verdict, and another has."""
@@ -150,18 +151,13 @@ class Comparison:
 
     def untried(self) -> dict[tuple[str, str], list[Column]]:
         """Give why which clauses were not tried, as a sentence and their names, and on whom."""
-        untried: dict[tuple[str, str], list[Column]] = {}
-        for column in self.columns:
-            report = column.report
-            for verdict in (Verdict.BLOCKED, Verdict.SKIP):
-                for because, results in by_reason(report, verdict).items():
-                    told = f"{MARKS[verdict].word}, {because}", names_of(report.clauses, results)
-                    untried.setdefault(told, []).append(column)
-            lacking = self.lacking(column)
-            if lacking:
-                told = ABSENT.word, names_of(self.rows, lacking)
-                untried.setdefault(told, []).append(column)
-        return untried
+        return grouped((told, column) for column in self.columns for told in self._untried(column))
+
+    def _untried(self, column: Column) -> Iterator[tuple[str, str]]:
+        for word, because, names in untried(column.report):
+            yield f"{word}, {because}", names
+        if lacking := self.lacking(column):
+            yield ABSENT.word, names_of(self.rows, lacking)
 
 
 def compare(reports: Sequence[Report], *, sources: Sequence[str] = ()) -> Comparison:
@@ -187,8 +183,7 @@ def compare(reports: Sequence[Report], *, sources: Sequence[str] = ()) -> Compar
         for name in _merged(reports)
     ]
     in_order = tuple(row for group in by_concept(rows).values() for row in group)
-    bare = Comparison(columns=columns, rows=in_order, warnings=())
-    return Comparison(columns=columns, rows=in_order, warnings=tuple(_warnings(bare)))
+    return Comparison(columns=columns, rows=in_order)
 
 
 def numbers(columns: Sequence[Column]) -> str:
@@ -204,10 +199,6 @@ def numbers(columns: Sequence[Column]) -> str:
         words += map(str, run) if len(run) < LONG else [f"{run[0]} to {run[-1]}"]
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _judged(result: Result) -> tuple[Verdict, str]:
-    return result.verdict, (result.seen if is_choice(result) else "")
 
 
 def _merged(reports: Sequence[Report]) -> list[str]:
@@ -229,14 +220,15 @@ def _merged(reports: Sequence[Report]) -> list[str]:
 
 def _warnings(comparison: Comparison) -> Iterator[str]:
     for field, (differ, meaning) in ALIKE.items():
-        values = _grouped(comparison, field)
+        values = _by_field(comparison, field)
         if len(values) > 1:
             told = "; ".join(f"{value} in {numbers(some)}" for value, some in values.items())
             yield f"{differ}: {told}. {meaning}"
-    for name, some in _grouped(comparison, "subject").items():
+    for name, some in _by_field(comparison, "subject").items():
         if len(some) > 1:
             yield f"{numbers(some)} have the same name: {name}. Their numbers tell them apart."
-    for what, some in _selections(comparison).items():
+    limited = [(what, one) for one in comparison.columns if (what := selected(one.report))]
+    for what, some in grouped(limited).items():
         yield f"{numbers(some)} {'is' if len(some) == 1 else 'are'} not of a whole profile: {what}."
     for column in comparison.columns:
         if column.summary.unfinished:
@@ -246,16 +238,5 @@ def _warnings(comparison: Comparison) -> Iterator[str]:
             yield f"{column.number} has no verdict on {lacking} of the {every} clauses."
 
 
-def _selections(comparison: Comparison) -> dict[str, list[Column]]:
-    limited: dict[str, list[Column]] = {}
-    for column in comparison.columns:
-        if what := selected(column.report):
-            limited.setdefault(what, []).append(column)
-    return limited
-
-
-def _grouped(comparison: Comparison, field: str) -> dict[str, list[Column]]:
-    values: dict[str, list[Column]] = {}
-    for column in comparison.columns:
-        values.setdefault(str(getattr(column.report, field)), []).append(column)
-    return values
+def _by_field(comparison: Comparison, field: str) -> dict[str, list[Column]]:
+    return grouped((str(getattr(column.report, field)), column) for column in comparison.columns)

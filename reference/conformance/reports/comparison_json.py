@@ -7,7 +7,7 @@ from reference.conformance.verdicts import Verdict
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Return a comparison as `comparison.schema.json` has it.
+    """Return a comparison as its JSON Schema has it.
 
     The smallest cases and the commands that replay them are left out: the reports have them.
     """

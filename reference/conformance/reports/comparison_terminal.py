@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from reference.conformance.reports.comparison import EMPTY, Column, Comparison, Row, numbers
@@ -14,6 +16,7 @@ from reference.conformance.reports.wording import (
     Mark,
     by_concept,
     counted,
+    grouped,
     label,
     mark_of,
 )
@@ -81,11 +84,7 @@ def _lines(comparison: Comparison, *, verbose: bool) -> Iterator[_Line]:
 
 def _folded(rows: Sequence[Row]) -> list[list[Row]]:
     """Put clauses together that look the same for every subject, but not those to be told of."""
-    alike: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        key = (row.id,) if row.found else row.marks
-        alike.setdefault(key, []).append(row)
-    return list(alike.values())
+    return list(grouped((row.id if row.found else row.marks, row) for row in rows).values())
 
 
 def _name(alike: Sequence[Row], rows: Sequence[Row], *, verbose: bool) -> str:
@@ -100,59 +99,50 @@ def _name(alike: Sequence[Row], rows: Sequence[Row], *, verbose: bool) -> str:
 
 def _print_table(console: Console, subjects: int, lines: Sequence[_Line]) -> None:
     """Print the marks in words where they fit, or else as signs, some subjects at a time."""
-    longest = max(line.name.cell_len for line in lines)
-    words = [
-        GAP + max(len(_cell(line.marks[at], in_words=True)) for line in lines if line.marks)
-        for at in range(subjects)
-    ]
-    in_words = longest + sum(words) <= console.width
-    widths = words if in_words else [GAP + len(str(subjects))] * subjects
-    at_a_time = subjects
-    if not in_words:
-        at_a_time = max(1, (console.width - MIN_WIDTH) // widths[0])
+    table = _table(lines, range(subjects), in_words=True)
+    room = console.options.update(max_width=console.width + 1)
+    if Measurement.get(console, room, table).maximum <= console.width:
+        _print_rows(console, table)
+        return
+    each = GAP + len(str(subjects))
+    at_a_time = max(1, (console.width - MIN_WIDTH) // each)
     for start in range(0, subjects, at_a_time):
         if start:
             console.print()
         places = range(start, min(start + at_a_time, subjects))
-        room = console.width - sum(widths[at] for at in places)
-        width = min(longest, max(room, MIN_WIDTH))
-        heads = [(str(at + 1), "bold", widths[at]) for at in places]
-        _print_row(console, Text(), heads, width=width)
-        for line in lines:
-            cells = [
-                (_cell(mark, in_words=in_words), STYLES[mark.tone], widths[at])
-                for at, mark in enumerate(line.marks)
-                if at in places
-            ]
-            _print_row(console, line.name, cells, width=width)
-    if not in_words:
-        _print_legend(console, [mark for line in lines for mark in line.marks])
+        _print_rows(console, _table(lines, places, in_words=False), least=MIN_WIDTH + each)
+    _print_legend(console, [mark for line in lines for mark in line.marks])
 
 
-def _cell(mark: Mark, *, in_words: bool) -> str:
-    return f"{mark.sign} {mark.word}" if in_words else mark.sign
+def _table(lines: Sequence[_Line], places: range, *, in_words: bool) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column(overflow="fold")
+    for at in places:
+        table.add_column(str(at + 1), no_wrap=True)
+    for line in lines:
+        marks = [line.marks[at] for at in places if line.marks]
+        cells = [
+            (f"{mark.sign} {mark.word}" if in_words else mark.sign, STYLES[mark.tone])
+            for mark in marks
+        ]
+        table.add_row(line.name, *map(Text.assemble, cells))
+    return table
 
 
-def _print_row(
-    console: Console, name: Text, cells: Sequence[tuple[str, str, int]], *, width: int
-) -> None:
-    first, *more = name.wrap(console, width, overflow="fold") or [Text()]
-    line = Text.assemble(first, " " * (width - first.cell_len))
-    for text, style, room in cells:
-        line.append(" " * GAP).append(text, style).append(" " * (room - GAP - len(text)))
-    line.rstrip()
-    console.print(line, soft_wrap=True)
-    for rest in more:
-        console.print(Text.assemble("    ", rest), soft_wrap=True)
+def _print_rows(console: Console, table: Table, *, least: int = 0) -> None:
+    """Print a table without the spaces that fill its lines, in at least so many columns."""
+    options = console.options.update(max_width=max(console.width, least))
+    for line in console.render_lines(table, options):
+        text = Text.assemble(*((part.text, part.style or "") for part in line))
+        text.rstrip()
+        console.print(text, soft_wrap=True)
 
 
 def _print_legend(console: Console, marks: Sequence[Mark]) -> None:
-    words: dict[str, dict[str, Mark]] = {}
-    for mark in marks:
-        words.setdefault(mark.sign, {})[mark.word] = mark
+    by_sign = grouped((mark.sign, mark) for mark in dict.fromkeys(marks))
     legend = Text("   ").join(
-        Text(f"{sign} {' or '.join(some)}", STYLES[next(iter(some.values())).tone])
-        for sign, some in words.items()
+        Text(f"{sign} {' or '.join(mark.word for mark in some)}", STYLES[some[0].tone])
+        for sign, some in by_sign.items()
     )
     console.print()
     print_hanging(console, Text(), legend)
@@ -165,11 +155,11 @@ def _print_finding(console: Console, comparison: Comparison, row: Row, sentence:
     print_hanging(console, Text(), Text.assemble((printable(row.id), "bold"), f"  {levels}"))
     if sentence:
         print_hanging(console, Text(), Text(printable(sentence), "italic"))
-    alike: dict[tuple[Mark, str, str], list[Column]] = {}
-    for column, result in comparison.pairs(row):
-        if result.verdict in LISTED:
-            key = mark_of(result), label(result), result.cause
-            alike.setdefault(key, []).append(column)
+    alike = grouped(
+        ((mark_of(result), label(result), result.cause), column)
+        for column, result in comparison.pairs(row)
+        if result.verdict in LISTED
+    )
     for (mark, name, cause), columns in alike.items():
         _print_of(console, columns, Text(f"{mark.sign} {mark.word}", STYLES[mark.tone]))
         if cause:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 
 from rich.console import Console
 from rich.text import Text
 
 from reference.conformance.reports.example import Example
-from reference.conformance.reports.printing import STYLES, print_hanging
+from reference.conformance.reports.printing import STYLES, print_hanging, print_section
+from reference.conformance.reports.wording import concept
 from reference.errors import printable
 from reference.spec.clause import Clause, Level
-from reference.spec.errata import Erratum, erratum
+from reference.spec.errata import erratum
 
 LOOK = {Level.MUST: "bold", Level.SHOULD: "", Level.CHOICE: STYLES["open"]}
 MOST_ASKED = 6
@@ -19,15 +21,12 @@ MOST_ASKED = 6
 
 def print_list(console: Console, clauses: Sequence[Clause]) -> None:
     """Print the clauses by concept: level, id and sentence."""
-    concept = ""
-    for clause in clauses:
-        if clause.concept != concept:
-            concept = clause.concept
-            console.print()
-            console.rule(Text(concept, "bold"), align="left", characters="─")
-        line = Text.assemble((f"{clause.level:7}", LOOK[clause.level]), (clause.id, "bold"))
-        console.print(line)
-        print_hanging(console, Text(" " * 7), Text(clause.sentence))
+    for name, group in groupby(clauses, key=concept):
+        print_section(console, name)
+        for clause in group:
+            line = Text.assemble((f"{clause.level:7}", LOOK[clause.level]), (clause.id, "bold"))
+            console.print(line)
+            print_hanging(console, Text(" " * 7), Text(clause.sentence))
     levels = [clause.level for clause in clauses]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
     console.print()
@@ -52,7 +51,9 @@ def print_clause(
     if clause.audit:
         _field(console, "It answers", f"@audit: {clause.audit}")
     for number in clause.errata:
-        _field(console, f"Erratum {number}", _told(erratum(number)))
+        one = erratum(number)
+        told = f"{one.fact[0].upper()}{one.fact[1:]}. The reference {one.reference}."
+        _field(console, f"Erratum {number}", f"The notes {one.notes}. {told}")
     _field(console, "It needs", ", ".join(clause.needs) or "no other clause")
     if clause.parts:
         _field(console, "Of a subject", ", ".join(clause.parts))
@@ -68,7 +69,8 @@ def print_clause(
 
 def _print_example(console: Console, example: Example) -> None:
     console.print(Text("An example, run on the reference just now", "bold"))
-    _code(console, example.case.code())
+    for line in example.case.code().splitlines():
+        console.print(Text(f"    {line}", "green"), soft_wrap=True)
     for asked in example.asked[:MOST_ASKED]:
         _field(console, "asked", asked.what)
         _field(console, "expected", asked.expected)
@@ -93,18 +95,8 @@ def _print_kills(console: Console, kills: list[str]) -> None:
         print_hanging(console, Text("  "), Text(f"- {name}"))
 
 
-def _told(one: Erratum) -> str:
-    fact = one.fact[0].upper() + one.fact[1:]
-    return f"The notes {one.notes}. {fact}. The reference {one.reference}."
-
-
 def _field(console: Console, name: str, text: str) -> None:
     print_hanging(console, Text.assemble((f"{name + ':':<13}", "dim"), "  "), Text(text))
-
-
-def _code(console: Console, code: str) -> None:
-    for line in code.splitlines():
-        console.print(Text(f"    {line}", "green"), soft_wrap=True)
 
 
 def clause_as_json(

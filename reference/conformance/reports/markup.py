@@ -5,35 +5,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reference.conformance.reports.wording import (
-    ABSENT,
-    CHOICE,
-    LISTED,
-    behaviour,
-    by_concept,
-    counted,
-    example,
-    facts,
-    is_choice,
-    label,
-    listed,
-    mark_of,
-    tally,
-)
+from reference.conformance.reports import wording
 from reference.errors import printable
-
-WORDS = (
-    behaviour,
-    by_concept,
-    counted,
-    example,
-    facts,
-    is_choice,
-    label,
-    listed,
-    mark_of,
-    tally,
-)
 
 
 def render(page: str, **shown: object) -> str:
@@ -51,8 +24,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {word.__name__: word for word in WORDS}
-    made.globals |= {"ABSENT": ABSENT, "CHOICE": CHOICE, "LISTED": LISTED}
+    made.globals |= {name: word for name, word in vars(wording).items() if name[0] != "_"}
     made.filters["lines"] = _lines
     return made
 

@@ -95,7 +95,7 @@ class ReportError(BigramError, ValueError):
 
 
 def to_json(report: Report) -> dict[str, object]:
-    """Return a report as `report.schema.json` has it: finite numbers, and text that UTF-8 can hold.
+    """Return a report as its JSON Schema has it: finite numbers, and text that UTF-8 can hold.
 
     The clauses' sentences and the cases as code are left out: the ids and the cases stand for them.
     """

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 from reference.conformance.reports.markup import render
 from reference.conformance.reports.wording import (
-    MARKS,
-    by_reason,
     is_choice,
-    names_of,
     reason,
     selected,
     summary,
     uncounted,
+    untried,
 )
 from reference.conformance.verdicts import Report, Result, Verdict
 from reference.spec.clause import Clause, Level
@@ -66,11 +64,7 @@ def to_html(report: Report, clauses: Iterable[Clause], *, level: Level = Level.S
         summary=summary(report, level=level),
         selected=selected(report),
         ignored=uncounted(report, level=level),
-        untried=[
-            (MARKS[verdict].word, because, names_of(report.clauses, results))
-            for verdict in (Verdict.BLOCKED, Verdict.SKIP)
-            for because, results in by_reason(report, verdict).items()
-        ],
+        untried=untried(report),
         sentence=sentence,
         of_clause=of_clause,
         remark=remark,

@@ -5,23 +5,22 @@ from rich.text import Text
 
 from reference.conformance.reports.printing import STYLES, print_hanging, print_section
 from reference.conformance.reports.wording import (
-    MARKS,
     behaviour,
     by_concept,
-    by_reason,
     counted,
     example,
     facts,
+    grouped,
     is_choice,
     listed,
     mark_of,
-    names_of,
     selected,
     summary,
     tally,
     uncounted,
+    untried,
 )
-from reference.conformance.verdicts import Report, Result, Verdict
+from reference.conformance.verdicts import Report, Result
 from reference.errors import printable
 from reference.spec.clause import Level
 
@@ -43,8 +42,11 @@ def print_report(
     ignored = uncounted(report, level=level)
     for result in listed(report):
         _print_finding(console, result, ignored=result.id in ignored)
-    _print_reasons(console, report, Verdict.BLOCKED)
-    _print_reasons(console, report, Verdict.SKIP)
+    for word, reasons in grouped((one[0], one[1:]) for one in untried(report)).items():
+        print_section(console, f"{word}: not tried")
+        for because, which in reasons:
+            line = Text.assemble((f"{printable(because)}: ", "bold"), printable(which))
+            print_hanging(console, Text("  "), line)
     choices = [result for result in report.clauses if is_choice(result)]
     if choices:
         print_section(console, "choices")
@@ -109,17 +111,6 @@ def _print_finding(console: Console, result: Result, *, ignored: bool) -> None:
         console.print(Text(printable(code, lines=True)), soft_wrap=True)
     if result.replay:
         console.print(Text(f"replay: {printable(result.replay)}"), soft_wrap=True)
-
-
-def _print_reasons(console: Console, report: Report, verdict: Verdict) -> None:
-    groups = by_reason(report, verdict)
-    if groups:
-        print_section(console, f"{MARKS[verdict].word}: not tried")
-    for because, results in groups.items():
-        line = Text.assemble(
-            (f"{printable(because)}: ", "bold"), printable(names_of(report.clauses, results))
-        )
-        print_hanging(console, Text("  "), line)
 
 
 def _print_summary(console: Console, report: Report, level: Level) -> None:

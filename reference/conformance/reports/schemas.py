@@ -1,11 +1,6 @@
-"""What reports and comparisons are as JSON: reader, writer and JSON Schemas have it from here.
+"""What reports and comparisons are as JSON: reader, writer and JSON Schemas have it from here."""
 
-`python -m reference.conformance.reports.schemas` writes the schemas anew.
-"""
-
-import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -218,13 +213,13 @@ class Comparison(Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
-SCHEMAS: dict[str, type[Struct]] = {"report": Report, "comparison": Comparison}
-"""What `NAME.schema.json`, beside this file, describes."""
-
-
 def fields(form: type[Struct], of: object) -> dict[str, object]:
     """Return the attributes of an object that a form has, by their names."""
     return {name: getattr(of, name) for name in form.__struct_fields__}
+
+
+SCHEMAS: dict[str, type[Struct]] = {"report": Report, "comparison": Comparison}
+"""Forms that are printed as JSON Schema, by name."""
 
 
 def schema(name: str) -> dict[str, object]:
@@ -234,10 +229,3 @@ def schema(name: str) -> dict[str, object]:
         "$id": f"urn:bigram-reference:{name}:1",
         **msgspec.json.schema(SCHEMAS[name]),
     }
-
-
-if __name__ == "__main__":
-    for each in SCHEMAS:
-        Path(__file__).with_name(f"{each}.schema.json").write_text(
-            json.dumps(schema(each), indent=1) + "\n", encoding="utf-8"
-        )

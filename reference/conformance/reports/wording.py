@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -20,6 +20,8 @@ class Named(Protocol):
 
 
 One = TypeVar("One", bound=Named)
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Mark(NamedTuple):
@@ -90,15 +92,21 @@ def concept(one: Named) -> str:
     return one.id.split(".")[0]
 
 
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Return the values of each key, the keys in the order in which they first come."""
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
 def by_concept(every: Sequence[One]) -> dict[str, list[One]]:
     """Group by concept, in the order of the notes: each ends where its last clause stands.
 
     It may begin earlier, with a clause that another concept needs.
     """
-    groups: dict[str, list[One]] = {}
-    for one in reversed(every):
-        groups.setdefault(concept(one), []).insert(0, one)
-    return dict(reversed(groups.items()))
+    groups = grouped((concept(one), one) for one in reversed(every))
+    return {name: group[::-1] for name, group in reversed(groups.items())}
 
 
 def reason(report: Report, result: Result) -> str:
@@ -111,12 +119,12 @@ def reason(report: Report, result: Result) -> str:
     return cause
 
 
-def by_reason(report: Report, verdict: Verdict) -> dict[str, list[Result]]:
-    """Group the results with a verdict by their reason, so that it is said once."""
-    groups: dict[str, list[Result]] = {}
-    for result in report.of(verdict):
-        groups.setdefault(reason(report, result), []).append(result)
-    return groups
+def untried(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield each reason once: the word for blocked or skipped, the reason, and which clauses."""
+    for verdict in (Verdict.BLOCKED, Verdict.SKIP):
+        groups = grouped((reason(report, result), result) for result in report.of(verdict))
+        for because, results in groups.items():
+            yield MARKS[verdict].word, because, names_of(report.clauses, results)
 
 
 def names_of(every: Sequence[One], some: Sequence[One]) -> str:
@@ -191,8 +199,8 @@ def summary(report: Report, *, level: Level) -> Summary:
     broken = report.broken(level=level)
     unfinished = _unfinished(report)
     if broken:
-        outcome = f"does not conform: {_broken_counts(broken, level)}"
-        meaning = _not_kept(broken)
+        by_level, meaning = _broken(broken, level)
+        outcome = f"does not conform: {by_level}"
     elif unfinished:
         outcome = "no pass"
         meaning = "Nothing was found, but not every clause was judged."
@@ -203,8 +211,8 @@ def summary(report: Report, *, level: Level) -> Summary:
         outcome = "conforms"
         meaning = _kept(report, level)
     else:
-        outcome = f"kept, {_limits(report.selection, report.planned)}"
-        meaning = f"{_kept(report, level)} {_untouched(report.selection, report.planned)}"
+        limits, untouched = _limits(report.selection, report.planned)
+        outcome, meaning = f"kept, {limits}", f"{_kept(report, level)} {untouched}"
     return Summary(
         conforms=outcome == "conforms",
         passed=outcome == "conforms" or outcome.startswith("kept"),
@@ -226,24 +234,19 @@ def _unfinished(report: Report) -> str:
     return ""
 
 
-def _broken_counts(broken: list[Result], level: Level) -> str:
-    levels = [result.level for result in broken if result.verdict is not Verdict.XPASS]
-    counting = (Level.MUST,) if level is Level.MUST else (Level.MUST, Level.SHOULD)
-    parts = [f"{levels.count(each)} {each}" for each in counting]
-    needless = len(broken) - len(levels)
-    if needless:
-        waivers = "1 waiver" if needless == 1 else f"{needless} waivers"
-        parts.append(f"{waivers} to be taken back")
-    return ", ".join(parts)
-
-
-def _not_kept(broken: list[Result]) -> str:
+def _broken(broken: list[Result], level: Level) -> tuple[str, str]:
+    """Return how many are broken, and in a sentence which."""
     needless = [result for result in broken if result.verdict is Verdict.XPASS]
     others = [result for result in broken if result.verdict is not Verdict.XPASS]
-    said = [f"Not kept: {_ids(others)}."] if others else []
+    levels = [result.level for result in others]
+    counting = (Level.MUST,) if level is Level.MUST else (Level.MUST, Level.SHOULD)
+    counts = [f"{levels.count(each)} {each}" for each in counting]
+    which = [f"Not kept: {_ids(others)}."] if others else []
     if needless:
-        said.append(f"Waived, yet kept, so that the waiver must go: {_ids(needless)}.")
-    return " ".join(said)
+        waivers = "1 waiver" if len(needless) == 1 else f"{len(needless)} waivers"
+        counts.append(f"{waivers} to be taken back")
+        which.append(f"Waived, yet kept, so that the waiver must go: {_ids(needless)}.")
+    return ", ".join(counts), " ".join(which)
 
 
 def _ids(results: list[Result]) -> str:
@@ -257,17 +260,15 @@ def _kept(report: Report, level: Level) -> str:
     return f"Every {which} that could be tried is kept{but}."
 
 
-def _limits(selection: Selection, planned: int) -> str:
+def _limits(selection: Selection, planned: int) -> tuple[str, str]:
+    """Return what was selected, and in a sentence what was not."""
     if selection.replayed:
-        return "with one case replayed"
-    return f"with {planned} of {selection.of} clauses selected"
-
-
-def _untouched(selection: Selection, planned: int) -> str:
-    if selection.replayed:
-        return "Only one saved case was tried."
+        return "with one case replayed", "Only one saved case was tried."
     rest = max(0, selection.of - planned)
-    return f"The other {rest} {'clause was' if rest == 1 else 'clauses were'} not selected."
+    return (
+        f"with {planned} of {selection.of} clauses selected",
+        f"The other {rest} {'clause was' if rest == 1 else 'clauses were'} not selected.",
+    )
 
 
 def selected(report: Report) -> str:

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from reference.conformance.pipe.messages import Json
 from reference.conformance.vectors.errors import LostVectorsError, VectorsError
 from reference.conformance.vectors.vector import VERSION, Vector, id_of
 from reference.errors import FileNameError, OutputError, printable, reason
 from reference.files.atomic import inside, make_writable, only_writer, read_regular, replacing
-from reference.files.sealed import are, check_format, listed, unseal
+from reference.files.sealed import check_format, unseal
 
 SHIPPED = Path(__file__).with_name(f"v{VERSION}")
 """Those that come with the package."""
@@ -21,11 +23,27 @@ SHIPPED = Path(__file__).with_name(f"v{VERSION}")
 MANIFEST, SCHEMA = "manifest.json", "vector.schema.json"
 AGAIN = "export them again: `bigram vectors export`"
 
-FIELDS = dict.fromkeys(("id", "clause", "level", "sentence", "why"), str) | {
-    "kills": list,
-    "steps": list,
-}
-"""Of a vector, and their types in JSON."""
+
+class File(Struct, frozen=True):
+    """What a manifest says of one file."""
+
+    bytes: int
+    sha256: str
+    ids: tuple[str, ...]
+
+
+class Manifest(Struct, frozen=True):
+    """The fields of a manifest that are looked at."""
+
+    contract: str
+    files: dict[str, File]
+    left_out: dict[str, Json]
+    """Clauses that have no vectors, by the reason."""
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of all vectors."""
+        return {name for file in self.files.values() for name in file.ids}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +51,8 @@ class Folder:
     """What a folder holds."""
 
     path: Path
-    contract: str
-    files: tuple[str, ...]
+    manifest: Manifest
     vectors: tuple[Vector, ...]
-    left_out: Mapping[str, Json]
-    """Clauses that have no vectors, by the reason."""
 
 
 def shipped() -> dict[str, bytes]:
@@ -45,7 +60,7 @@ def shipped() -> dict[str, bytes]:
 
     Raises: a VectorsError where one of them is damaged.
     """
-    names = [*read(SHIPPED).files, MANIFEST]
+    names = [*read(SHIPPED).manifest.files, MANIFEST]
     return {name: (SHIPPED / name).read_bytes() for name in names}
 
 
@@ -66,8 +81,8 @@ def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
                 f"{folder} is no folder of vectors, and is not empty: it holds {min(others)}."
                 " Give another one, or --overwrite to write the vectors beside what is there"
             )
-        if old is not None and old["version"] == VERSION:
-            lost = sorted(_ids(old) - _ids(unseal(files[MANIFEST])))
+        if old is not None:
+            lost = sorted(old.ids - msgspec.convert(unseal(files[MANIFEST]), Manifest).ids)
             if lost:
                 raise LostVectorsError(
                     f"{folder} has vectors that are no longer made, {lost[0]} among {len(lost)}: "
@@ -79,11 +94,7 @@ def write(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
                 out.write(raw)
 
 
-def _ids(manifest: Json) -> set[str]:
-    return {name for file in manifest["files"].values() for name in file["ids"]}
-
-
-def _manifest_there(folder: Path) -> Json | None:
+def _manifest_there(folder: Path) -> Manifest | None:
     try:
         return _manifest(folder)
     except VectorsError:
@@ -98,25 +109,19 @@ def read(folder: Path) -> Folder:
     Raises: a VectorsError of the kind that fits, which names the file and what to do.
     """
     manifest = _manifest(folder)
-    extra = {path.name for path in folder.glob("*.json")} - manifest["files"].keys() - {MANIFEST}
+    extra = {path.name for path in folder.glob("*.json")} - manifest.files.keys() - {MANIFEST}
     if extra:
         raise VectorsError(f"{folder / min(extra)} is not in {MANIFEST}; remove it, or {AGAIN}")
     vectors: list[Vector] = []
-    for name, said in manifest["files"].items():
+    for name, said in manifest.files.items():
         file = inside(folder, name)
         raw = _bytes(file, said)
         if name != SCHEMA:
-            vectors += _vectors(file, raw, said["ids"])
-    return Folder(
-        path=folder,
-        contract=manifest["contract"],
-        files=tuple(manifest["files"]),
-        vectors=tuple(vectors),
-        left_out=manifest["left_out"],
-    )
+            vectors += _vectors(file, raw, said.ids)
+    return Folder(path=folder, manifest=manifest, vectors=tuple(vectors))
 
 
-def _manifest(folder: Path) -> Json:
+def _manifest(folder: Path) -> Manifest:
     file = folder / MANIFEST
     try:
         raw = _content(file)
@@ -131,30 +136,18 @@ def _manifest(folder: Path) -> Json:
         raise VectorsError(f"{file} is damaged, or no manifest of vectors; {AGAIN}") from error
     check_format(file, version, VERSION, VectorsError, f", or {AGAIN}")
     try:
-        manifest = unseal(raw)
+        fields = unseal(raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise VectorsError(f"{file} is damaged: its own digest differs; {AGAIN}") from error
     try:
-        _check_form(folder, manifest)
-    except (FileNameError, TypeError, KeyError, AttributeError) as error:
+        manifest = msgspec.convert(fields, Manifest)
+        for name in manifest.files:
+            inside(folder, name)
+    except (FileNameError, ValueError) as error:
         raise VectorsError(
             f"{file} was not written by `bigram vectors export`: {printable(error)}; {AGAIN}"
         ) from error
     return manifest
-
-
-def _check_form(folder: Path, manifest: Json) -> None:
-    """Check what a digest does not show, as anyone can compute it.
-
-    Raises: FileNameError, TypeError, KeyError or AttributeError.
-    """
-    left_out = [manifest["left_out"], *manifest["left_out"].values()]
-    if not are(str, [manifest["contract"]]) or not all(isinstance(one, dict) for one in left_out):
-        raise TypeError("contract must be a string, and left_out an object of objects")
-    for name, said in manifest["files"].items():
-        inside(folder, name)
-        if type(said["bytes"]) is not int or not are(str, [said["sha256"], *listed(said["ids"])]):
-            raise TypeError(f"what it says of {name} has a field of a wrong type")
 
 
 def _content(file: Path) -> bytes:
@@ -165,45 +158,31 @@ def _content(file: Path) -> bytes:
     return file.read_bytes() if file.parent == SHIPPED else read_regular(file)
 
 
-def _bytes(file: Path, said: Json) -> bytes:
+def _bytes(file: Path, said: File) -> bytes:
     try:
         raw = _content(file)
     except FileNotFoundError as error:
         raise VectorsError(f"{file} is missing, which {MANIFEST} names; {AGAIN}") from error
     except OSError as error:
         raise VectorsError(f"{file} cannot be read: {reason(error)}; {AGAIN}") from error
-    if len(raw) != said["bytes"]:
+    if len(raw) != said.bytes:
         raise VectorsError(
-            f"{file} has {len(raw)} bytes, and {MANIFEST} says {said['bytes']}; {AGAIN}"
+            f"{file} has {len(raw)} bytes, and {MANIFEST} says {said.bytes}; {AGAIN}"
         )
-    if sha256(raw).hexdigest() != said["sha256"]:
+    if sha256(raw).hexdigest() != said.sha256:
         raise VectorsError(f"{file} is damaged: its SHA-256 is another; {AGAIN}")
     return raw
 
 
 def _vectors(file: Path, raw: bytes, ids: Iterable[str]) -> list[Vector]:
     try:
-        written: list[Any] = json.loads(raw)["vectors"]
-        vectors = [_vector(one) for one in written]
+        vectors = msgspec.convert(json.loads(raw)["vectors"], list[Vector])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise VectorsError(f"{file} holds no vectors as {SCHEMA} has them: {error}") from error
+        said = printable(error)
+        raise VectorsError(f"{file} holds no vectors as {SCHEMA} has them: {said}") from error
     for vector in vectors:
         if vector.id != id_of(vector.clause, vector.steps):
             raise VectorsError(f"{file}: the steps are not those of the id {vector.id}; {AGAIN}")
     if [vector.id for vector in vectors] != list(ids):
         raise VectorsError(f"{file} has other vectors than {MANIFEST} says; {AGAIN}")
     return vectors
-
-
-def _vector(written: Any) -> Vector:  # noqa: ANN401  whatever JSON holds
-    """Read a vector.
-
-    Raises: TypeError, KeyError or ValueError where it is none.
-    """
-    for name, kind in FIELDS.items():
-        if not isinstance(written[name], kind):
-            raise TypeError(f"{name} is {written[name]!r:.40}")
-    if written.keys() != FIELDS.keys():
-        raise ValueError(f"fields are {sorted(written)}")
-    lists = {name: tuple(written[name]) for name in ("kills", "steps")}
-    return Vector(**{**written, **lists})

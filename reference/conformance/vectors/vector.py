@@ -1,8 +1,9 @@
 """What a vector is: a few questions of the pipe's, and what is expected of the answers."""
 
 import json
-from dataclasses import asdict, dataclass
 from hashlib import sha256
+
+from msgspec import Struct
 
 from reference.conformance.pipe.messages import Json
 
@@ -16,8 +17,7 @@ SAID = ("expect", "expect_with_uniforms", "repeat")
 """The fields of a step that are no part of its question."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Vector:
+class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One vector. Its steps are asked in order of one model, which none but they has seen."""
 
     id: str
@@ -28,10 +28,6 @@ class Vector:
     why: str
     kills: tuple[str, ...]
     steps: tuple[Json, ...]
-
-    def to_json(self) -> Json:
-        """Write it as an object."""
-        return asdict(self)
 
 
 def id_of(clause: str, steps: tuple[Json, ...]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 from math import fsum
 from typing import Any
 
@@ -245,14 +246,6 @@ def whole(value: float) -> object:
 
 def _merged(steps: Iterator[Json]) -> Iterator[Json]:
     """Write equal steps that follow one another as one, with how often it is asked."""
-    last: Json | None = None
-    count = 0
-    for step in steps:
-        if last is not None and compact(step) == compact(last):
-            count += 1
-            continue
-        if last is not None:
-            yield last | ({"repeat": count} if count > 1 else {})
-        last, count = step, 1
-    if last is not None:
-        yield last | ({"repeat": count} if count > 1 else {})
+    for _written, same in groupby(steps, key=compact):
+        first, *others = same
+        yield first | ({"repeat": 1 + len(others)} if others else {})

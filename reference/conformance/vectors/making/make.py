@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
+
 from reference.conformance.pipe.messages import Json
 from reference.conformance.vectors.files import MANIFEST, SCHEMA, SHIPPED
 from reference.conformance.vectors.making.building import WHY, Built, build
@@ -43,7 +45,7 @@ def kills() -> dict[str, tuple[str, ...]]:
 def contents(built: Sequence[Built]) -> dict[str, bytes]:
     """Give the bytes of each file, by name; the manifest comes last."""
     files = {
-        f"{one.clause.id}.json": _file([vector.to_json() for vector in one.vectors])
+        f"{one.clause.id}.json": _file(msgspec.to_builtins(one.vectors))
         for one in sorted(built, key=lambda one: one.clause.id)
         if one.vectors
     }

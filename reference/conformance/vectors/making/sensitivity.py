@@ -207,6 +207,3 @@ def _wrong(value: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401  whateve
     else:
         yield "values", value + FAR
         yield "values", value + 1
-
-
-__all__ = ["Judged", "Transcript", "Unrecordable", "recorded"]

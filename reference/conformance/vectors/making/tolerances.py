@@ -4,13 +4,12 @@ A float32 model has to pass, and so does one that computes in a different order.
 be off is asked of the check itself, in `sensitivity`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil, log10
 from typing import Any
 
 import torch
 
-from reference.conformance.pipe.messages import Json
 from reference.conformance.vectors.machine import Machine, rows
 from reference.spec.measures import EPS, gradient_tolerance, softmax_tolerance, step_tolerance
 
@@ -19,18 +18,17 @@ FEW, MORE = 3.0, 5.0
 
 
 def allowed(operation: str, fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
-    """Give the tolerance of each field of an answer that is not exact.
+    """Return the tolerance of each field of an answer that is not exact.
 
     One number stands for all entries, a list for each its own.
     """
-    by_operation: dict[str, Callable[..., dict[str, Any]]] = {
-        "gradient": _gradient,
-        "get_table": _table,
-        "softmax": _softmax,
-    }
-    if operation not in by_operation:
-        return {}
-    return by_operation[operation](fields, machine)
+    if operation == "gradient":
+        return {"gradient": _of_gradient(fields["idx"]["data"], machine)}
+    if operation == "get_table" and machine.steps:  # of training.state, for each step
+        return {"table": rounded(machine.steps * step_tolerance(_table(machine)))}
+    if operation == "softmax":
+        return {"probs": rounded(_of_softmax(rows(fields["logits"])))}
+    return {}
 
 
 def rounded(tolerance: float) -> float:
@@ -41,41 +39,26 @@ def rounded(tolerance: float) -> float:
     return float(f"{ceil(tolerance / 10.0**power - 1e-9)}e{power}")
 
 
-def _tensor(table: list[list[float]]) -> torch.Tensor:
-    return torch.tensor(table, dtype=torch.float32)
+def _table(machine: Machine) -> torch.Tensor:
+    return torch.tensor(machine.arithmetic.rows(), dtype=torch.float32)
 
 
-def _gradient(fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
+def _of_gradient(tokens: list[int], machine: Machine) -> float | list[float]:
     """Of gradient.value; a row that no position looks up is exactly 0, as gradient.untouched-rows.
 
     One row of the list for each row of the table.
     """
-    n = len(fields["idx"]["data"])
-    bound = rounded(gradient_tolerance(_tensor(machine.arithmetic.rows()), n))
-    used = set(fields["idx"]["data"])
+    bound = rounded(gradient_tolerance(_table(machine), len(tokens)))
+    used = set(tokens)
     if len(used) == machine.C:
-        return {"gradient": bound}
-    each = [bound if i in used else 0.0 for i in range(machine.C) for _ in range(machine.C)]
-    return {"gradient": each}
+        return bound
+    return [bound if i in used else 0.0 for i in range(machine.C) for _ in range(machine.C)]
 
 
-def _table(_fields: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
-    """Of training.state, for each step that was taken."""
-    if not machine.steps:
-        return {}
-    return {"table": rounded(machine.steps * step_tolerance(machine_table(machine)))}
-
-
-def machine_table(machine: Machine) -> torch.Tensor:
-    """Give the table as float32."""
-    return _tensor(machine.arithmetic.rows())
-
-
-def _softmax(fields: Mapping[str, Json], _machine: Machine) -> dict[str, Any]:
+def _of_softmax(scores: list[list[float]]) -> float:
     """Of softmax.ratio; of softmax.shift and softmax.large-logits for scores that were moved."""
-    scores = rows(fields["logits"])
     most, C = max(abs(score) for row in scores for score in row), len(scores[0])
     bound = softmax_tolerance(C)
     if most > FEW:
         bound = max(bound, 24 * EPS) if most <= MORE else 2e-3
-    return {"probs": rounded(bound)}
+    return bound
