@@ -47,8 +47,8 @@ def load(
         raise no_name(place, models)
     run = Run(script)
     for each in (name, *also):
-        if each not in define and not run.slicer.binders(each):
-            raise unknown_name(place, each, run.slicer.names(), models)
+        if each not in define and not run.slicer.binders[each]:
+            raise unknown_name(place, each, list(run.slicer.definers), models)
     if SIZE in supplied:
         supplied = SIZE_GLOBALS.union(supplied)
     run.run([name, *also], define=define, supplied=supplied)
@@ -59,6 +59,8 @@ def load(
         namespace=run.namespace,
         notes=run.notes(),
         path=path,
+        place=str(path),
+        names=run.slicer.definitions(),
     )
 
 
@@ -127,4 +129,6 @@ def _load_module(
         namespace=namespace,
         notes=(),
         path=None if file is None else Path(file),
+        place=place,
+        names=list(namespace),
     )
