@@ -179,11 +179,7 @@ class ArraySubject(TorchSubject):
         probe = self._probe
         if not isinstance(probe, ArrayModel) or probe.reach is None:
             return None
-        return Access(
-            get=lambda model: cast("ArrayModel", model).table(),
-            set=lambda model, table: cast("ArrayModel", model).set_table(table),
-            how=probe.reach.how,
-        )
+        return Access(get=ArrayModel.table, set=ArrayModel.set_table, how=probe.reach.how)  # type: ignore[arg-type]  # they are ArrayModels
 
     @cached_property
     def parts(self) -> frozenset[Part]:
