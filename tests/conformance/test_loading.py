@@ -242,22 +242,7 @@ def test_statements_run_as_far_as_they_are_needed(write: Write) -> None:
         return name
 
     loaded = load(f"{path}:Model", define={"mark": mark})
-    assert ran == [
-        "a",
-        "b",
-        "d",
-        "e",
-        "e",
-        "f",
-        "g",
-        "h",
-        "i",
-        "j",
-        "k",
-        "base",
-        "class",
-        "decorate",
-    ]
+    assert " ".join(ran) == "a b d e e f g h i j k base class decorate"
     assert loaded.notes == (
         "5 of 20 statements at the top level did not run: nothing that was asked for needs them.",
     )

@@ -77,8 +77,13 @@ class Outline:
     """Names of imports: `plt.show()` changes nothing that is wanted, `stoi.clear()` does."""
     changers: frozenset[str]
     """The file's own functions that change an argument, as `def fill(stoi, chars)` may."""
-    postponed: bool
-    """Annotations are not evaluated in this file."""
+    futures: frozenset[str]
+    """What the file imports from `__future__`, which holds for each of its statements."""
+
+    @property
+    def postponed(self) -> bool:
+        """Whether annotations are not evaluated in this file."""
+        return "annotations" in self.futures
 
 
 def outline_of(nodes: Sequence[ast.stmt]) -> Outline:
@@ -97,13 +102,15 @@ def outline_of(nodes: Sequence[ast.stmt]) -> Outline:
         if _changed(ast.walk(function), frozenset(), frozenset())
         & {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
     }
-    postponed = any(
-        isinstance(each, ast.ImportFrom)
-        and each.module == "__future__"
-        and any(alias.name == "annotations" for alias in each.names)
+    futures = {
+        alias.name
         for each in imports
+        if isinstance(each, ast.ImportFrom) and each.module == "__future__"
+        for alias in each.names
+    }
+    return Outline(
+        imported=frozenset(names), changers=frozenset(changers), futures=frozenset(futures)
     )
-    return Outline(imported=frozenset(names), changers=frozenset(changers), postponed=postponed)
 
 
 def facts_of(statement: Statement, outline: Outline) -> Facts:
@@ -244,21 +251,12 @@ def _changed_by(
 
 
 def _is_constant(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Assign):
-        targets: list[ast.expr] = node.targets
-    elif isinstance(node, ast.AnnAssign):
-        targets = [node.target]
-    else:
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
         return False
-    names = all(
-        isinstance(each, (ast.Name, ast.Tuple, ast.List, ast.expr_context))
-        for target in targets
-        for each in ast.walk(target)
-    )
-    return (
-        names
-        and node.value is not None
-        and all(isinstance(each, CONSTANT) for each in ast.walk(node.value))
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = (ast.Name, ast.Tuple, ast.List, ast.expr_context)
+    return all(isinstance(each, CONSTANT) for each in ast.walk(node.value)) and all(
+        isinstance(each, names) for target in targets for each in ast.walk(target)
     )
 
 

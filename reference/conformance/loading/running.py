@@ -30,7 +30,8 @@ class Run:
             raise LoadError(f"{script.path}: {error}") from error
         self.module = _module_for(script)
         self.namespace = self.module.__dict__
-        self._flags = _flags_of(script)
+        futures = [getattr(__future__, name) for name in self.slicer.outline.futures]
+        self._flags = sum(future.compiler_flag for future in futures)
         self._wanted: Sequence[str] = ()
         self._chosen: list[int] = []
         self._ran: set[int] = set()
@@ -209,14 +210,3 @@ def _module_for(script: Script) -> types.ModuleType:
     nodes = [statement.node for statement in script.statements]
     module.__doc__ = ast.get_docstring(ast.Module(body=nodes, type_ignores=[]))
     return module
-
-
-def _flags_of(script: Script) -> int:
-    """Give what the file's `from __future__` imports mean to the compiler."""
-    flags = 0
-    for statement in script.statements:
-        node = statement.node
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            for alias in node.names:
-                flags |= getattr(__future__, alias.name).compiler_flag
-    return flags

@@ -23,8 +23,8 @@ class Slicer:
     """The statements of one file by number, and which of them may serve which others."""
 
     def __init__(self, statements: Sequence[Statement]) -> None:
-        outline = outline_of([statement.node for statement in statements])
-        self.facts = [facts_of(statement, outline) for statement in statements]
+        self.outline = outline_of([statement.node for statement in statements])
+        self.facts = [facts_of(statement, self.outline) for statement in statements]
         self.end = len(statements)
         self.definers: defaultdict[str, list[int]] = defaultdict(list)
         for at, facts in enumerate(self.facts):
