@@ -59,10 +59,8 @@ class Loaded:
 
     name: str
     value: object
-    extras: dict[str, object]
-    """The further names that were asked for."""
     namespace: dict[str, object]
-    """The globals of the code; what is set here, the code reads."""
+    """The globals of the code, with all names asked for; what is set here, the code reads."""
     notes: tuple[str, ...]
     """A sentence for each part of the file that did not run and might have mattered."""
     path: Path | None

@@ -55,7 +55,6 @@ def load(
     return Loaded(
         name=name,
         value=run.namespace[name],
-        extras={each: run.namespace[each] for each in also},
         namespace=run.namespace,
         notes=run.notes(),
         path=path,
@@ -125,7 +124,6 @@ def _load_module(
     return Loaded(
         name=name,
         value=namespace[name],
-        extras={each: namespace[each] for each in also},
         namespace=namespace,
         notes=(),
         path=None if file is None else Path(file),

@@ -214,10 +214,8 @@ class TorchModel:
         if access is None:
             rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
             return rows_of(self(rows).logits, self.C)
-        return access.oriented(self._stored(access)).detach().clone()
-
-    def _stored(self, access: Access) -> Tensor:
-        return guarded("get_table", lambda: square_of("get_table", access.get(self.raw), self.C))
+        stored = guarded("get_table", lambda: square_of("get_table", access.get(self.raw), self.C))
+        return access.oriented(stored).detach().clone()
 
     def set_table(self, table: Tensor) -> None:
         """Write the table."""
