@@ -123,7 +123,7 @@ def _note_of(magics: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cells(path: Path, text: str) -> Iterator[str]:
-    """Give the source of each code cell, of nbformat 4 or of 3 with its worksheets."""
+    """Yield the source of each code cell, of nbformat 4 or of 3 with its worksheets."""
     try:
         book = json.loads(text)
     except (ValueError, RecursionError) as error:

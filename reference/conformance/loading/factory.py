@@ -169,7 +169,7 @@ def _advice(loaded: Loaded, *body: str) -> str:
 
 
 def command(place: str, name: str) -> str:
-    """Give the command that checks a name of a file or a module."""
+    """Return the command that checks a name of a file or a module."""
     return f"bigram check {shlex.quote(f'{place}:{name}')}"
 
 

@@ -166,7 +166,7 @@ def _uses(tables: list[symtable.SymbolTable], nodes: list[ast.AST], outline: Out
 def _scopes(
     table: symtable.SymbolTable, *, late: bool
 ) -> Iterator[tuple[symtable.SymbolTable, bool]]:
-    """Give every scope in a statement, and whether it runs only when something is called."""
+    """Yield every scope in a statement, and whether it runs only when something is called."""
     yield table, late
     for child in table.get_children():
         # A comprehension is a function to the compiler. Its own kind of argument tells it apart.

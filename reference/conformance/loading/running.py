@@ -192,7 +192,7 @@ class Run:
 
 
 def tell(error: BaseException) -> str:
-    """Give an exception's kind and text in one line."""
+    """Return an exception's kind and text in one line."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return shorten(text, length=REASON_LENGTH)
 

@@ -75,7 +75,7 @@ class Slicer:
         return sorted(selection.chosen)
 
     def binders_above(self, name: str, end: int) -> list[int]:
-        """Give who binds a name above a place, from its last `def` or `class` on.
+        """Return the statements that bind a name above a place, from its last `def` or `class` on.
 
         All assignments count, not the last alone: where one fails, its forerunner's value stays.
         """
@@ -86,16 +86,16 @@ class Slicer:
         return binders
 
     def late_binders(self, name: str, at: int) -> list[int]:
-        """Give who binds a name that a definition's body reads."""
+        """Return the statements that bind a name that a definition's body reads."""
         below = [each for each in self.binders[name] if each > at and not self.refusals[each]]
         return self.binders_above(name, at + 1) or below[:1]  # it may read its own name
 
     def changers(self, name: str, end: int) -> list[int]:
-        """Give who changes an object in place above a place."""
+        """Return the statements that change an object in place above a place."""
         return [at for at in self._changers[name] if at < end]
 
     def late_changers(self, name: str, at: int) -> list[int]:
-        """Give who changes an object that a definition's body reads, until that is used."""
+        """Return those that change an object that a definition's body reads, until that is used."""
         return self.changers(name, self._first_use[at])
 
     def _refuse(self, at: int) -> str | None:
@@ -106,7 +106,7 @@ class Slicer:
         return None
 
     def _wholes(self, parts: Collection[str], end: int) -> set[str]:
-        """Give these names, and those of what they are parts of: of the parser, for its group."""
+        """Return these names, and those of what they are parts of: of the parser, for its group."""
         wholes = set(parts)
         for at in reversed(range(end)):
             whole = self.facts[at].part_of
@@ -129,7 +129,7 @@ class Slicer:
         return reached
 
     def _called(self, at: int) -> Iterator[Facts]:
-        """Give the file's own functions that a statement calls by their names, and those they do.
+        """Yield the file's own functions that a statement calls by name, and those that they call.
 
         Narrower than what it reaches: making a model does not call the model's own `fit`.
         """

@@ -25,12 +25,12 @@ SEEDS = 2**32
 
 
 def given(value: object) -> object:
-    """Give the array of a tensor, in the same memory; anything else as it is."""
+    """Return the array of a tensor, in the same memory; anything else as it is."""
     return value.detach().numpy() if isinstance(value, Tensor) else value
 
 
 def taken(value: object) -> object:
-    """Give the tensor of an array, or of each in a tuple; anything else as it is."""
+    """Return the tensor of an array, or of each in a tuple; anything else as it is."""
     if isinstance(value, (tuple, list)):
         return tuple(taken(one) for one in value)
     if isinstance(value, (bool, int, str)) or not hasattr(value, "__array__"):
@@ -133,7 +133,7 @@ class ArrayModel:
         return own if callable(own) else None
 
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> object:
-        """Give logits and loss; the loss can go back where the model has a gradient."""
+        """Return logits and loss; the loss can go back where the model has a gradient."""
         function = self._bound("forward") or self.state
         more = () if targets is None else (targets,)
         answer = crossing(function)(idx, *more)
@@ -151,7 +151,7 @@ class ArrayModel:
     __call__ = forward
 
     def table(self) -> Tensor:
-        """Give the table, as the leaf that backward leaves its gradient in."""
+        """Return the table, as the leaf that backward leaves its gradient in."""
         assert self.reach is not None  # noqa: S101  the subject's access tells
         now = cast("Tensor", taken(self.reach.get(self.state)))
         if self._leaf is None:

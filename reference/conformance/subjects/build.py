@@ -14,7 +14,7 @@ from reference.conformance.subjects.torch_models import (
     TorchSubject,
     adapter_of,
 )
-from reference.conformance.subjects.transformers_models import HubSubject, hub_factory
+from reference.conformance.subjects.transformers_models import HubModel, HubSubject
 
 Factory = Callable[[int], object]
 """What makes a model for a size of vocabulary: a class, or any function of one number."""
@@ -42,7 +42,7 @@ def subject_of(
     if adapter == ARRAYS:
         return array_subject(factory, given)
     if adapter == HUB:
-        return HubSubject(factory=hub_factory(factory), given=given)
+        return HubSubject(factory=lambda C: HubModel(factory(C)), given=given)
     return TorchSubject(
         factory=factory,
         given=given,

@@ -45,7 +45,7 @@ def train_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object]
 
 
 def reference_subject() -> TorchSubject:
-    """Give the reference, with every part."""
+    """Return the reference, with every part."""
     return TorchSubject(
         factory=BigramLanguageModel,
         given={
@@ -71,7 +71,7 @@ def engine_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object
 
 
 def engine_subject() -> TorchSubject:
-    """Give the engine's batches, loss, gradient, training step and generate."""
+    """Return the engine's batches, loss, gradient, training step and generate."""
     return TorchSubject(
         factory=fast.BigramLanguageModel,
         given={"get_batch": fast.get_batch, "train_step": engine_step},
@@ -79,7 +79,7 @@ def engine_subject() -> TorchSubject:
 
 
 def sampler_subject() -> TorchSubject:
-    """Give the reference's model, continued by the engine's sampler."""
+    """Return the reference's model, continued by the engine's sampler."""
 
     def generate(
         model: BigramLanguageModel,

@@ -188,8 +188,8 @@ class TorchModel:
     def _generated(self, idx: Tensor, n: int, *, plain: bool, **named: object) -> Tensor:
         def ask() -> Tensor:
             function = self.subject.generate_of(self.raw, plain=plain)
-            if CACHE not in parameters_of(function):
-                named.pop(CACHE, None)
+            if CACHE in named and CACHE not in parameters_of(function):
+                del named[CACHE]
             out = function(idx, n, **named)
             hint = " (it yields: collect it)" if inspect.isgenerator(out) else ""
             return tensor_of("generate", out, what=f"a tensor of tokens{hint}")
