@@ -22,7 +22,7 @@ from reference.spec.cases import table_of
 from reference.spec.catalogue import VERSION, catalogue
 from reference.vocabulary import Vocabulary
 from tests.conformance.hostile.misbehaviour import EVERY
-from tests.conformance.hostile.models import Right
+from tests.conformance.right_model import Right
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")

@@ -41,7 +41,7 @@ from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
 from reference.spec.subject import SubjectError
 from reference.vocabulary import Vocabulary
-from tests.conformance.hostile.models import Right
+from tests.conformance.right_model import Right
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 # `spec/test_spec.py` runs every clause under the shape checks.
