@@ -72,7 +72,7 @@ def open_target(target: Target, seconds: float = SECONDS) -> tuple[Opened, tuple
         also=tuple(here.values()),
         supplied=_supplied("get_batch" in here),
     )
-    parts = {part: model.extras[name] for part, name in here.items()}
+    parts = {part: model.namespace[name] for part, name in here.items()}
     notes = list(model.notes)
     for part, place in elsewhere.items():
         other = load(place, define=define, supplied=_supplied(part == "get_batch"))

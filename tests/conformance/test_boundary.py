@@ -12,7 +12,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reference.conformance.reports.report_json import from_json, to_json
 from reference.conformance.runner import Plan, isolated_streams, notes_of, planned, run
@@ -23,6 +22,7 @@ from reference.spec.cases import table_of
 from reference.spec.catalogue import VERSION, catalogue
 from reference.vocabulary import Vocabulary
 from tests.conformance.hostile.misbehaviour import EVERY
+from tests.conformance.right_model import Right
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
@@ -63,7 +63,7 @@ METHODS = (
 
 def model(C: int, fault: Fault) -> nn.Module:
     """Make a model as in the notes, one of whose methods may misbehave."""
-    made = Notes(C)
+    made = Right(C)
     for name in METHODS:
         if fault.part == name:
             object.__setattr__(made, name, fault.wrap(name, getattr(made, name)))
@@ -73,26 +73,6 @@ def model(C: int, fault: Fault) -> nn.Module:
         table = made.token_embedding_table.weight
         table.register_hook(fault.wrap("backward", lambda gradient: gradient))
     return made
-
-
-class Notes(nn.Module):
-    def __init__(self, vocab_size: int) -> None:
-        super().__init__()
-        self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
-
-    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        logits = self.token_embedding_table(idx)
-        if targets is None:
-            return logits, None
-        logits = logits.flatten(0, 1)
-        return logits, F.cross_entropy(logits, targets.flatten())
-
-    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
-        for _ in range(max_new_tokens):
-            logits, _loss = self(idx)
-            drawn = torch.multinomial(F.softmax(logits[:, -1, :], dim=1), num_samples=1)
-            idx = torch.cat((idx, drawn), dim=1)
-        return idx
 
 
 class Words:

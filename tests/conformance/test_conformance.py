@@ -41,43 +41,21 @@ from reference.spec.catalogue import catalogue
 from reference.spec.clause import Level
 from reference.spec.subject import SubjectError
 from reference.vocabulary import Vocabulary
+from tests.conformance.right_model import Right
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 # `spec/test_spec.py` runs every clause under the shape checks.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
 
 
-class Notes(nn.Module):
-    """The notes' class."""
-
-    def __init__(self, vocab_size: int) -> None:
-        super().__init__()
-        self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
-
-    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        logits = self.token_embedding_table(idx)
-        if targets is None:
-            return logits, None
-        B, T, C = logits.shape
-        logits = logits.view(B * T, C)
-        return logits, self.loss(logits, targets.view(B * T))
-
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets)
-
-    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
-        for _ in range(max_new_tokens):
-            logits, _loss = self(idx)
-            probs = F.softmax(logits[:, -1, :], dim=1)
-            idx = torch.cat((idx, torch.multinomial(probs, num_samples=1)), dim=1)
-        return idx
-
-
-class Summed(Notes):
+class Summed(Right):
     """Adds the losses up."""
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, reduction="sum")
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        logits, loss = super().forward(idx, targets)
+        if targets is not None:
+            loss = F.cross_entropy(logits, targets.flatten(), reduction="sum")
+        return logits, loss
 
 
 def verdicts(report: Report) -> dict[str, Verdict]:
@@ -95,7 +73,7 @@ def test_the_reference_keeps_every_clause() -> None:
 
 
 def test_a_model_of_the_notes_conforms_and_what_was_not_given_is_skipped() -> None:
-    report = check(Notes, examples=5)
+    report = check(Right, examples=5)
     assert report.complete
     assert report.conforms()
     assert report.planned == len(catalogue()) == len(report.clauses)
@@ -133,7 +111,7 @@ def test_a_failure_is_shrunk_and_can_be_replayed() -> None:
     again = check(Summed, replay=saved)
     assert verdicts(again) == {failure.id: Verdict.FAIL}
     assert one(again, failure.id).seen == failure.seen
-    assert verdicts(check(Notes, replay=saved)) == {failure.id: Verdict.PASS}
+    assert verdicts(check(Right, replay=saved)) == {failure.id: Verdict.PASS}
 
 
 def test_the_same_seed_gives_the_same_report() -> None:
@@ -160,14 +138,14 @@ def test_a_waiver_makes_a_failure_expected_and_a_pass_an_error() -> None:
     assert "we sum" in one(report, "loss.mean-cross-entropy").cause
     assert verdicts(report)["loss.uniform"] is Verdict.BLOCKED
     assert report.conforms()
-    report = check(Notes, clauses=["loss.mean-cross-entropy"], waive=waive, examples=5)
+    report = check(Right, clauses=["loss.mean-cross-entropy"], waive=waive, examples=5)
     assert verdicts(report)["loss.mean-cross-entropy"] is Verdict.XPASS
     assert not report.conforms()
     assert not report.conforms(level=Level.MUST)
 
 
 def test_a_should_counts_unless_the_level_is_must() -> None:
-    class Dropout(Notes):
+    class Dropout(Right):
         def forward(
             self, idx: Tensor, targets: Tensor | None = None
         ) -> tuple[Tensor, Tensor | None]:
@@ -190,7 +168,7 @@ def test_a_model_that_cannot_be_made_fails_once() -> None:
 
 
 def test_what_forward_returns_is_adapted_by_name_only() -> None:
-    class Bare(Notes):
+    class Bare(Right):
         def forward(  # type: ignore[override]  # another signature, on purpose
             self,
             idx: Tensor,
@@ -212,7 +190,7 @@ def test_what_forward_returns_is_adapted_by_name_only() -> None:
     assert verdicts(report)["loss.scalar"] is Verdict.SKIP
     assert verdicts(report)["generate.law"] is Verdict.PASS
     swapped = check(
-        Notes,
+        Right,
         clauses=["forward.returns"],
         adapter=lambda answer: answer[::-1],  # type: ignore[index]  # whatever the model answers
     )
@@ -222,7 +200,7 @@ def test_what_forward_returns_is_adapted_by_name_only() -> None:
 def test_a_black_box_is_asked_for_its_rows() -> None:
     class Hidden:
         def __init__(self, vocab_size: int) -> None:
-            self._inside = Notes(vocab_size)
+            self._inside = Right(vocab_size)
 
         def __call__(self, idx: Tensor, targets: Tensor | None = None) -> object:
             return self._inside(idx, targets)
@@ -256,7 +234,7 @@ def test_a_black_box_is_asked_for_its_rows() -> None:
 
 
 def test_the_weight_of_a_linear_layer_is_read_the_way_it_multiplies() -> None:
-    class Linear(Notes):
+    class Linear(Right):
         def __init__(self, vocab_size: int) -> None:
             super().__init__(vocab_size)
             del self.token_embedding_table
@@ -282,7 +260,7 @@ def notes_get_batch(split: str) -> tuple[Tensor, Tensor]:
 
 
 def test_the_notes_own_get_batch_is_reached_through_its_globals() -> None:
-    report = check(Notes, get_batch=notes_get_batch, clauses=["batch"], examples=5)
+    report = check(Right, get_batch=notes_get_batch, clauses=["batch"], examples=5)
     assert report.conforms()
     assert verdicts(report)["batch.split"] is Verdict.PASS
     assert one(report, "batch.split.unknown").seen == "the validation text"
@@ -315,7 +293,7 @@ def test_a_get_batch_of_neither_form_is_refused_with_the_form_to_write() -> None
 def test_bad_arguments_are_named(given: dict[str, object], error: type, says: str) -> None:
     assert issubclass(error, BigramError)
     with pytest.raises(error, match=says):
-        check(Notes, **given)  # type: ignore[arg-type]
+        check(Right, **given)  # type: ignore[arg-type]
 
 
 def test_a_fault_of_the_kit_is_called_one_and_the_rest_goes_on() -> None:
@@ -332,7 +310,7 @@ def test_a_fault_of_the_kit_is_called_one_and_the_rest_goes_on() -> None:
 
 
 def test_a_check_leaves_the_callers_randomness_and_torch_as_they_were() -> None:
-    class Meddler(Notes):
+    class Meddler(Right):
         def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
             torch.set_default_dtype(torch.float64)
             torch.set_grad_enabled(False)
@@ -372,7 +350,7 @@ sys.exit("torch._inductor" in sys.modules or "torch._dynamo" in sys.modules)
 def test_a_model_that_fails_now_and_then_is_told_so() -> None:
     calls = []
 
-    class Sometimes(Notes):
+    class Sometimes(Right):
         def forward(
             self, idx: Tensor, targets: Tensor | None = None
         ) -> tuple[Tensor, Tensor | None]:
@@ -465,11 +443,11 @@ def test_the_decorator_runs_each_clause(clause: ClauseTest) -> None:
 
 
 def test_free_functions_can_stand_beside_the_model() -> None:
-    class Silent(Notes):
+    class Silent(Right):
         generate = None  # type: ignore[assignment]
 
-    def generate(model: Notes, idx: Tensor, n: int) -> Tensor:
-        return Notes.generate(model, idx, n)
+    def generate(model: Right, idx: Tensor, n: int) -> Tensor:
+        return Right.generate(model, idx, n)
 
     subject = subject_of(Silent, generate=generate)
     results = list(run(subject, Plan(clauses=planned(["generate.prefix"], None), examples=5)))

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,10 @@ def enter(mode: Any) -> None:
     mode.__enter__()
 
 
+def turn(owner: object, name: str) -> None:
+    setattr(owner, name, not getattr(owner, name))
+
+
 FLIPS: dict[str, Callable[[], object]] = {
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
     "default device": lambda: torch.set_default_device("meta"),
@@ -76,20 +81,16 @@ FLIPS: dict[str, Callable[[], object]] = {
     "autocast on cuda": lambda: torch.set_autocast_enabled("cuda", True),
     "dtype of autocast on cuda": lambda: torch.set_autocast_dtype("cuda", torch.bfloat16),
     "threads of autograd": lambda: torch.autograd.set_multithreading_enabled(False),
-    "torch.utils.deterministic.fill_uninitialized_memory": lambda: setattr(
-        deterministic, "fill_uninitialized_memory", False
+    "torch.utils.deterministic.fill_uninitialized_memory": partial(
+        setattr, deterministic, "fill_uninitialized_memory", False
     ),
     "torch.backends.mkldnn.enabled": lambda: torch.backends.mkldnn.set_flags(_enabled=False),
     **{
-        f"torch.backends.cudnn.{name}": lambda name=name: setattr(  # type: ignore[misc]  # bound now
-            torch.backends.cudnn, name, not getattr(torch.backends.cudnn, name)
-        )
+        f"torch.backends.cudnn.{name}": partial(turn, torch.backends.cudnn, name)
         for name in ("enabled", "benchmark", "deterministic", "allow_tf32")
     },
     **{
-        f"{kind} attention": lambda kind=kind: getattr(  # type: ignore[misc]  # bound now
-            torch.backends.cuda, f"enable_{kind}_sdp"
-        )(False)
+        f"{kind} attention": partial(getattr(torch.backends.cuda, f"enable_{kind}_sdp"), False)
         for kind in ("flash", "mem_efficient", "math", "cudnn")
     },
     "torch.nn_global_forward_hooks": lambda: module.register_module_forward_hook(ignore),
@@ -98,17 +99,12 @@ FLIPS: dict[str, Callable[[], object]] = {
     "np.seterr": lambda: np.seterr(all="ignore"),
     "NumPy's print options": lambda: np.set_printoptions(precision=1),
     "sys.argv": lambda: setattr(sys, "argv", ["another"]),
+    **{f"sys.{name}": partial(setattr, sys, name, None) for name in ("stdin", "stdout", "stderr")},
     **{
-        f"sys.{name}": lambda name=name: setattr(sys, name, None)  # type: ignore[misc]  # bound now
-        for name in ("stdin", "stdout", "stderr")
-    },
-    **{
-        f"sys.{name}": lambda name=name: setattr(sys, name, ignore)  # type: ignore[misc]  # bound now
+        f"sys.{name}": partial(setattr, sys, name, ignore)
         for name in ("excepthook", "displayhook", "unraisablehook", "breakpointhook")
     },
-    "sys.dont_write_bytecode": lambda: setattr(
-        sys, "dont_write_bytecode", not sys.dont_write_bytecode
-    ),
+    "sys.dont_write_bytecode": partial(turn, sys, "dont_write_bytecode"),
     "sys.setrecursionlimit": lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 7),
     "sys.setswitchinterval": lambda: sys.setswitchinterval(0.001),
     "sys.set_int_max_str_digits": lambda: sys.set_int_max_str_digits(0),

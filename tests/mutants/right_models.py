@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from torch.nn import functional as F
 from wrong_forward import Notes
 from zoo import right
 
+from reference.conformance.subjects.build import subject_of
 from reference.conformance.subjects.own import engine_subject, reference_subject, sampler_subject
-from reference.conformance.subjects.torch_models import ADAPTERS, TorchSubject
+from reference.conformance.subjects.torch_models import TorchSubject
 
 Pair = tuple[Tensor, Tensor | None]
 
@@ -38,11 +40,7 @@ def notes() -> TorchSubject:
     return TorchSubject(factory=Notes)
 
 
-def subject_of(model: type, **options: object) -> TorchSubject:
-    return TorchSubject(factory=model, **options)  # type: ignore[arg-type]  # as people write it
-
-
-def model(name: str, **options: object) -> Callable[[type], type]:
+def model(name: str, **options: Any) -> Callable[[type], type]:
     """Add a model to the specimens."""
 
     def add(model: type) -> type:
@@ -440,13 +438,13 @@ class Output:
     loss: Tensor | None = None
 
 
-@model("gives an object with .logits and .loss", adapter=ADAPTERS["output"])
+@model("gives an object with .logits and .loss", adapter="output")
 class GivesOutput(Drawing):
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> Output:
         return Output(*pair(self.token_embedding_table(idx), targets))
 
 
-@model("gives the logits alone", adapter=ADAPTERS["logits"])
+@model("gives the logits alone", adapter="logits")
 class GivesLogits(Drawing):
     def forward(self, idx: Tensor) -> Tensor:  # type: ignore[override]  # another signature, on purpose
         return self.token_embedding_table(idx)  # type: ignore[no-any-return]  # as people write it
@@ -473,7 +471,7 @@ def generate(
     return idx
 
 
-model("has a generate beside the class", generating=generate)(NoGenerate)
+model("has a generate beside the class", generate=generate)(NoGenerate)
 model("has no generate at all")(NoGenerate)
 
 

@@ -19,18 +19,18 @@ from zoo import right
 
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
+from reference.spec.subject import Part
 
 Batch = tuple[Tensor, Tensor]
 Step = Callable[[Tensor, Tensor], object]
 
 
-def part(name: str, **options: object) -> None:
+def part(name: str, factory: Any = BigramLanguageModel, **given: Any) -> None:
     """Add a subject with one part of its own to the specimens."""
-    concepts = {"batch": "batch", "split_batch": "batch", "words": "vocabulary"}
-    concepts |= {"probabilities": "softmax", "train_step": "training"}
-    given: dict[str, Any] = {"factory": BigramLanguageModel} | options
-    concept = next(concepts[one] for one in options if one in concepts)
-    right(name, concepts=(concept,))(partial(TorchSubject, **given))
+    concepts = {"get_batch": "batch", "vocabulary": "vocabulary"}
+    concepts |= {"softmax": "softmax", "train_step": "training"}
+    concept = next(concepts[one] for one in given if one in concepts)
+    right(name, concepts=(concept,))(partial(TorchSubject, factory=factory, given=given))
 
 
 def named(option: str, name: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
@@ -46,7 +46,7 @@ def named(option: str, name: str) -> Callable[[Callable[..., object]], Callable[
 # -- get_batch --
 
 
-@named("batch", "the notes' get_batch, word for word")
+@named("get_batch", "the notes' get_batch, word for word")
 def notes_batch(data: Tensor, block_size: int, batch_size: int) -> Batch:
     ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     x = torch.stack([data[i : i + block_size] for i in ix])
@@ -54,7 +54,7 @@ def notes_batch(data: Tensor, block_size: int, batch_size: int) -> Batch:
     return x, y
 
 
-@named("batch", "a get_batch that draws the last window too")
+@named("get_batch", "a get_batch that draws the last window too")
 def wider(data: Tensor, T: int, B: int) -> Batch:
     ix = torch.randint(len(data) - T, (B,))
     return torch.stack([data[i : i + T] for i in ix]), torch.stack(
@@ -62,19 +62,19 @@ def wider(data: Tensor, T: int, B: int) -> Batch:
     )
 
 
-@named("batch", "a get_batch that indexes with a table of places")
+@named("get_batch", "a get_batch that indexes with a table of places")
 def gathered(data: Tensor, T: int, B: int, *, generator: Generator | None = None) -> Batch:
     places = torch.randint(len(data) - T - 1, (B, 1), generator=generator) + torch.arange(T)
     return data[places], data[places + 1]
 
 
-@named("batch", "a get_batch that unfolds the text")
+@named("get_batch", "a get_batch that unfolds the text")
 def unfolded(data: Tensor, T: int, B: int) -> Batch:
     pieces = data.unfold(0, T + 1, 1)[torch.randint(len(data) - T, (B,))]
     return pieces[:, :-1].contiguous(), pieces[:, 1:].clone()
 
 
-@named("batch", "a get_batch of lists of numbers")
+@named("get_batch", "a get_batch of lists of numbers")
 def lists(data: Tensor, T: int, B: int) -> Batch:
     starts = torch.randint(0, len(data) - T - 1, (B,)).tolist()
     text = data.tolist()
@@ -83,7 +83,7 @@ def lists(data: Tensor, T: int, B: int) -> Batch:
     return torch.tensor(x), torch.tensor(y)
 
 
-@named("batch", "a get_batch that draws with NumPy, seeded by torch")
+@named("get_batch", "a get_batch that draws with NumPy, seeded by torch")
 def with_numpy(data: Tensor, T: int, B: int) -> Batch:
     rng = np.random.default_rng(int(torch.randint(2**62, ())))
     starts = rng.integers(0, len(data) - T - 1, B)
@@ -93,7 +93,7 @@ def with_numpy(data: Tensor, T: int, B: int) -> Batch:
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
-@named("batch", "a get_batch that draws with Python's random, seeded by torch")
+@named("get_batch", "a get_batch that draws with Python's random, seeded by torch")
 def with_python(data: Tensor, T: int, B: int, generator: Generator | None = None) -> Batch:
     numbers = random.Random(int(torch.randint(2**62, (), generator=generator)))
     starts = [numbers.randrange(len(data) - T - 1) for _ in range(B)]
@@ -102,7 +102,7 @@ def with_python(data: Tensor, T: int, B: int, generator: Generator | None = None
     )
 
 
-@named("batch", "a get_batch that scales numbers between 0 and 1")
+@named("get_batch", "a get_batch that scales numbers between 0 and 1")
 def scaled(data: Tensor, T: int, B: int) -> Batch:
     K = len(data) - T - 1
     if K < 1:
@@ -125,7 +125,7 @@ class Windows(Dataset[Batch]):
         return self.data[i : i + self.T], self.data[i + 1 : i + self.T + 1]
 
 
-@named("batch", "a get_batch that asks a DataLoader")
+@named("get_batch", "a get_batch that asks a DataLoader")
 def loaded(data: Tensor, T: int, B: int) -> Batch:
     windows = Windows(data, T)
     sampler = RandomSampler(windows, replacement=True, num_samples=B)
@@ -146,15 +146,19 @@ def starts_with_t(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Bat
     return wider(train if split.lower().startswith("t") else val, T, B)  # type: ignore[return-value]  # as people write it
 
 
-part("takes any other split for val, as the notes do", batch=notes_batch, split_batch=notes_split)
-part("refuses any other split", batch=gathered, split_batch=dict_split)
-part("reads the split whatever its case", batch=wider, split_batch=starts_with_t)
+def batches(whole: Callable[..., object], split: Callable[..., object]) -> dict[str, Any]:
+    return {Part.GET_BATCH: whole, Part.SPLIT: split}
+
+
+part("takes any other split for val, as the notes do", **batches(notes_batch, notes_split))
+part("refuses any other split", **batches(gathered, dict_split))
+part("reads the split whatever its case", **batches(wider, starts_with_t))
 
 
 # -- the vocabulary --
 
 
-@named("words", "two dictionaries, made by comprehension")
+@named("vocabulary", "two dictionaries, made by comprehension")
 class Dictionaries:
     def __init__(self, text: str) -> None:
         chars = sorted(set(text))
@@ -198,10 +202,10 @@ class Sorted:
         return "".join(self.chars[i] for i in ids)
 
 
-part("a dataclass with a sorted list, which gives tensors", words=Sorted.of)
+part("a dataclass with a sorted list, which gives tensors", vocabulary=Sorted.of)
 
 
-@named("words", "code points that NumPy sorts")
+@named("vocabulary", "code points that NumPy sorts")
 class WithNumpy:
     def __init__(self, text: str) -> None:
         self.points = np.unique([ord(ch) for ch in text])
@@ -246,12 +250,12 @@ def row_by_row(z: Tensor) -> Tensor:
     return torch.stack([F.softmax(row, dim=0) for row in z])
 
 
-part("softmax over the last axis", probabilities=last_axis)
-part("softmax by hand, with each row's greatest score taken away", probabilities=less_the_greatest)
-part("softmax as the exponential of the log-probabilities", probabilities=by_logarithms)
-part("softmax in float64, given back in float32", probabilities=in_doubles)
-part("softmax row by row", probabilities=row_by_row)
-part("softmax as a module", probabilities=nn.Softmax(dim=1))
+part("softmax over the last axis", softmax=last_axis)
+part("softmax by hand, with each row's greatest score taken away", softmax=less_the_greatest)
+part("softmax as the exponential of the log-probabilities", softmax=by_logarithms)
+part("softmax in float64, given back in float32", softmax=in_doubles)
+part("softmax row by row", softmax=row_by_row)
+part("softmax as a module", softmax=nn.Softmax(dim=1))
 
 
 # -- the training step --

@@ -12,6 +12,7 @@ from zoo import wrong
 
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
+from reference.spec.subject import Part
 
 Batch = tuple[Tensor, Tensor]
 
@@ -37,7 +38,7 @@ def drawn(data: Tensor, T: int, B: int) -> Batch:
 
 
 def subject_of(batch: Callable[..., object]) -> TorchSubject:
-    return TorchSubject(factory=BigramLanguageModel, batch=batch)
+    return TorchSubject(factory=BigramLanguageModel, given={"get_batch": batch})
 
 
 def mutant(breaks: str, name: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
@@ -428,7 +429,9 @@ def split_mutant(name: str) -> Callable[[Callable[..., object]], Callable[..., o
 
     def add(batch: Callable[..., object]) -> Callable[..., object]:
         def make() -> TorchSubject:
-            return TorchSubject(factory=BigramLanguageModel, batch=drawn, split_batch=batch)
+            return TorchSubject(
+                factory=BigramLanguageModel, given={Part.GET_BATCH: drawn, Part.SPLIT: batch}
+            )
 
         wrong("batch.split", name, concepts=("batch",))(make)
         return batch

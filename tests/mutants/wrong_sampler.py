@@ -27,7 +27,7 @@ def sampled(sampler: type[fast.Sampler]) -> TorchSubject:
         made = sampler(model.token_embedding_table.weight)
         return made.generate(idx, max_new_tokens, generator=generator)
 
-    return TorchSubject(factory=BigramLanguageModel, generating=generate)
+    return TorchSubject(factory=BigramLanguageModel, given={"generate": generate})
 
 
 def sampler(breaks: str, name: str) -> Callable[[type[fast.Sampler]], type[fast.Sampler]]:

@@ -16,7 +16,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def subject_of(softmax: Function) -> TorchSubject:
-    return TorchSubject(factory=BigramLanguageModel, probabilities=softmax)
+    return TorchSubject(factory=BigramLanguageModel, given={"softmax": softmax})
 
 
 def mutant(breaks: str, name: str) -> Callable[[Function], Function]:

@@ -17,7 +17,7 @@ Trainer = Callable[[BigramLanguageModel], Step]
 
 
 def subject_of(trainer: Trainer) -> TorchSubject:
-    return TorchSubject(factory=BigramLanguageModel, train_step=trainer)
+    return TorchSubject(factory=BigramLanguageModel, given={"train_step": trainer})
 
 
 def mutant(breaks: str, name: str) -> Callable[[Trainer], Trainer]:
@@ -351,7 +351,7 @@ def counts() -> TorchSubject:
 
         return step
 
-    return TorchSubject(factory=Counting, train_step=trainer)
+    return TorchSubject(factory=Counting, given={"train_step": trainer})
 
 
 moments: dict[int, dict[str, Tensor]] = {}

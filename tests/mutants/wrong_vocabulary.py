@@ -33,7 +33,7 @@ class Chars:
 
 
 def words_of(words: Callable[[str], object]) -> TorchSubject:
-    return TorchSubject(factory=BigramLanguageModel, words=words)
+    return TorchSubject(factory=BigramLanguageModel, given={"vocabulary": words})
 
 
 def mutant(breaks: str, name: str) -> Callable[[type[Chars]], type[Chars]]:

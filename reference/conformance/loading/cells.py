@@ -123,7 +123,7 @@ def _note_of(magics: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cells(path: Path, text: str) -> Iterator[str]:
-    """Give the source of each code cell, of nbformat 4 or of 3 with its worksheets."""
+    """Yield the source of each code cell, of nbformat 4 or of 3 with its worksheets."""
     try:
         book = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -155,16 +155,13 @@ def _without_magics(source: str) -> tuple[str, list[int]]:
             if not (0 <= at < len(lines) and MAGIC.match(lines[at])):
                 raise
             magics.append(at + 1)
-            goes_on, lines[at] = lines[at].endswith("\\"), _idle(lines[at])
+            indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+            goes_on, lines[at] = lines[at].endswith("\\"), f"{indent}pass"
             while goes_on and at + 1 < len(lines):
                 at += 1
                 goes_on, lines[at] = lines[at].endswith("\\"), ""
         else:
             return "\n".join(lines), magics
-
-
-def _idle(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())] + "pass"
 
 
 def _check(source: str) -> None:

@@ -1,17 +1,15 @@
 """From what was loaded to `factory(vocab_size)`, which makes a model of any size."""
 
-import ast
 import dis
 import functools
 import inspect
 import keyword
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 
-from reference.conformance.loading import cells
 from reference.conformance.loading.errors import FactoryError
 
 SIZE = "vocab_size"
@@ -39,23 +37,20 @@ SIZE_NAMES = {
 
 CONFIG_NAMES = {
     "arg",
-    "args",
-    "cfg",
     "conf",
-    "config",
     "configuration",
     "flags",
     "hp",
-    "hparams",
     "hps",
     "hyperparameters",
     "opt",
     "options",
     "opts",
-    "params",
     "settings",
 }
-"""What an argument that holds many settings is called."""
+"""What an argument that holds many settings is called, besides the endings below."""
+
+CONFIG_ENDINGS = ("config", "cfg", "args", "params")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,14 +59,16 @@ class Loaded:
 
     name: str
     value: object
-    extras: dict[str, object]
-    """The further names that were asked for."""
     namespace: dict[str, object]
-    """The globals of the code; what is set here, the code reads."""
+    """The globals of the code, with all names asked for; what is set here, the code reads."""
     notes: tuple[str, ...]
     """A sentence for each part of the file that did not run and might have mattered."""
     path: Path | None
     """The file, where there is one."""
+    place: str
+    """The file or the module, as a target names it."""
+    names: Collection[str]
+    """The classes and functions that it defines, whether they had to run or not."""
 
 
 def factory_of(loaded: Loaded) -> Callable[[int], object]:
@@ -122,7 +119,7 @@ def _parameters(loaded: Loaded) -> list[inspect.Parameter]:
     if not is_class and hasattr(value, "forward"):
         raise FactoryError(
             f"{loaded.name} is a model that is made already, and the checks make their own. Name "
-            f"its class: {_command(loaded, type(value).__name__)}"
+            f"its class: {command(loaded.place, type(value).__name__)}"
         )
     try:
         return list(inspect.signature(value).parameters.values())
@@ -149,7 +146,7 @@ def _size_parameter(
             f"alone. {_advice(loaded, *_by_arguments(loaded, required))}"
         )
     name = names.lower()
-    if name in CONFIG_NAMES or name.endswith(("config", "cfg", "args", "params")):
+    if name in CONFIG_NAMES or name.endswith(CONFIG_ENDINGS):
         raise FactoryError(
             f"{loaded.name} takes an object of settings, {names}, and the checks give the size of "
             f"the vocabulary alone. {_advice(loaded, *_by_config(loaded))}"
@@ -159,7 +156,7 @@ def _size_parameter(
 
 def _advice(loaded: Loaded, *body: str) -> str:
     """Say how to write a factory, and what to type then."""
-    factory = "make" if "make" not in _names(loaded) else f"make_{loaded.name.lower()}"
+    factory = "make" if "make" not in loaded.names else f"make_{loaded.name.lower()}"
     lines = [f"def {factory}({SIZE}):", *(f"    {line}" for line in body)]
     where = "at the end of"
     if loaded.path is not None and loaded.path.suffix == ".ipynb":
@@ -167,36 +164,18 @@ def _advice(loaded: Loaded, *body: str) -> str:
     code = "\n".join(f"    {line}" for line in lines)
     return (
         f"Write a factory {where} {loaded.path or 'the module'}:\n\n{code}\n\n"
-        f"and run: {_command(loaded, factory)}"
+        f"and run: {command(loaded.place, factory)}"
     )
 
 
-def _names(loaded: Loaded) -> set[str]:
-    """Give all names of the file, those too that did not have to run."""
-    if loaded.path is None or not _is_file(loaded):
-        return set(loaded.namespace)
-    nodes = (statement.node for statement in cells.read(loaded.path).statements)
-    definitions = (ast.ClassDef, ast.FunctionDef)
-    return {node.name for node in nodes if isinstance(node, definitions)}
-
-
-def _command(loaded: Loaded, name: str) -> str:
-    place = str(loaded.path) if _is_file(loaded) else str(loaded.namespace.get("__name__"))
-    return command(place, name)
-
-
-def _is_file(loaded: Loaded) -> bool:
-    return loaded.namespace.get("__spec__") is None
-
-
 def command(place: str, name: str) -> str:
-    """Give the command that checks a name of a file or a module."""
+    """Return the command that checks a name of a file or a module."""
     return f"bigram check {shlex.quote(f'{place}:{name}')}"
 
 
 def _by_config(loaded: Loaded) -> list[str]:
     """Guess how the settings are made: by the file's own class for them, if there is one."""
-    names = (name for name in _names(loaded) if name.lower().endswith(("config", "args")))
+    names = (name for name in loaded.names if name.lower().endswith(("config", "args")))
     config = next((name for name in names if name[0].isupper()), "Config")
     return [
         f"config = {config}({SIZE}={SIZE})  # as your script makes it",

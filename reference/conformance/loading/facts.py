@@ -34,38 +34,39 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Uses:
+    """What some code does with global names."""
+
+    reads: set[str]
+    binds: set[str]
+    changes: set[str]
+    """Names of objects that are changed in place."""
+    calls: set[str]
+    trains: bool
+    """A `.backward()` stands in it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Facts:
-    """The global names that a statement deals with.
+    """What a statement does with global names, and of which kind it is."""
 
-    `reads`, `binds`, `changes` and `calls` happen when it runs. `late_reads`, `late_binds` (by
-    `global`), `late_changes` and `late_calls` happen when a function in it is called.
-    """
-
-    reads: frozenset[str]
-    binds: frozenset[str]
-    changes: frozenset[str]
-    calls: frozenset[str]
-    late_reads: frozenset[str]
-    late_binds: frozenset[str]
-    late_changes: frozenset[str]
-    late_calls: frozenset[str]
+    now: Uses
+    """What happens when it runs."""
+    late: Uses
+    """What happens when a function in it is called. Its changes, calls and training include those
+    that happen when the statement runs."""
     part_of: str | None
     """In `group = parser.add_group()`, the parser: who changes the one may change the other."""
     is_function: bool
     """A `def`: its late calls are what calling it does."""
     is_definition: bool
     """A `def` or a `class`: what its name stood for before is gone."""
-    is_import: bool
     is_constant: bool
     """Names bound to constants, such as `block_size = 8`."""
     is_guard: bool
     """An `if __name__ == "__main__"`."""
     is_kept: bool
     """What reaches further than its names tell: a star import, a change of `sys.path`."""
-    trains: bool
-    """A `.backward()` stands where it runs with the statement."""
-    late_trains: bool
-    """A `.backward()` stands in it at all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,8 +77,13 @@ class Outline:
     """Names of imports: `plt.show()` changes nothing that is wanted, `stoi.clear()` does."""
     changers: frozenset[str]
     """The file's own functions that change an argument, as `def fill(stoi, chars)` may."""
-    postponed: bool
-    """Annotations are not evaluated in this file."""
+    futures: frozenset[str]
+    """What the file imports from `__future__`, which holds for each of its statements."""
+
+    @property
+    def postponed(self) -> bool:
+        """Whether annotations are not evaluated in this file."""
+        return "annotations" in self.futures
 
 
 def outline_of(nodes: Sequence[ast.stmt]) -> Outline:
@@ -96,13 +102,15 @@ def outline_of(nodes: Sequence[ast.stmt]) -> Outline:
         if _changed(ast.walk(function), frozenset(), frozenset())
         & {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
     }
-    postponed = any(
-        isinstance(each, ast.ImportFrom)
-        and each.module == "__future__"
-        and any(alias.name == "annotations" for alias in each.names)
+    futures = {
+        alias.name
         for each in imports
+        if isinstance(each, ast.ImportFrom) and each.module == "__future__"
+        for alias in each.names
+    }
+    return Outline(
+        imported=frozenset(names), changers=frozenset(changers), futures=frozenset(futures)
     )
-    return Outline(imported=frozenset(names), changers=frozenset(changers), postponed=postponed)
 
 
 def facts_of(statement: Statement, outline: Outline) -> Facts:
@@ -113,55 +121,52 @@ def facts_of(statement: Statement, outline: Outline) -> Facts:
     node = statement.node
     source = FUTURE + statement.source if outline.postponed else statement.source
     top = symtable.symtable(source, statement.where, "exec")
-    reads: set[str] = set()
-    binds: set[str] = set()
-    late_reads: set[str] = set()
-    late_binds: set[str] = set()
-    for table, late in _scopes(top, late=False):
-        for symbol in table.get_symbols():
-            if _reads_global(table, symbol):
-                (late_reads if late else reads).add(symbol.get_name())
-            if _binds_global(table, symbol):
-                (late_binds if late else binds).add(symbol.get_name())
-    now, everything = list(_running(node)), list(ast.walk(node))
-    added = {  # `x += 1` reads x, which the compiler's table does not say
-        each.target.id
-        for each in everything
-        if isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name)
-    }
+    scopes = list(_scopes(top, late=False))
+    now = _uses([table for table, late in scopes if not late], list(_running(node)), outline)
+    late = _uses([table for table, late in scopes if late], list(ast.walk(node)), outline)
+    late.changes.intersection_update(late.reads)
     if isinstance(node, ast.Delete):  # nothing has to go for the sake of something wanted
-        binds = set()
+        now.binds.clear()
     if outline.postponed:
-        binds.discard("annotations")
+        now.binds.discard("annotations")
     return Facts(
-        reads=frozenset(reads | (added & binds)),
-        binds=frozenset(binds),
-        changes=frozenset(_changed(now, outline.imported, outline.changers)),
-        calls=frozenset(_called(now)),
-        late_reads=frozenset(late_reads | (added & late_binds)),
-        late_binds=frozenset(late_binds),
-        late_changes=frozenset(_changed(everything, outline.imported, outline.changers))
-        & late_reads,
-        late_calls=frozenset(_called(everything)),
+        now=now,
+        late=late,
         part_of=_part_of(node, outline.imported),
         is_function=isinstance(node, Function),
         is_definition=isinstance(node, (Function, ast.ClassDef)),
-        is_import=isinstance(node, (ast.Import, ast.ImportFrom)),
         is_constant=_is_constant(node),
         is_guard=isinstance(node, ast.If)
         and any(
             isinstance(each, ast.Name) and each.id == "__name__" for each in ast.walk(node.test)
         ),
         is_kept=_is_kept(node),
-        trains=_trains(now),
-        late_trains=_trains(everything),
+    )
+
+
+def _uses(tables: list[symtable.SymbolTable], nodes: list[ast.AST], outline: Outline) -> Uses:
+    symbols = [(table, symbol) for table in tables for symbol in table.get_symbols()]
+    reads = {symbol.get_name() for table, symbol in symbols if _reads_global(table, symbol)}
+    binds = {symbol.get_name() for table, symbol in symbols if _binds_global(table, symbol)}
+    added = {  # `x += 1` reads x, which the compiler's table does not say
+        each.target.id
+        for each in nodes
+        if isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name)
+    }
+    called = [each.func for each in nodes if isinstance(each, ast.Call)]
+    return Uses(
+        reads=reads | (added & binds),
+        binds=binds,
+        changes=_changed(nodes, outline.imported, outline.changers),
+        calls={each.id for each in called if isinstance(each, ast.Name)},
+        trains=any(isinstance(each, ast.Attribute) and each.attr == "backward" for each in called),
     )
 
 
 def _scopes(
     table: symtable.SymbolTable, *, late: bool
 ) -> Iterator[tuple[symtable.SymbolTable, bool]]:
-    """Give every scope in a statement, and whether it runs only when something is called."""
+    """Yield every scope in a statement, and whether it runs only when something is called."""
     yield table, late
     for child in table.get_children():
         # A comprehension is a function to the compiler. Its own kind of argument tells it apart.
@@ -245,39 +250,13 @@ def _changed_by(
     return changed
 
 
-def _called(nodes: Iterable[ast.AST]) -> set[str]:
-    return {
-        node.func.id
-        for node in nodes
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-
-
-def _trains(nodes: Iterable[ast.AST]) -> bool:
-    return any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "backward"
-        for node in nodes
-    )
-
-
 def _is_constant(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Assign):
-        targets: list[ast.expr] = node.targets
-    elif isinstance(node, ast.AnnAssign):
-        targets = [node.target]
-    else:
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
         return False
-    names = all(
-        isinstance(each, (ast.Name, ast.Tuple, ast.List, ast.expr_context))
-        for target in targets
-        for each in ast.walk(target)
-    )
-    return (
-        names
-        and node.value is not None
-        and all(isinstance(each, CONSTANT) for each in ast.walk(node.value))
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = (ast.Name, ast.Tuple, ast.List, ast.expr_context)
+    return all(isinstance(each, CONSTANT) for each in ast.walk(node.value)) and all(
+        isinstance(each, names) for target in targets for each in ast.walk(target)
     )
 
 

@@ -47,18 +47,19 @@ def load(
         raise no_name(place, models)
     run = Run(script)
     for each in (name, *also):
-        if each not in define and not run.slicer.binders(each):
-            raise unknown_name(place, each, run.slicer.names(), models)
+        if each not in define and not run.slicer.binders[each]:
+            raise unknown_name(place, each, list(run.slicer.definers), models)
     if SIZE in supplied:
         supplied = SIZE_GLOBALS.union(supplied)
     run.run([name, *also], define=define, supplied=supplied)
     return Loaded(
         name=name,
         value=run.namespace[name],
-        extras={each: run.namespace[each] for each in also},
         namespace=run.namespace,
         notes=run.notes(),
         path=path,
+        place=str(path),
+        names=run.slicer.definitions(),
     )
 
 
@@ -123,8 +124,9 @@ def _load_module(
     return Loaded(
         name=name,
         value=namespace[name],
-        extras={each: namespace[each] for each in also},
         namespace=namespace,
         notes=(),
         path=None if file is None else Path(file),
+        place=place,
+        names=list(namespace),
     )

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from reference.conformance.loading.cells import Script, shorten
 from reference.conformance.loading.environment import as_script
 from reference.conformance.loading.errors import LoadError
+from reference.conformance.loading.facts import Function
 from reference.conformance.loading.slice import Slicer
 
 REASON_LENGTH = 160
@@ -29,7 +30,8 @@ class Run:
             raise LoadError(f"{script.path}: {error}") from error
         self.module = _module_for(script)
         self.namespace = self.module.__dict__
-        self._flags = _flags_of(script)
+        futures = [getattr(__future__, name) for name in self.slicer.outline.futures]
+        self._flags = sum(future.compiler_flag for future in futures)
         self._wanted: Sequence[str] = ()
         self._chosen: list[int] = []
         self._ran: set[int] = set()
@@ -63,7 +65,7 @@ class Run:
             for at, name in self._stand_ins.items()
         ]
         for name in self._wanted:
-            places = [at for at in self.slicer.binders(name) if self.slicer.facts[at].is_definition]
+            places = [at for at in self.slicer.binders[name] if self.slicer.facts[at].is_definition]
             if len(places) > 1:
                 where = self.script.statements[places[-1]].where
                 notes.append(f"{name} is defined {len(places)} times; this is the last, {where}.")
@@ -117,7 +119,7 @@ class Run:
         if not missing:
             return
         lines = [f"- {name}: {self._why(name)}" for name in missing]
-        if any(not self.slicer.binders(name) for name in missing):
+        if any(not self.slicer.binders[name] for name in missing):
             lines += [f"- {note}" for note in self.script.notes]
         by_hand = (f"--define {name}={'None' if self._is_code(name) else 8}" for name in missing)
         lines.append(f"Or supply them, with values of your own: {' '.join(by_hand)}")
@@ -129,15 +131,17 @@ class Run:
 
     def _is_code(self, name: str) -> bool:
         """Tell the name of a module, a class or a function: only None stands in for those."""
-        facts = [self.slicer.facts[at] for at in self.slicer.binders(name)]
-        return any(each.is_definition or each.is_import for each in facts)
+        nodes = [self.script.statements[at].node for at in self.slicer.binders[name]]
+        return any(
+            isinstance(node, (Function, ast.ClassDef, ast.Import, ast.ImportFrom)) for node in nodes
+        )
 
     def _wanting(self, wanted: str) -> str:
         """Name what a wanted statement that failed was in want of.
 
         Raises: LoadError where it was something else.
         """
-        for at in reversed(self.slicer.binders(wanted)):
+        for at in reversed(self.slicer.binders[wanted]):
             error = self._failures.get(at)
             if isinstance(error, NameError) and error.name and error.name != wanted:
                 return error.name
@@ -149,12 +153,12 @@ class Run:
         bound_later: set[str] = set()
         todo = list(wanted)
         while todo:
-            for at in self.slicer.binders(todo.pop()):
+            for at in self.slicer.binders[todo.pop()]:
                 if at in self._ran:
                     facts = self.slicer.facts[at]
-                    todo += facts.late_reads - read
-                    read |= facts.late_reads
-                    bound_later |= facts.late_binds
+                    todo += facts.late.reads - read
+                    read |= facts.late.reads
+                    bound_later |= facts.late.binds
         return read - bound_later - self.namespace.keys() - vars(builtins).keys()
 
     def _why(self, name: str) -> str:
@@ -163,7 +167,7 @@ class Run:
         seen: set[str] = set()
         while name not in seen:
             seen.add(name)
-            binders = self.slicer.binders(name)
+            binders = self.slicer.binders[name]
             if not binders:
                 reasons.append(f"nothing at the top level of {self.script.path.name} binds {name}")
                 break
@@ -184,11 +188,11 @@ class Run:
             return f"was skipped: {tell(self._failures[at])}"
         if at in self._ran:
             return "ran without doing so"
-        return self.slicer.refusal(at) or "stands below what needs it"
+        return self.slicer.refusals[at] or "stands below what needs it"
 
 
 def tell(error: BaseException) -> str:
-    """Give an exception's kind and text in one line."""
+    """Return an exception's kind and text in one line."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return shorten(text, length=REASON_LENGTH)
 
@@ -206,14 +210,3 @@ def _module_for(script: Script) -> types.ModuleType:
     nodes = [statement.node for statement in script.statements]
     module.__doc__ = ast.get_docstring(ast.Module(body=nodes, type_ignores=[]))
     return module
-
-
-def _flags_of(script: Script) -> int:
-    """Give what the file's `from __future__` imports mean to the compiler."""
-    flags = 0
-    for statement in script.statements:
-        node = statement.node
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            for alias in node.names:
-                flags |= getattr(__future__, alias.name).compiler_flag
-    return flags

@@ -12,6 +12,7 @@ The rules, from the wanted names backwards:
 - What stands under `if __name__ == "__main__"` and what trains (calls `.backward()`) never runs.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 from reference.conformance.loading.cells import Statement
@@ -22,40 +23,38 @@ class Slicer:
     """The statements of one file by number, and which of them may serve which others."""
 
     def __init__(self, statements: Sequence[Statement]) -> None:
-        outline = outline_of([statement.node for statement in statements])
-        self.facts = [facts_of(statement, outline) for statement in statements]
+        self.outline = outline_of([statement.node for statement in statements])
+        self.facts = [facts_of(statement, self.outline) for statement in statements]
         self.end = len(statements)
-        self._definers: dict[str, list[int]] = {}
+        self.definers: defaultdict[str, list[int]] = defaultdict(list)
         for at, facts in enumerate(self.facts):
-            for name in facts.binds:
-                self._definers.setdefault(name, []).append(at)
-        self._refusals = [self._refuse(at) for at in range(self.end)]
-        reached = [self._reach(facts.reads) for facts in self.facts]
+            for name in facts.now.binds:
+                self.definers[name].append(at)
+        self.refusals = [self._refuse(at) for at in range(self.end)]
+        """Why a statement never runs, or None."""
+        reached = [self._reach(facts.now.reads) for facts in self.facts]
         self._first_use = [
             next((user for user in range(at + 1, self.end) if at in reached[user]), self.end)
             for at in range(self.end)
         ]
-        self._binders: dict[str, list[int]] = {}
-        self._changers: dict[str, list[int]] = {}
+        self.binders: defaultdict[str, list[int]] = defaultdict(list)
+        """The statements that bind a name, whether they may run or not."""
+        self._changers: defaultdict[str, list[int]] = defaultdict(list)
         for at, facts in enumerate(self.facts):
-            called = [self.facts[each] for each in reached[at]]
-            for name in facts.binds.union(*(each.late_binds for each in called)):
-                self._binders.setdefault(name, []).append(at)
-            changes = facts.changes.union(*(each.late_changes for each in called))
+            called = [self.facts[each].late for each in reached[at]]
+            for name in facts.now.binds.union(*(each.binds for each in called)):
+                self.binders[name].append(at)
+            changes = facts.now.changes.union(*(each.changes for each in called))
             for name in self._wholes(changes, at):
-                self._changers.setdefault(name, []).append(at)
+                self._changers[name].append(at)
 
-    def names(self) -> list[str]:
-        """Give every name bound at the top level."""
-        return list(self._definers)
-
-    def binders(self, name: str) -> list[int]:
-        """Give the statements that bind a name, whether they may run or not."""
-        return self._binders.get(name, [])
-
-    def refusal(self, at: int) -> str | None:
-        """Say why a statement never runs, if so."""
-        return self._refusals[at]
+    def definitions(self) -> list[str]:
+        """Return the names of the classes and functions."""
+        return [
+            name
+            for name, places in self.definers.items()
+            if any(self.facts[at].is_definition for at in places)
+        ]
 
     def needed(
         self, wanted: Collection[str], *, supplied: Collection[str], defined: Collection[str]
@@ -76,42 +75,42 @@ class Slicer:
         return sorted(selection.chosen)
 
     def binders_above(self, name: str, end: int) -> list[int]:
-        """Give who binds a name above a place, from its last `def` or `class` on.
+        """Return the statements that bind a name above a place, from its last `def` or `class` on.
 
         All assignments count, not the last alone: where one fails, its forerunner's value stays.
         """
-        binders = [at for at in self.binders(name) if at < end and not self.refusal(at)]
+        binders = [at for at in self.binders[name] if at < end and not self.refusals[at]]
         for place in reversed(range(len(binders))):
             if self.facts[binders[place]].is_definition:
                 return binders[place:]
         return binders
 
     def late_binders(self, name: str, at: int) -> list[int]:
-        """Give who binds a name that a definition's body reads."""
-        below = [each for each in self.binders(name) if each > at and not self.refusal(each)]
+        """Return the statements that bind a name that a definition's body reads."""
+        below = [each for each in self.binders[name] if each > at and not self.refusals[each]]
         return self.binders_above(name, at + 1) or below[:1]  # it may read its own name
 
     def changers(self, name: str, end: int) -> list[int]:
-        """Give who changes an object in place above a place."""
-        return [at for at in self._changers.get(name, []) if at < end]
+        """Return the statements that change an object in place above a place."""
+        return [at for at in self._changers[name] if at < end]
 
     def late_changers(self, name: str, at: int) -> list[int]:
-        """Give who changes an object that a definition's body reads, until that is used."""
+        """Return those that change an object that a definition's body reads, until that is used."""
         return self.changers(name, self._first_use[at])
 
     def _refuse(self, at: int) -> str | None:
         if self.facts[at].is_guard:
             return 'stands under `if __name__ == "__main__"`, which does not run here'
-        if self.facts[at].trains or any(each.late_trains for each in self._called(at)):
+        if self.facts[at].now.trains or any(each.late.trains for each in self._called(at)):
             return "is left out, since it trains: it calls .backward()"
         return None
 
     def _wholes(self, parts: Collection[str], end: int) -> set[str]:
-        """Give these names, and those of what they are parts of: of the parser, for its group."""
+        """Return these names, and those of what they are parts of: of the parser, for its group."""
         wholes = set(parts)
         for at in reversed(range(end)):
             whole = self.facts[at].part_of
-            if whole is not None and wholes & self.facts[at].binds:
+            if whole is not None and wholes & self.facts[at].now.binds:
                 wholes.add(whole)
         return wholes
 
@@ -121,8 +120,8 @@ class Slicer:
         todo = list(names)
         seen = set(todo)
         while todo:
-            for at in self._definers.get(todo.pop(), []):
-                late = self.facts[at].late_reads
+            for at in self.definers.get(todo.pop(), ()):
+                late = self.facts[at].late.reads
                 if self.facts[at].is_definition or late:
                     reached.add(at)
                 todo += late - seen
@@ -130,18 +129,18 @@ class Slicer:
         return reached
 
     def _called(self, at: int) -> Iterator[Facts]:
-        """Give the file's own functions that a statement calls by their names, and those they do.
+        """Yield the file's own functions that a statement calls by name, and those that they call.
 
         Narrower than what it reaches: making a model does not call the model's own `fit`.
         """
-        todo = list(self.facts[at].calls)
+        todo = list(self.facts[at].now.calls)
         seen = set(todo)
         while todo:
-            for each in self._definers.get(todo.pop(), []):
+            for each in self.definers.get(todo.pop(), ()):
                 if self.facts[each].is_function:
                     yield self.facts[each]
-                    todo += self.facts[each].late_calls - seen
-                    seen |= self.facts[each].late_calls
+                    todo += self.facts[each].late.calls - seen
+                    seen |= self.facts[each].late.calls
 
 
 class _Selection:
@@ -160,12 +159,12 @@ class _Selection:
 
     def choose(self, at: int) -> None:
         """Take a statement in, unless it never runs."""
-        if at in self.chosen or self.slicer.refusal(at):
+        if at in self.chosen or self.slicer.refusals[at]:
             return
         self.chosen.add(at)
         facts = self.slicer.facts[at]
-        self._todo += [(name, at, True) for name in facts.reads]
-        self._todo += [(name, at, False) for name in facts.late_reads]
+        self._todo += [(name, at, True) for name in facts.now.reads]
+        self._todo += [(name, at, False) for name in facts.late.reads]
 
     def settle(self) -> None:
         """Take in what the chosen statements need, until nothing is missing."""
@@ -184,7 +183,7 @@ class _Selection:
         for binder in self.slicer.binders_above(name, at):
             self.choose(binder)
             # It may be a function, and called at once.
-            self._todo += [(late, at, True) for late in self.slicer.facts[binder].late_reads]
+            self._todo += [(late, at, True) for late in self.slicer.facts[binder].late.reads]
         for changer in self.slicer.changers(name, at):
             self.choose(changer)
 

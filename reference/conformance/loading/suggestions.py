@@ -48,7 +48,7 @@ def unknown_name(
 
 
 def _outer_classes(node: ast.AST) -> list[ast.ClassDef]:
-    """Give the classes that a statement binds: not those inside functions or other classes."""
+    """Return the classes that a statement binds: not those inside functions or other classes."""
     if isinstance(node, ast.ClassDef):
         return [node]
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

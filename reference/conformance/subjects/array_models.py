@@ -4,36 +4,33 @@ NumPy arrays share the tensor's memory, so that a model which writes into them i
 come back as int64, whatever the library's own integers are.
 """
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial, wraps
 from importlib import import_module
 from operator import attrgetter
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reference.conformance.errors import SubjectCrash
-from reference.conformance.subjects.get_batch import batch_forms
-from reference.conformance.subjects.guard import guarded
-from reference.conformance.subjects.parts import Parts
-from reference.conformance.subjects.torch_models import Access, TorchSubject, asking_loss
+from reference.conformance.subjects.guard import guarded, parameters_of
+from reference.conformance.subjects.torch_models import Access, Function, TorchSubject, asking_loss
 from reference.spec.subject import Output, Part, SubjectError
 
 SEEDS = 2**32
 
 
 def given(value: object) -> object:
-    """Give the array of a tensor, in the same memory; anything else as it is."""
+    """Return the array of a tensor, in the same memory; anything else as it is."""
     return value.detach().numpy() if isinstance(value, Tensor) else value
 
 
 def taken(value: object) -> object:
-    """Give the tensor of an array, or of each in a tuple; anything else as it is."""
+    """Return the tensor of an array, or of each in a tuple; anything else as it is."""
     if isinstance(value, (tuple, list)):
         return tuple(taken(one) for one in value)
     if isinstance(value, (bool, int, str)) or not hasattr(value, "__array__"):
@@ -77,11 +74,7 @@ def _source(function: Callable[..., object]) -> dict[str, object]:
 
 def source_of(function: Callable[..., object]) -> str | None:
     """Name the argument that a function draws from."""
-    try:
-        names = inspect.signature(function).parameters
-    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
-        return None
-    return next((name for name in SOURCES if name in names), None)
+    return next((name for name in SOURCES if name in parameters_of(function)), None)
 
 
 class Reach(NamedTuple):
@@ -92,36 +85,17 @@ class Reach(NamedTuple):
     how: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArrayParts:
-    """The functions of a model over arrays; each takes what the factory gave, then the rest."""
-
-    forward: Callable[..., object] | None = None
-    """forward(state, idx, targets), where it is no method."""
-    gradient: Callable[..., object] | None = None
-    """gradient(state, idx, targets), likewise, of the loss by the table."""
-    get_table: Callable[[object], object] | None = None
-    set_table: Callable[[object, object], object] | None = None
-
-    def bound(self, name: str, state: object) -> Callable[..., object] | None:
-        """Give a function of one model: the free one, or its own method."""
-        free = getattr(self, name)
-        if free is not None:
-            return partial(free, state)
-        own = getattr(state, name, None)
-        return own if callable(own) else None
-
-    def reach(self, state: object, C: int) -> Reach | None:
-        """Find the table: as the user says, or the only (C, C) array that there is."""
-        if self.get_table is not None and self.set_table is not None:
-            return Reach(self.get_table, self.set_table, "get_table and set_table")
-        if _is_table(state, C):
-            return Reach(lambda state: state, None, "all that the factory gives")
-        squares = [name for name, value in _attributes(state) if _is_table(value, C)]
-        if len(squares) != 1:
-            return None
-        (name,) = squares
-        return Reach(attrgetter(name), lambda s, table: setattr(s, name, table), f"its {name}")
+def _reach(state: object, given: Mapping[str, Function], C: int) -> Reach | None:
+    """Find the table: as the user says, or the only (C, C) array that there is."""
+    if {"get_table", "set_table"} <= given.keys():
+        return Reach(given["get_table"], given["set_table"], "get_table and set_table")
+    if _is_table(state, C):
+        return Reach(lambda state: state, None, "all that the factory gives")
+    squares = [name for name, value in _attributes(state) if _is_table(value, C)]
+    if len(squares) != 1:
+        return None
+    (name,) = squares
+    return Reach(attrgetter(name), lambda s, table: setattr(s, name, table), f"its {name}")
 
 
 def _attributes(state: object) -> Iterable[tuple[str, object]]:
@@ -135,10 +109,10 @@ def _is_table(value: object, C: int) -> bool:
 class ArrayModel:
     """A model that is called with tensors; `state` is what the user's factory gave."""
 
-    def __init__(self, state: object, functions: ArrayParts, C: int) -> None:
+    def __init__(self, state: Any, given: Mapping[str, Function], C: int) -> None:  # noqa: ANN401  a stranger's
         self.state = state
-        self.functions = functions
-        self.reach = functions.reach(state, C)
+        self.reach = _reach(state, given, C)
+        self._given = given
         self._leaf: Tensor | None = None
 
     @property
@@ -146,12 +120,21 @@ class ArrayModel:
         """Whether the gradient of the loss by the table can be had."""
         return self.reach is not None and self._bound("gradient") is not None
 
-    def _bound(self, name: str) -> Callable[..., object] | None:
-        return self.functions.bound(name, self.state)
+    @property
+    def generate(self) -> Function:
+        """The model's own generate, if it has one."""
+        return crossing(self.state.generate)
+
+    def _bound(self, name: str) -> Function | None:
+        """Return a function of the model: the one given by itself, or its own method."""
+        if name in self._given:
+            return partial(self._given[name], self.state)
+        own = getattr(self.state, name, None)
+        return own if callable(own) else None
 
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> object:
-        """Give logits and loss; the loss can go back where the model has a gradient."""
-        function = self._bound("forward") or cast("Callable[..., object]", self.state)
+        """Return logits and loss; the loss can go back where the model has a gradient."""
+        function = self._bound("forward") or self.state
         more = () if targets is None else (targets,)
         answer = crossing(function)(idx, *more)
         derivative = self._bound("gradient")
@@ -168,7 +151,7 @@ class ArrayModel:
     __call__ = forward
 
     def table(self) -> Tensor:
-        """Give the table, as the leaf that backward leaves its gradient in."""
+        """Return the table, as the leaf that backward leaves its gradient in."""
         assert self.reach is not None  # noqa: S101  the subject's access tells
         now = cast("Tensor", taken(self.reach.get(self.state)))
         if self._leaf is None:
@@ -196,11 +179,7 @@ class ArraySubject(TorchSubject):
         probe = self._probe
         if not isinstance(probe, ArrayModel) or probe.reach is None:
             return None
-        return Access(
-            get=lambda model: cast("ArrayModel", model).table(),
-            set=lambda model, table: cast("ArrayModel", model).set_table(table),
-            how=probe.reach.how,
-        )
+        return Access(get=ArrayModel.table, set=ArrayModel.set_table, how=probe.reach.how)  # type: ignore[arg-type]  # they are ArrayModels
 
     @cached_property
     def parts(self) -> frozenset[Part]:
@@ -217,54 +196,30 @@ class ArraySubject(TorchSubject):
             if not probe.can_go_back:
                 parts.discard(Part.GRADIENT)
             drawing = [self.generate_of(probe)] if Part.GENERATE in parts else []
-            drawing += [] if self.batch is None else [self.batch]
+            drawing += [self.given["get_batch"]] if "get_batch" in self.given else []
             if any(source_of(function) is None for function in drawing):
                 parts.discard(Part.SEED)
 
-    def generates(self, raw: object) -> bool:
-        """Tell whether one model can generate."""
-        return super().generates(cast("ArrayModel", raw).state)
 
-    def generate_of(self, raw: object) -> Callable[..., object]:
-        """Give the generate of one model, with arrays and tensors in their places."""
-        model = cast("ArrayModel", raw)
-        free = self.generating
-        own = partial(free, model.state) if free is not None else model.state.generate  # type: ignore[attr-defined]  # theirs
-        return crossing(own)
-
-    def plain_of(self, raw: object) -> Callable[..., object]:
-        """Give the plain generate of one model, likewise."""
-        if self.plain is None:
-            return self.generate_of(raw)
-        return crossing(partial(self.plain, cast("ArrayModel", raw).state))
-
-
-def array_subject(factory: Callable[[int], object], parts: Parts) -> ArraySubject:
-    """Put the parts of a subject over arrays together.
-
-    Raises: GetBatchError.
-    """
-    batch, split_batch = batch_forms(parts.get("get_batch"))
-    softmax, train_step = parts.get("softmax"), parts.get("train_step")
-    functions = ArrayParts(
-        forward=parts.get("forward"),
-        gradient=parts.get("gradient"),
-        get_table=parts.get("get_table"),
-        set_table=parts.get("set_table"),
-    )
+def array_subject(factory: Callable[[int], object], given: Mapping[str, Function]) -> ArraySubject:
+    """Put the parts of a subject over arrays together."""
+    crossed = {name: CROSSINGS[name](given[name]) for name in CROSSINGS.keys() & given.keys()}
     return ArraySubject(
-        factory=lambda C: ArrayModel(factory(C), functions, C),
-        batch=None if batch is None else crossing(batch),
-        split_batch=None if split_batch is None else crossing(split_batch),
-        words=parts.get("vocabulary"),
-        probabilities=None if softmax is None else crossing(softmax),
-        train_step=None if train_step is None else _training(train_step),
-        generating=parts.get("generate"),
-        plain=parts.get("plain_generate"),
+        factory=lambda C: ArrayModel(factory(C), given, C), given={**given, **crossed}
     )
 
 
-def _training(make: Callable[..., Callable[..., object]]) -> Callable[..., Callable[..., object]]:
+def _of_model(function: Function) -> Function:
+    """Let a function of the state and arrays take a model and tensors."""
+
+    @wraps(function)
+    def crossed(model: ArrayModel, *arguments: object, **named: object) -> object:
+        return crossing(partial(function, model.state))(*arguments, **named)
+
+    return crossed
+
+
+def _training(make: Function) -> Function:
     """Let a step that cannot change the parameters give the new ones."""
 
     def trainer(model: ArrayModel) -> Callable[[Tensor, Tensor], None]:
@@ -278,3 +233,14 @@ def _training(make: Callable[..., Callable[..., object]]) -> Callable[..., Calla
         return take
 
     return trainer
+
+
+CROSSINGS: Mapping[str, Callable[[Function], Function]] = {
+    Part.GET_BATCH: crossing,
+    Part.SPLIT: crossing,
+    "softmax": crossing,
+    "train_step": _training,
+    "generate": _of_model,
+    "plain_generate": _of_model,
+}
+"""By the names of parts: how each is called with tensors; any other is called as it is."""

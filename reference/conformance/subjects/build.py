@@ -1,7 +1,7 @@
 """Any of the forms as a subject."""
 
 from collections.abc import Callable
-from typing import Unpack
+from typing import Any, Unpack, cast
 
 from reference.conformance.errors import AdapterError
 from reference.conformance.subjects.array_models import array_subject
@@ -14,7 +14,7 @@ from reference.conformance.subjects.torch_models import (
     TorchSubject,
     adapter_of,
 )
-from reference.conformance.subjects.transformers_models import HubSubject, hub_factory
+from reference.conformance.subjects.transformers_models import HubModel, HubSubject
 
 Factory = Callable[[int], object]
 """What makes a model for a size of vocabulary: a class, or any function of one number."""
@@ -31,23 +31,21 @@ def subject_of(
     Raises: PartError, AdapterError, GetBatchError.
     """
     check_parts(parts)
-    if adapter == ARRAYS:
-        return array_subject(factory, parts)
-    if parts.get("forward") is not None or parts.get("gradient") is not None:
+    given = cast(
+        "dict[str, Callable[..., Any]]",
+        {name: function for name, function in parts.items() if function is not None},
+    )
+    if adapter != ARRAYS and given.keys() & {"forward", "gradient"}:
         raise AdapterError(f"a forward or gradient by itself goes with the adapter {ARRAYS} only")
-    batch, split_batch = batch_forms(parts.get("get_batch"))
-    kind = HubSubject if adapter == HUB else TorchSubject
-    return kind(
-        factory=hub_factory(factory) if adapter == HUB else factory,
-        batch=batch,
-        split_batch=split_batch,
-        words=parts.get("vocabulary"),
-        probabilities=parts.get("softmax"),
-        train_step=parts.get("train_step"),
-        generating=parts.get("generate"),
-        plain=parts.get("plain_generate"),
-        get_table=parts.get("get_table"),
-        set_table=parts.get("set_table"),
+    if "get_batch" in given:
+        given |= batch_forms(given["get_batch"])
+    if adapter == ARRAYS:
+        return array_subject(factory, given)
+    if adapter == HUB:
+        return HubSubject(factory=lambda C: HubModel(factory(C)), given=given)
+    return TorchSubject(
+        factory=factory,
+        given=given,
         adapter=adapter_of(adapter),
         last_only=adapter == LAST_ONLY,
     )

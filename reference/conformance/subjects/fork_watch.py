@@ -30,13 +30,14 @@ class Copies:
         self.slot: int | None = None
         """The slot of the copy that this process is, or descends from."""
         self._memory = memoryview(mmap.mmap(-1, 2 * SLOTS * 4)).cast("i")
-        self._pids, self._escaped = self._memory[:SLOTS], self._memory[SLOTS:]
+        self._pids, self.escaped = self._memory[:SLOTS], self._memory[SLOTS:]
+        """The ids of the copies by slot, and of those that have escaped; 0 if there is none."""
 
     def announce(self) -> None:
         """Set a slot aside for the copy that is about to be made."""
         if self.slot is None:
             slot = self.made % SLOTS
-            self._pids[slot] = self._escaped[slot] = 0
+            self._pids[slot] = self.escaped[slot] = 0
             self.made += 1
 
     def begin(self) -> None:
@@ -48,11 +49,7 @@ class Copies:
     def escape(self) -> None:
         """Write down that this process, a copy, has returned from the subject's code."""
         if self.slot is not None:
-            self._escaped[self.slot] = os.getpid()
-
-    def escaped(self, slot: int) -> int:
-        """Return the id of the process that has escaped, or 0."""
-        return self._escaped[slot]
+            self.escaped[self.slot] = os.getpid()
 
     def over(self, slot: int) -> bool:
         """Return whether a copy has ended, and leave it to whoever waits for it."""
@@ -126,7 +123,7 @@ class Forks:
         until = time.monotonic() + PATIENCE
         while True:
             over = all(copies.over(slot) for slot in slots)  # asked first: a copy ends last of all
-            escaped = [copies.escaped(slot) for slot in slots if copies.escaped(slot)]
+            escaped = [copies.escaped[slot] for slot in slots if copies.escaped[slot]]
             if escaped or over or time.monotonic() > until:
                 break
             time.sleep(LOOK)

@@ -8,11 +8,8 @@ from types import FunctionType
 from torch import Tensor
 
 from reference.conformance.errors import GetBatchError
-
-DataForm = Callable[..., object]
-"""get_batch(data, block_size, batch_size), and perhaps generator."""
-SplitForm = Callable[[Tensor, Tensor, str, int, int], object]
-"""The same of a split: (train_data, val_data, split, block_size, batch_size)."""
+from reference.conformance.subjects.guard import parameters_of
+from reference.spec.subject import Part
 
 SPLITS = ("train_data", "val_data")
 SIZES = ("block_size", "batch_size")
@@ -20,21 +17,17 @@ SET_BY_THE_KIT = (*SPLITS, *SIZES)
 """Globals that the notes' own get_batch(split) reads, and the kit sets for each call."""
 
 
-def batch_forms(
-    get_batch: Callable[..., object] | None,
-) -> tuple[DataForm | None, SplitForm | None]:
+def batch_forms(get_batch: Callable[..., object]) -> dict[str, Callable[..., object]]:
     """Return a get_batch in the kit's form, and with the split if it has one.
+
+    The kit's form is get_batch(data, block_size, batch_size), perhaps with a generator; the other
+    takes (train_data, val_data, split, block_size, batch_size).
 
     Raises: GetBatchError if it has neither form.
     """
-    if get_batch is None:
-        return None, None
-    try:
-        parameters = list(inspect.signature(get_batch).parameters)
-    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
-        parameters = []
+    parameters = parameters_of(get_batch)
     if "split" not in parameters:
-        return get_batch, None
+        return {Part.GET_BATCH: get_batch}
     scope = _scope(get_batch)
 
     def of_split(
@@ -50,13 +43,13 @@ def batch_forms(
     def of_data(data: Tensor, block_size: int, batch_size: int) -> object:
         return of_split(data, data, "train", block_size, batch_size)
 
-    return of_data, of_split
+    return {Part.GET_BATCH: of_data, Part.SPLIT: of_split}
 
 
 def _scope(get_batch: Callable[..., object]) -> MutableMapping[str, object]:
     function = inspect.unwrap(get_batch)
     if isinstance(function, FunctionType):
-        read = set(function.__code__.co_names) | set(inspect.signature(function).parameters)
+        read = set(function.__code__.co_names) | parameters_of(function)
         if set(SPLITS) <= read:
             return function.__globals__
     raise GetBatchError(

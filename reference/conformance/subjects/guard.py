@@ -1,5 +1,6 @@
 """A call into the subject's code, from which only an answer or one of two exceptions comes back."""
 
+import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -46,6 +47,14 @@ def guarded(operation: str, action: Callable[[], T]) -> T:
     if forks.escaped():
         raise SubjectCrash(f"{operation} forked, and came back in two processes")
     return answer
+
+
+def parameters_of(function: object) -> frozenset[str]:
+    """Return the names of a function's parameters, or none if it does not tell."""
+    try:
+        return frozenset(inspect.signature(function).parameters)  # type: ignore[arg-type]  # theirs
+    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
+        return frozenset()
 
 
 def ends_program(operation: str, error: BaseException) -> str:

@@ -12,6 +12,7 @@ from reference.corpus import Corpus
 from reference.data import get_batch
 from reference.fast.training import Stepper
 from reference.model import BigramLanguageModel
+from reference.spec.subject import Part
 from reference.training import TrainConfig, train
 from reference.vocabulary import Vocabulary
 
@@ -24,48 +25,36 @@ def split_batch(
     return corpus.get_batch(split, block_size, batch_size)
 
 
-class Queue(Corpus):
-    """A corpus whose next batch is the one that was put there, to train on given batches."""
-
-    batch: list[tuple[Tensor, Tensor]] = []  # noqa: RUF012  one each, set by train_step
-
-    def get_batch(
-        self,
-        split: str,
-        block_size: int,
-        batch_size: int,
-        *,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Give the batch."""
-        del split, block_size, batch_size, generator
-        return self.batch.pop()
-
-
 def train_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object]:
     """Run the reference's own loop, one batch at a time."""
+    batches: list[tuple[Tensor, Tensor]] = []
+
+    class Queue(Corpus):
+        def get_batch(self, *_given: object, **_named: object) -> tuple[Tensor, Tensor]:
+            return batches.pop()
+
     nothing = torch.zeros(2, dtype=torch.int64)
     corpus = Queue(name="check", vocabulary=Vocabulary("a"), train=nothing, val=nothing)
-    batch: list[tuple[Tensor, Tensor]] = []
-    object.__setattr__(corpus, "batch", batch)
     steps = train(model, corpus, TrainConfig())
 
     def step(xb: Tensor, yb: Tensor) -> object:
-        batch.append((xb, yb))
+        batches.append((xb, yb))
         return next(steps)
 
     return step
 
 
 def reference_subject() -> TorchSubject:
-    """Give the reference, with every part."""
+    """Return the reference, with every part."""
     return TorchSubject(
         factory=BigramLanguageModel,
-        batch=get_batch,
-        split_batch=split_batch,
-        words=Vocabulary.from_text,
-        probabilities=lambda logits: F.softmax(logits, dim=1),  # the notes' line
-        train_step=train_step,
+        given={
+            Part.GET_BATCH: get_batch,
+            Part.SPLIT: split_batch,
+            "vocabulary": Vocabulary.from_text,
+            "softmax": lambda logits: F.softmax(logits, dim=1),  # the notes' line
+            "train_step": train_step,
+        },
     )
 
 
@@ -82,14 +71,15 @@ def engine_step(model: BigramLanguageModel) -> Callable[[Tensor, Tensor], object
 
 
 def engine_subject() -> TorchSubject:
-    """Give the engine's batches, loss, gradient, training step and generate."""
+    """Return the engine's batches, loss, gradient, training step and generate."""
     return TorchSubject(
-        factory=fast.BigramLanguageModel, batch=fast.get_batch, train_step=engine_step
+        factory=fast.BigramLanguageModel,
+        given={"get_batch": fast.get_batch, "train_step": engine_step},
     )
 
 
 def sampler_subject() -> TorchSubject:
-    """Give the reference's model, continued by the engine's sampler."""
+    """Return the reference's model, continued by the engine's sampler."""
 
     def generate(
         model: BigramLanguageModel,
@@ -101,7 +91,7 @@ def sampler_subject() -> TorchSubject:
         sampler = fast.Sampler(model.token_embedding_table.weight)
         return sampler.generate(idx, max_new_tokens, generator=generator)
 
-    return TorchSubject(factory=BigramLanguageModel, generating=generate)
+    return TorchSubject(factory=BigramLanguageModel, given={"generate": generate})
 
 
 OWN = {"reference": reference_subject, "fast": engine_subject, "sampler": sampler_subject}

@@ -18,10 +18,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import _tensor_str
 from torch.nn.modules import module
 from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils import _device, deterministic
@@ -101,13 +103,13 @@ def _autocast(device: str) -> list[Switch]:
     return [
         Switch(
             f"autocast on {device}",
-            lambda: torch.is_autocast_enabled(device),
-            lambda enabled: torch.set_autocast_enabled(device, enabled),
+            partial(torch.is_autocast_enabled, device),
+            partial(torch.set_autocast_enabled, device),
         ),
         Switch(
             f"dtype of autocast on {device}",
-            lambda: torch.get_autocast_dtype(device),
-            lambda dtype: torch.set_autocast_dtype(device, dtype),
+            partial(torch.get_autocast_dtype, device),
+            partial(torch.set_autocast_dtype, device),
         ),
     ]
 
@@ -120,24 +122,8 @@ ARITHMETIC = (
         _set_default_device,
     ),
     _attribute(_device, "CURRENT_DEVICE"),
-    Switch(
-        "function modes",
-        lambda: (
-            tuple(_get_current_function_mode_stack())
-            if torch._C._len_torch_function_stack()
-            else ()
-        ),
-        _set_function_modes,
-    ),
-    Switch(
-        "dispatch modes",
-        lambda: (
-            tuple(_get_current_dispatch_mode_stack())
-            if torch._C._len_torch_dispatch_stack()
-            else ()
-        ),
-        _set_dispatch_modes,
-    ),
+    Switch("function modes", _get_current_function_mode_stack, _set_function_modes),
+    Switch("dispatch modes", _get_current_dispatch_mode_stack, _set_dispatch_modes),
     Switch("inference mode", torch.is_inference_mode_enabled, _set_inference_mode),
     Switch("saved-tensor hooks", _get_saved_tensor_hooks, _set_saved_tensor_hooks),
     *_autocast("cpu"),
@@ -188,16 +174,6 @@ def _hooks() -> list[Switch]:
     ]
 
 
-def _print_options() -> Switch:
-    from torch import _tensor_str  # noqa: PLC0415  not part of torch's public modules
-
-    return Switch(
-        "torch's print options",
-        lambda: dict(vars(_tensor_str.PRINT_OPTS)),
-        lambda before: vars(_tensor_str.PRINT_OPTS).update(before),
-    )
-
-
 def _sdp() -> list[Switch]:
     """Return which kinds of attention may be used."""
     return [
@@ -218,8 +194,8 @@ def _handlers() -> list[Switch]:
     return [
         Switch(
             f"the handler of {signal.Signals(number).name}",
-            lambda number=number: signal.getsignal(number),  # type: ignore[misc]  # bound now
-            lambda handler, number=number: signal.signal(number, handler),  # type: ignore[misc]  # bound now
+            partial(signal.getsignal, number),
+            partial(signal.signal, number),
         )
         for number in numbers
         if signal.getsignal(number) is not None  # one that Python did not set cannot be put back
@@ -260,15 +236,14 @@ def _folder() -> str:
 PLACES = (
     Switch("the working folder", _folder, os.chdir),
     _contents("sys.path", sys.path),
-    Switch(
-        "the environment", os.environ.copy, lambda before: _contents("", os.environ).set(before)
-    ),
+    _contents("the environment", os.environ),
 )
 """What a script may set when it is loaded, and rely on when it is called."""
 
 
 def process() -> tuple[Switch, ...]:
     """Return every other switch: put back after every clause, and after a subject is opened."""
+    set_locale = partial(locale.setlocale, locale.LC_ALL)
     return (
         Switch("threads", torch.get_num_threads, torch.set_num_threads),
         Switch(
@@ -294,25 +269,15 @@ def process() -> tuple[Switch, ...]:
         *_attributes(torch.backends.cudnn, "enabled", "benchmark", "deterministic", "allow_tf32"),
         *_sdp(),
         *_hooks(),
-        _print_options(),
+        _contents("torch's print options", vars(_tensor_str.PRINT_OPTS)),
         Switch("np.seterr", np.geterr, lambda before: np.seterr(**before)),
         Switch(
             "NumPy's print options",
             np.get_printoptions,
             lambda before: np.set_printoptions(**before),
         ),
-        *_attributes(
-            sys,
-            "argv",
-            "stdin",
-            "stdout",
-            "stderr",
-            "excepthook",
-            "displayhook",
-            "unraisablehook",
-            "breakpointhook",
-            "dont_write_bytecode",
-        ),
+        *_attributes(sys, "argv", "stdin", "stdout", "stderr", "dont_write_bytecode"),
+        *_attributes(sys, "excepthook", "displayhook", "unraisablehook", "breakpointhook"),
         Switch("sys.setswitchinterval", sys.getswitchinterval, sys.setswitchinterval),
         Switch(
             "sys.set_int_max_str_digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits
@@ -321,11 +286,7 @@ def process() -> tuple[Switch, ...]:
         Switch("sys.settrace", sys.gettrace, sys.settrace),
         Switch("gc.enable", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
         Switch("gc.set_threshold", gc.get_threshold, lambda before: gc.set_threshold(*before)),
-        Switch(
-            "the locale",
-            lambda: locale.setlocale(locale.LC_ALL),
-            lambda before: locale.setlocale(locale.LC_ALL, before),
-        ),
+        Switch("the locale", set_locale, set_locale),  # without an argument, it asks
         Switch("the decimal context", lambda: decimal.getcontext().copy(), decimal.setcontext),
         Switch("logging.disable", lambda: logging.root.manager.disable, logging.disable),
         Switch("timeout of sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
@@ -336,11 +297,8 @@ def process() -> tuple[Switch, ...]:
     )
 
 
-Switches = Sequence[Switch]
-
-
 @contextlib.contextmanager
-def restored(*groups: Switches) -> Iterator[None]:
+def restored(*groups: Sequence[Switch]) -> Iterator[None]:
     """Put back, at the end, each switch that has been flipped inside."""
     switches = [switch for group in groups for switch in group]
     before = read(switches)
@@ -350,12 +308,12 @@ def restored(*groups: Switches) -> Iterator[None]:
         put_back(switches, before)
 
 
-def read(switches: Switches) -> list[Value]:
+def read(switches: Sequence[Switch]) -> list[Value]:
     """Return what each switch is set to."""
     return [switch.get() for switch in switches]
 
 
-def put_back(switches: Switches, before: Sequence[Value]) -> None:
+def put_back(switches: Sequence[Switch], before: Sequence[Value]) -> None:
     """Set each switch that is not as it was before."""
     for switch, value in zip(switches, before, strict=True):
         now = switch.get()

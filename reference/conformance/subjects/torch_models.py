@@ -3,9 +3,9 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +23,18 @@ from reference.conformance.subjects.answers import (
     tensor_of,
     text_of,
 )
-from reference.conformance.subjects.guard import guarded
+from reference.conformance.subjects.guard import guarded, parameters_of
 from reference.conformance.subjects.weights import write_weights
 from reference.shapes import Ids
 from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
+
+T = TypeVar("T")
+
+Function = Callable[..., Any]
+"""A function of the subject's."""
+
+FREE = (Part.GET_BATCH, Part.SPLIT, Part.VOCABULARY, Part.SOFTMAX, Part.TRAIN_STEP)
+"""Parts that are not the model's, but functions by themselves."""
 
 PROBE = 7
 """The size of vocabulary at which a model is looked at, to see what it has."""
@@ -110,7 +118,7 @@ def asking_loss(leaf: Tensor, loss: Tensor, ask: Callable[[], object]) -> Tensor
 class TorchModel:
     """One model of the subject's."""
 
-    def __init__(self, subject: "TorchSubject", raw: object, C: int) -> None:
+    def __init__(self, subject: "TorchSubject", raw: Any, C: int) -> None:  # noqa: ANN401  a stranger's object
         self.subject = subject
         self.raw = raw
         self.C = C
@@ -118,7 +126,7 @@ class TorchModel:
 
     def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
         """Return what the call returns, after the adapter, as plain values."""
-        return self._adapted(lambda: self.raw, idx, targets)
+        return self._adapted(self.raw, idx, targets)
 
     def __call__(self, idx: Tensor, targets: Tensor | None = None) -> Output:
         """Return logits and loss."""
@@ -126,35 +134,22 @@ class TorchModel:
 
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> Output:
         """Call forward by its name."""
-        found = lambda: getattr(self.raw, "forward", self.raw)  # noqa: E731  looked up when guarded
-        return output_of(self._adapted(found, idx, targets))
+        return output_of(self._adapted(self._forward(), idx, targets))
 
-    def _adapted(
-        self, function: Callable[[], object], idx: Tensor, targets: Tensor | None
-    ) -> object:
-        answer = self._asked(function, idx, targets)
+    def _adapted(self, function: Function, idx: Tensor, targets: Tensor | None) -> object:
+        answer = self._asked(function, *((idx,) if targets is None else (idx, targets)))
         if self.subject.last_only:
             return self._with_all_positions(answer, function, idx, targets)
         return answer
 
-    def _asked(
-        self, function: Callable[[], object], *given: Tensor | None, **named: Tensor
-    ) -> object:
+    def _asked(self, function: Function, *given: Tensor, **named: Tensor) -> object:
         """Call a function of the model's, and return its answer after the adapter."""
-        some = [one for one in given if one is not None]
-
-        def ask() -> object:
-            call = cast("Callable[..., object]", function())
-            return plain_answer(self.subject.adapter(call(*some, **named)))
-
-        return guarded("forward", ask)
+        return guarded(
+            "forward", lambda: plain_answer(self.subject.adapter(function(*given, **named)))
+        )
 
     def _with_all_positions(
-        self,
-        answer: object,
-        function: Callable[[], object],
-        idx: Tensor,
-        targets: Tensor | None,
+        self, answer: object, function: Function, idx: Tensor, targets: Tensor | None
     ) -> object:
         """Ask for the logits of every position, which come with targets only, as (B, T, C).
 
@@ -177,7 +172,7 @@ class TorchModel:
     ) -> Tensor:
         """Continue idx."""
         extra = {} if generator is None else {"generator": generator}
-        return self._generated(self.subject.generate_of, idx, max_new_tokens, lambda _: extra)
+        return self._generated(idx, max_new_tokens, plain=False, **extra)
 
     def widen(self, seed: int, width: float) -> None:
         """Write numbers into the weights of a module of torch's, and leave any other as it is."""
@@ -187,24 +182,15 @@ class TorchModel:
 
     def continued(self, idx: Tensor, max_new_tokens: int, *, plain: bool, greedy: bool) -> Tensor:
         """Continue idx by the plain generate or by the fast one."""
+        extra = {RANDOM: False} if greedy else {}
+        return self._generated(idx, max_new_tokens, plain=plain, **{CACHE: not plain}, **extra)
 
-        def extra(function: Callable[..., object]) -> dict[str, object]:
-            named: dict[str, object] = {RANDOM: False} if greedy else {}
-            return named | ({CACHE: not plain} if _takes(function, CACHE) else {})
-
-        which = self.subject.plain_of if plain else self.subject.generate_of
-        return self._generated(which, idx, max_new_tokens, extra)
-
-    def _generated(
-        self,
-        which: Callable[[object], Callable[..., object]],
-        idx: Tensor,
-        max_new_tokens: int,
-        extra: Callable[[Callable[..., object]], Mapping[str, object]],
-    ) -> Tensor:
+    def _generated(self, idx: Tensor, n: int, *, plain: bool, **named: object) -> Tensor:
         def ask() -> Tensor:
-            function = which(self.raw)
-            out = function(idx, max_new_tokens, **extra(function))
+            function = self.subject.generate_of(self.raw, plain=plain)
+            if CACHE in named and CACHE not in parameters_of(function):
+                del named[CACHE]
+            out = function(idx, n, **named)
             hint = " (it yields: collect it)" if inspect.isgenerator(out) else ""
             return tensor_of("generate", out, what=f"a tensor of tokens{hint}")
 
@@ -214,14 +200,13 @@ class TorchModel:
     def padded(self, idx: Tensor, mask: Tensor) -> Tensor:
         """Return the logits of idx under a mask."""
         named = {MASK: mask}
-        if _takes(self._forward(), PLACES):
+        if PLACES in parameters_of(self._forward()):
             named[PLACES] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        return output_of(self._asked(lambda: self.raw, idx, **named)).logits
+        return output_of(self._asked(self.raw, idx, **named)).logits
 
-    def _forward(self) -> Callable[..., object]:
+    def _forward(self) -> Function:
         """Return forward, or the model if it is a function itself."""
-        raw = cast("Callable[..., object]", self.raw)
-        return guarded("forward", lambda: getattr(raw, "forward", raw))
+        return guarded("forward", lambda: cast("Function", getattr(self.raw, "forward", self.raw)))
 
     def table(self) -> Tensor:
         """Copy the table, or ask for each row."""
@@ -229,10 +214,8 @@ class TorchModel:
         if access is None:
             rows = torch.arange(self.C)[:, None]  # (C, 1): every token by itself
             return rows_of(self(rows).logits, self.C)
-        return access.oriented(self._stored(access)).detach().clone()
-
-    def _stored(self, access: Access) -> Tensor:
-        return guarded("get_table", lambda: square_of("get_table", access.get(self.raw), self.C))
+        stored = guarded("get_table", lambda: square_of("get_table", access.get(self.raw), self.C))
+        return access.oriented(stored).detach().clone()
 
     def set_table(self, table: Tensor) -> None:
         """Write the table."""
@@ -264,18 +247,24 @@ class TorchModel:
 
     def parameters(self) -> dict[str, Tensor]:
         """Return every parameter by name."""
-        raw = self.raw
-        if not isinstance(raw, nn.Module):
-            return {}
-        return guarded("parameters()", lambda: all_tensors(raw.named_parameters()))
+        return self._of_module("parameters()", lambda raw: all_tensors(raw.named_parameters()))
 
     def state(self) -> dict[str, Tensor]:
         """Copy every parameter and buffer."""
-        raw = self.raw
-        if not isinstance(raw, nn.Module):
-            return {}
-        state = guarded("state_dict()", lambda: all_tensors(raw.state_dict()))
+        state = self._of_module("state_dict()", lambda raw: all_tensors(raw.state_dict()))
         return {name: value.detach().clone() for name, value in state.items()}
+
+    def modes(self) -> dict[str, bool]:
+        """Return for each sub-module whether it is in training mode."""
+        return self._of_module(
+            "named_modules()",
+            lambda raw: {str(name): bool(part.training) for name, part in raw.named_modules()},
+        )
+
+    def _of_module(self, operation: str, read: Callable[[nn.Module], dict[str, T]]) -> dict[str, T]:
+        """Read something off a module of torch's; any other model has none of it."""
+        raw = self.raw
+        return guarded(operation, lambda: read(raw)) if isinstance(raw, nn.Module) else {}
 
     def train(self, *, mode: bool) -> None:
         """Switch the mode, if the model has train and eval."""
@@ -287,16 +276,6 @@ class TorchModel:
                 change()
 
         guarded(f"{name}()", switch)
-
-    def modes(self) -> dict[str, bool]:
-        """Return for each sub-module whether it is in training mode."""
-        raw = self.raw
-        if not isinstance(raw, nn.Module):
-            return {}
-        return guarded(
-            "named_modules()",
-            lambda: {str(name): bool(part.training) for name, part in raw.named_modules()},
-        )
 
     def watch(self, seen: Callable[[], None]) -> None:
         """Call `seen` before each forward."""
@@ -334,24 +313,12 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TorchSubject:
-    """Code under judgement, as it was handed over: a factory, and what else there is.
-
-    `factory(vocab_size)` gives a fresh model. `split_batch` takes (train_data, val_data, split,
-    block_size, batch_size); `train_step(model)` gives a function that takes one step on (xb, yb).
-    """
+    """Code under judgement, as it was handed over: a factory, and what else there is."""
 
     factory: Callable[[int], object]
-    batch: Callable[..., object] | None = None
-    split_batch: Callable[..., object] | None = None
-    words: Callable[[str], object] | None = None
-    probabilities: Callable[[Tensor], object] | None = None
-    train_step: Callable[..., Callable[[Tensor, Tensor], object]] | None = None
-    generating: Callable[..., object] | None = None
-    """A free generate(model, idx, max_new_tokens)."""
-    plain: Callable[..., object] | None = None
-    """A free generate without a cache or other shortcuts, likewise."""
-    get_table: Callable[[object], Tensor] | None = None
-    set_table: Callable[[object, Tensor], object] | None = None
+    given: Mapping[str, Function] = field(default_factory=dict)
+    """The other parts by their names in `Parts`. The one named `Part.SPLIT` is called with
+    (train_data, val_data, split, block_size, batch_size)."""
     adapter: Callable[[object], object] = _pair
     last_only: bool = False
     """Whether forward scores the last position only, where it is given no targets."""
@@ -367,27 +334,15 @@ class TorchSubject:
     @cached_property
     def parts(self) -> frozenset[Part]:
         """What there is, seen on one model."""
-        given = {
-            Part.GET_BATCH: self.batch,
-            Part.SPLIT: self.split_batch,
-            Part.VOCABULARY: self.words,
-            Part.SOFTMAX: self.probabilities,
-            Part.TRAIN_STEP: self.train_step,
-        }
-        parts = {part for part, function in given.items() if function is not None}
-        parts |= {Part.TENSORS, Part.SEED}
-        if self.batch is not None and _takes(self.batch, "generator"):
+        parts = {part for part in FREE if part in self.given} | {Part.TENSORS, Part.SEED}
+        if "generator" in parameters_of(self.given.get("get_batch")):
             parts.add(Part.GET_BATCH_GENERATOR)
         if self.adapter is not _logits:
             parts.add(Part.LOSS)
-        return frozenset(parts | self._parts_of_the_model())
-
-    def _parts_of_the_model(self) -> set[Part]:
-        parts: set[Part] = set()
         # What fails here, the clauses that use it will tell.
         with suppress(SubjectError, SubjectCrash):
             guarded("looking at the model", lambda: self._look_at(self._probe, parts))
-        return parts
+        return frozenset(parts)
 
     def _look_at(self, probe: object, parts: set[Part]) -> None:
         """Add what a model has, as far as looking does not fail."""
@@ -402,24 +357,25 @@ class TorchSubject:
                 table = guarded("get_table", lambda: access.get(probe))
                 if isinstance(table, Tensor) and table.is_leaf:
                     parts.add(Part.GRADIENT)
-        forward = cast("Callable[..., object]", getattr(probe, "forward", probe))
-        if not self.last_only and _takes(forward, MASK):
+        if not self.last_only and MASK in parameters_of(getattr(probe, "forward", probe)):
             parts.add(Part.PADDING)
-        if self.generates(probe):
+        if "generate" in self.given or hasattr(probe, "generate"):
             parts |= {Part.GENERATE, Part.GENERATE_NONE}
             function = self.generate_of(probe)
-            if _takes(function, "generator"):
+            if "generator" in parameters_of(function):
                 parts.add(Part.GENERATE_GENERATOR)
-            if self.plain is not None or _takes(function, CACHE):
+            if "plain_generate" in self.given or CACHE in parameters_of(function):
                 parts.add(Part.PLAIN_GENERATE)
-                if all(_takes(one, RANDOM) for one in (function, self.plain or function)):
+                plain = self.generate_of(probe, plain=True)
+                if RANDOM in parameters_of(function) and RANDOM in parameters_of(plain):
                     parts.add(Part.GREEDY)
 
     @cached_property
     def access(self) -> Access | None:
         """How the table is reached: as the user says, or as the model's only parameter."""
-        if self.get_table is not None and self.set_table is not None:
-            return Access(get=self.get_table, set=self.set_table, how="get_table and set_table")
+        get, put = self.given.get("get_table"), self.given.get("set_table")
+        if get is not None and put is not None:
+            return Access(get=get, set=put, how="get_table and set_table")
         with suppress(SubjectError, SubjectCrash):
             return guarded("parameters()", lambda: _only_parameter(self._probe))
         return None
@@ -445,22 +401,12 @@ class TorchSubject:
         except (SubjectError, SubjectCrash):
             return None
 
-    def generates(self, raw: object) -> bool:
-        """Tell whether one model can generate."""
-        return self.generating is not None or hasattr(raw, "generate")
-
-    def generate_of(self, raw: object) -> Callable[..., object]:
-        """Give the generate of one model."""
-        free = self.generating
-        if free is not None:
-            return wraps(free)(lambda *given, **named: free(raw, *given, **named))
-        return cast("Callable[..., object]", raw.generate)  # type: ignore[attr-defined]  # theirs
-
-    def plain_of(self, raw: object) -> Callable[..., object]:
-        """Give the plain generate of one model: a function by itself, or generate told so."""
-        free = self.plain
-        if free is None:
-            return self.generate_of(raw)
+    def generate_of(self, raw: Any, *, plain: bool = False) -> Function:  # noqa: ANN401  as above
+        """Return the generate of one model, or the plain one if that is a function by itself."""
+        name = "plain_generate" if plain and "plain_generate" in self.given else "generate"
+        if name not in self.given:
+            return cast("Function", raw.generate)
+        free = self.given[name]
         return wraps(free)(lambda *given, **named: free(raw, *given, **named))
 
     def get_batch(
@@ -472,13 +418,8 @@ class TorchSubject:
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw a batch."""
-        batch = self.batch
-        assert batch is not None  # noqa: S101  parts tells
         extra = {} if generator is None else {"generator": generator}
-        return guarded(
-            "get_batch",
-            lambda: pair_of("get_batch", batch(data, block_size, batch_size, **extra)),
-        )
+        return self._batch(Part.GET_BATCH, data, block_size, batch_size, **extra)
 
     def get_split_batch(
         self,
@@ -489,38 +430,25 @@ class TorchSubject:
         batch_size: int,
     ) -> tuple[Tensor, Tensor]:
         """Draw a batch of a split."""
-        batch = self.split_batch
-        assert batch is not None  # noqa: S101  parts tells
-        return guarded(
-            "get_batch",
-            lambda: pair_of(
-                "get_batch", batch(train_data, val_data, split, block_size, batch_size)
-            ),
-        )
+        return self._batch(Part.SPLIT, train_data, val_data, split, block_size, batch_size)
+
+    def _batch(self, part: Part, *given: object, **named: object) -> tuple[Tensor, Tensor]:
+        batch = self.given[part]
+        return guarded("get_batch", lambda: pair_of("get_batch", batch(*given, **named)))
 
     def vocabulary(self, text: str) -> VocabularyLike:
         """Make a vocabulary."""
-        words = self.words
-        assert words is not None  # noqa: S101  parts tells
-        return Words(guarded("vocabulary", lambda: words(text)))
+        return Words(guarded("vocabulary", lambda: self.given["vocabulary"](text)))
 
     def softmax(self, logits: Tensor) -> Tensor:
         """Take the softmax."""
-        probabilities = self.probabilities
-        assert probabilities is not None  # noqa: S101  parts tells
-        return guarded("softmax", lambda: tensor_of("softmax", probabilities(logits)))
+        return guarded("softmax", lambda: tensor_of("softmax", self.given["softmax"](logits)))
 
     def trainer(self, model: Model) -> Callable[[Ids, Ids], None]:
         """Make a function that takes one step."""
-        make = self.train_step
-        assert make is not None  # noqa: S101  parts tells
         raw = cast("TorchModel", model).raw
-        step = guarded("train_step", lambda: make(raw))
-
-        def take(xb: Ids, yb: Ids) -> None:
-            guarded("the training step", lambda: step(xb, yb))
-
-        return take
+        step = guarded("train_step", lambda: self.given["train_step"](raw))
+        return lambda xb, yb: guarded("the training step", lambda: step(xb, yb))
 
 
 def adapter_of(adapter: str | Callable[[object], object]) -> Callable[[object], object]:
@@ -560,10 +488,3 @@ def _only_parameter(probe: object) -> Access | None:
     if linear:  # which multiplies with its transpose
         how += ", the transposed weight of an nn.Linear"
     return Access(get=get, set=put, transposed=linear, how=how)
-
-
-def _takes(function: Callable[..., object], name: str) -> bool:
-    try:
-        return name in inspect.signature(function).parameters
-    except Exception:  # noqa: BLE001  a stranger's function may say anything of itself
-        return False

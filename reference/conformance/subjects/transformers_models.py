@@ -1,9 +1,8 @@
 """Models of the library transformers: labels go in as idx does, and are shifted inside."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,14 +30,14 @@ class HubModel(nn.Module):
     penalties and last token that its own configuration may have.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:  # noqa: ANN401  a stranger's object
         super().__init__()
         self.model = model
 
     def forward(
         self, idx: Tensor, targets: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Give logits and loss; where there is a mask, positions are counted from its first 1.
+        """Return logits and loss; under a mask, positions are counted from its first 1.
 
         Shape: (B, T), (B, T) or None -> (B, T, C), ().
         """
@@ -67,7 +66,7 @@ class HubModel(nn.Module):
 
         Shape: (B, T) -> (B, T + n).
         """
-        model = cast("Any", self.model)
+        model = self.model
         own = model.generation_config
         model.generation_config = type(own)(top_k=0, pad_token_id=0)  # of the rest, the defaults
         try:
@@ -95,8 +94,3 @@ class HubSubject(TorchSubject):
     def notes(self) -> list[Note]:
         """Say how the model is called."""
         return [*super().notes, Note(NOTE)]
-
-
-def hub_factory(factory: Callable[[int], object]) -> Callable[[int], object]:
-    """Make a factory of models that are called as the notes call theirs."""
-    return lambda C: HubModel(cast("nn.Module", factory(C)))

@@ -39,7 +39,7 @@ def _is_weight(part: nn.Module, value: Tensor) -> bool:
 
 
 def _inputs(part: nn.Module, value: Tensor) -> int:
-    """Give how many numbers are added up for each that comes out."""
+    """Return how many numbers are added up for each that comes out."""
     if isinstance(part, nn.Embedding):
         return value.shape[1]  # so that a vector has this width, whatever its length
     if type(part).__name__ == "Conv1D" or not type(part).__module__.startswith("torch.nn."):
