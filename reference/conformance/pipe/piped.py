@@ -137,8 +137,8 @@ def _reached(pool: Pool) -> TorchSubject:
     """Return how the models of a pipe are reached: as anyone's, with questions for their table."""
     if Can.TABLE not in pool.hello.can:
         return TorchSubject(factory=lambda _C: None)
-    get, put = PipeModel.table, PipeModel.set_table
-    return TorchSubject(factory=partial(PipeModel, pool), get_table=get, set_table=put)  # type: ignore[arg-type]  # their models are PipeModels
+    given = {"get_table": PipeModel.table, "set_table": PipeModel.set_table}
+    return TorchSubject(factory=partial(PipeModel, pool), given=given)
 
 
 class PipeWords:
