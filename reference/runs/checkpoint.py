@@ -8,7 +8,7 @@ and the last few are kept.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,15 +106,14 @@ class Run:
 
         Raises: MismatchError, which names each difference.
         """
-        differences = []
-        for one in fields(TrainConfig):
-            here, there = getattr(self.config, one.name), getattr(other.config, one.name)
-            if one.name != "steps" and here != there:
-                differences.append(f"{one.name} is {here}, and was {there}")
-        for name in ("seed", "engine"):
-            here, there = getattr(self, name), getattr(other, name)
-            if here != there:
-                differences.append(f"{name} is {here}, and was {printable(there)}")
+        here, there = (
+            {**vars(run.config), "seed": run.seed, "engine": run.engine} for run in (self, other)
+        )
+        differences = [
+            f"{name} is {value}, and was {printable(there[name])}"
+            for name, value in here.items()
+            if name != "steps" and value != there[name]
+        ]
         if self.vocabulary != other.vocabulary:
             differences.append(_difference(self.vocabulary, other.vocabulary))
         elif self.fingerprint != other.fingerprint:

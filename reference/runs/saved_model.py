@@ -14,7 +14,7 @@ from msgspec import Struct, convert
 from torch import Tensor, nn
 
 from reference.errors import ModelFileError, printable
-from reference.files.atomic import make_writable, unwritable
+from reference.files.atomic import make_writable, writing
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.shapes import Table
@@ -59,10 +59,8 @@ def check_can_save(directory: str | Path, *, overwrite: bool = False) -> None:
         written.
     """
     file = Path(directory) / FILE
-    try:
+    with writing(file):  # which may have too long a name, say
         is_there, is_folder = file.exists(), file.is_dir()
-    except OSError as error:  # a name too long, say
-        raise unwritable(file, error) from error
     if is_folder or (is_there and not overwrite):
         raise ModelFileError(
             f"{file} exists already; give another directory"

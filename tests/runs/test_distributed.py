@@ -62,9 +62,8 @@ def trained(
 ) -> tuple[Tensor, Tensor, list[float]]:
     torch.manual_seed(SEED)
     model = BigramLanguageModel(len(corpus.vocabulary))
-    trainer = find_trainer(engine)(
-        model, corpus, config, generator=torch.Generator().manual_seed(SEED), ranks=ranks
-    )
+    generator = torch.Generator().manual_seed(SEED)
+    trainer = find_trainer(engine)(model, corpus, config, generator, ranks)
     losses = [step.loss for step in trainer.steps(lambda taken: taken + 50)]
     return model.token_embedding_table.weight.detach(), trainer.means()[0], losses
 
