@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from reference.cli.options import DataOption, JsonOption, OutOption, OverwriteOption
 from reference.cli.output import OutputConsole, print_json
@@ -96,12 +95,10 @@ def fit(
         if as_json:
             print_json(model=str(file), **about)
         console.print(
-            Text(
-                f"saved: {file}\n"
-                f"loss over the train split {loss:.4f}, {loss - floor:.4f} above its entropy floor "
-                f"{floor:.4f}\n"
-                f"{pairs:,} pairs counted in {seconds:.1f} s: {pairs / seconds:,.0f} per second\n"
-                f"next: bigram generate --model {out}"
-            ),
+            f"saved: {file}\n"
+            f"loss over the train split {loss:.4f}, {loss - floor:.4f} above its entropy floor "
+            f"{floor:.4f}\n"
+            f"{pairs:,} pairs counted in {seconds:.1f} s: {pairs / seconds:,.0f} per second\n"
+            f"next: bigram generate --model {out}",
             soft_wrap=True,
         )

@@ -67,14 +67,13 @@ def count_pairs(
     Raises: LostRankError; what reading the tokens raises.
     """
     share = ranks.share(len(corpus.split(split)) - 1)
+    C = len(corpus.vocabulary)
     if share.start == share.stop:  # more ranks than pairs
-        C = len(corpus.vocabulary)
         counts: Counts = np.zeros((C, C), np.int64)
     else:
         with advancing(console, "counting") as show:
             places = {"begin": share.start, "end": share.stop}
             if share.stop - share.start >= least and compiling.is_there():
-                C = len(corpus.vocabulary)
                 # A pass over tokens that are mapped would count all of them as memory in use.
                 stream = (
                     corpus.stream(split) if isinstance(corpus, FiledCorpus) else corpus.split(split)

@@ -7,9 +7,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from reference.corpus import Corpus
 from reference.errors import MissingExtraError, printable
 from reference.files.atomic import make_writable, replacing
@@ -17,6 +14,7 @@ from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.counts import transition_probabilities
 from reference.runs.curve import LossCurve
+from reference.terminal.console import SafeConsole
 from reference.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -153,9 +151,9 @@ def draw(
     model: BigramLanguageModel,
     curve: LossCurve,
     corpus: Corpus,
-    console: Console,
+    console: SafeConsole,
 ) -> None:
     """Draw the loss curve and the tables into a folder."""
     save(loss_figure(curve), directory / "loss.png")
     save(tables_figure(model, curve, corpus.vocabulary), directory / "tables.png")
-    console.print(Text(f"drawn: loss.png and tables.png in {directory}"), soft_wrap=True)
+    console.print(f"drawn: loss.png and tables.png in {directory}", soft_wrap=True)

@@ -14,10 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.text import Text
 
 from reference.cli.exit_codes import INTERRUPTED
-from reference.cli.options import to_folder
+from reference.cli.options import JsonOption, to_folder
 from reference.cli.output import OutputConsole, print_json
 from reference.terminal.bars import Words, bar
 from reference.terminal.console import SafeConsole
@@ -44,9 +43,7 @@ def prepare(
             "--out", metavar="DIR", parser=to_folder, help="Folder to write the tokens into."
         ),
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for machines when done.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn text of any size into a folder of tokens, which `--data DIR` then takes.
 
@@ -67,18 +64,13 @@ def prepare(
 
     def say(message: str) -> None:
         messages.append(message)
-        console.print(Text(message), soft_wrap=True)
+        console.print(message, soft_wrap=True)
 
     columns = Words("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with bar(console, *columns, TimeRemainingColumn()) as progress:
         shown = _Shown(progress, console)
         try:
-            manifest = preparing.prepare(
-                inputs,
-                out,
-                progress=shown.update,
-                say=say,
-            )
+            manifest = preparing.prepare(inputs, out, progress=shown.update, say=say)
         except KeyboardInterrupt:
             if (out / STATE).exists():
                 line = "interrupted; the same command goes on from what is on disk"
@@ -86,7 +78,7 @@ def prepare(
                 line = f"interrupted; {out} is finished"
             else:
                 line = "interrupted; nothing was kept"
-            console.print(Text(line), soft_wrap=True)
+            console.print(line, soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
     if "\r" in json.loads((out / VOCABULARY).read_bytes()):
         note = f"note: {carriage_returns(f'the text in {out}')}"
@@ -102,11 +94,9 @@ def prepare(
             messages=messages,
         )
     console.print(
-        Text(
-            f"prepared: {manifest.tokens:,} tokens of {manifest.vocab_size:,} characters, "
-            f"{manifest.train_tokens:,} of them to train on, in {out}\n"
-            f"next: bigram train --data {out} --out MODEL"
-        ),
+        f"prepared: {manifest.tokens:,} tokens of {manifest.vocab_size:,} characters, "
+        f"{manifest.train_tokens:,} of them to train on, in {out}\n"
+        f"next: bigram train --data {out} --out MODEL",
         soft_wrap=True,
     )
 

@@ -1,13 +1,10 @@
 """`bigram spec`: what the clauses say."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reference.cli.output import OutputConsole, print_json
-
-if TYPE_CHECKING:
-    pass
 
 
 def spec(

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.text import Text
 
 import reference
 from reference.cli import loading, plots
@@ -24,6 +22,7 @@ from reference.runs.distributed import Ranks, check_shares
 from reference.runs.progress import Outputs
 from reference.runs.saved_model import FILE, save_model
 from reference.runs.session import Keeping, Watching, watch_training
+from reference.terminal.console import SafeConsole
 from reference.training import TrainConfig
 
 
@@ -47,7 +46,7 @@ class TrainJob:
     as_json: bool
 
 
-def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
+def do(job: TrainJob, console: SafeConsole, ranks: Ranks) -> int:
     """Do a training job, together with the other ranks; give the signal that ended it, or 0.
 
     Raises: what `load`, `find_checkpoint` and `watch_training` raise; OutputError where
@@ -75,11 +74,9 @@ def do(job: TrainJob, console: Console, ranks: Ranks) -> int:
         first = resumed.step if resumed is not None else 0
         if job.resume:
             console.print(
-                Text(
-                    f"going on after step {first:,} of {job.config.steps:,}"
-                    if resumed is not None
-                    else f"there is no checkpoint in {job.out} yet: beginning at step 0"
-                ),
+                f"going on after step {first:,} of {job.config.steps:,}"
+                if resumed is not None
+                else f"there is no checkpoint in {job.out} yet: beginning at step 0",
                 soft_wrap=True,
             )
         keeping = Keeping(
@@ -180,7 +177,7 @@ def _about(
     }
 
 
-def _tell(job: TrainJob, console: Console, file: Path, about: dict[str, Any]) -> None:
+def _tell(job: TrainJob, console: SafeConsole, file: Path, about: dict[str, Any]) -> None:
     if job.as_json:
         print_json(model=str(file), **about)
     interrupted, rate = about["interrupted"], about["tokens_per_second"]
@@ -189,15 +186,13 @@ def _tell(job: TrainJob, console: Console, file: Path, about: dict[str, Any]) ->
         instead = " in place of --overwrite" if job.overwrite else ""
         go_on = f"the same command with --resume{instead} goes on; or "
     console.print(
-        Text(
-            f"{'interrupted, and saved' if interrupted else 'saved'} after "
-            f"{about['steps_taken']:,} steps: {file}\n"
-            f"loss over the train split {about['loss']:.4f}, "
-            f"{about['loss'] - about['entropy_floor']:.4f} above its entropy floor "
-            f"{about['entropy_floor']:.4f}\n"
-            f"{about['seconds'] * rate:,.0f} tokens in {about['seconds']:.1f} s on the "
-            f"{job.engine} engine: {rate:,.0f} tokens per second\n"
-            f"next: {go_on}bigram generate --model {job.out}"
-        ),
+        f"{'interrupted, and saved' if interrupted else 'saved'} after "
+        f"{about['steps_taken']:,} steps: {file}\n"
+        f"loss over the train split {about['loss']:.4f}, "
+        f"{about['loss'] - about['entropy_floor']:.4f} above its entropy floor "
+        f"{about['entropy_floor']:.4f}\n"
+        f"{about['seconds'] * rate:,.0f} tokens in {about['seconds']:.1f} s on the "
+        f"{job.engine} engine: {rate:,.0f} tokens per second\n"
+        f"next: {go_on}bigram generate --model {job.out}",
         soft_wrap=True,
     )

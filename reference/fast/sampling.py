@@ -9,7 +9,7 @@ threads there are, how the batch is split, or which device it is.
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from reference.checks import check_count, check_layout, check_tokens
@@ -47,7 +47,8 @@ class Sampler:
         self.vocab_size = _checked(table)
         self.device = table.device
         entries = np.empty(self.vocab_size**2, np.int64)
-        kernels.build_alias(_probabilities(table), entries)
+        law = table.detach().double().softmax(dim=1).cpu().numpy()  # (C, C)
+        kernels.build_alias(law, entries)
         self._entries = entries
         self._on_device = torch.from_numpy(entries).to(self.device)
 
@@ -150,8 +151,3 @@ def _checked(table: Table) -> int:
             f"table[{empty[0].item()}] is -inf throughout; some token must be able to follow"
         )
     return len(table)
-
-
-def _probabilities(table: Table) -> Float64[np.ndarray, "C C"]:
-    law: Float64[np.ndarray, "C C"] = table.detach().double().softmax(dim=1).cpu().numpy()
-    return law

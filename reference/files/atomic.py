@@ -75,16 +75,23 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
             yield out
             flush(out)
         put_in_place(partial, file)
-    except OSError as error:
-        raise unwritable(file, error) from error
+    except OSError:
+        with writing(file):
+            raise
     finally:
         with suppress(OSError):  # which would hide what went wrong
             partial.unlink(missing_ok=True)
 
 
-def unwritable(file: Path, error: Exception) -> OutputError:
-    """Return the error that says why a file or folder cannot be written."""
-    return OutputError(f"{file} cannot be written: {reason(error)}")
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Raise OutputError, which names the file or folder, for what goes wrong in writing it."""
+    try:
+        yield
+    except (InUseError, OutputError):
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
+        raise OutputError(f"{file} cannot be written: {reason(error)}") from error
 
 
 def flush(out: BinaryIO) -> None:
@@ -116,11 +123,11 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     written: list[Path] = []
     for file, content in contents.items():
         try:
-            _write(file, content)
-        except (OSError, RuntimeError, ValueError) as error:
-            failed.append(error if isinstance(error, OutputError) else unwritable(file, error))
-        else:
+            with writing(file):
+                _write(file, content)
             written.append(file)
+        except OutputError as error:
+            failed.append(error)
     if failed:
         lines = [*map(str, failed), *(f"{file} was written" for file in written)]
         raise NotWrittenError("\n".join(lines)) from failed[0]
@@ -141,7 +148,7 @@ def check_can_append(file: Path) -> None:
 
     Raises: OutputError.
     """
-    try:
+    with writing(file):
         if not file.exists():
             make_writable(file.parent)
         place = _end_of(file)
@@ -151,10 +158,6 @@ def check_can_append(file: Path) -> None:
             place.open("ab").close()
         elif not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OutputError:
-        raise
-    except (OSError, RuntimeError, ValueError) as error:
-        raise unwritable(file, error) from error
 
 
 def open_to_append(file: Path) -> TextIO:
@@ -165,23 +168,24 @@ def open_to_append(file: Path) -> TextIO:
 
     Raises: OutputError.
     """
-    try:
+    with writing(file):
         place = _end_of(file)
         if isinstance(place, int):
             return open(place, "a", encoding="utf-8", closefd=False)
         if place.is_fifo():
             # Without O_NONBLOCK this would wait for a reader, and no signal could end that.
-            descriptor = os.open(place, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                descriptor = os.open(place, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    error.strerror = "no process reads from it. Start its reader first"
+                raise
             os.set_blocking(descriptor, True)
             return os.fdopen(descriptor, "a", encoding="utf-8")
         log = place.open("a", encoding="utf-8")
         if _is_regular(place) and _ends_within_line(place):
             log.write("\n")
-    except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENXIO:
-            error.strerror = "no process reads from it. Start its reader first"
-        raise unwritable(file, error) from error
-    return log
+        return log
 
 
 def _ends_within_line(file: Path) -> bool:
@@ -204,7 +208,8 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) ->
     """
     named = [(option, file) for option, file in outputs.items() if file is not None]
     for _option, file in named:
-        _check_writable(file)
+        with writing(file):
+            _check_writable(file)
     for (option, file), (other, second) in combinations(named, 2):
         if _are_same(file, second):
             raise OutputError(
@@ -218,35 +223,26 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) ->
 
 
 def _check_writable(file: Path) -> None:
-    try:
-        obstacle = _obstacle(file)
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links, a NUL
-        raise unwritable(file, error) from error
-    if obstacle:
-        raise OutputError(f"{file} cannot be written: {obstacle}")
-
-
-def _obstacle(file: Path) -> str:
-    """Return why a file cannot be written; the empty string if it can.
-
-    Raises: OSError, RuntimeError or ValueError if the system refuses to look.
-    """
+    """Raise OSError, RuntimeError or ValueError unless a file can be written."""
     place = _end_of(file)
     if isinstance(place, int):
         os.write(place, b"")  # which fails if it is only for reading
-        return ""
+        return
     if _is_regular(place):
         if not place.absolute().parent.is_dir():
-            return f"there is no folder {place.absolute().parent}"
+            raise OSError(f"there is no folder {place.absolute().parent}")
         with tempfile.TemporaryFile(dir=place.absolute().parent):
             pass
-        return "standard output goes there; give a different file name" if _is_output(place) else ""
+        if _is_output(place):
+            raise OSError("standard output goes there; give a different file name")
+        return
     mode = place.stat().st_mode
     if stat.S_ISDIR(mode):
-        return "it is a folder; give the name of a file"
+        raise OSError("it is a folder; give the name of a file")
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
-        return "it is neither a file nor a pipe; give a different file name"
-    return "" if os.access(place, os.W_OK) else os.strerror(errno.EACCES)
+        raise OSError("it is neither a file nor a pipe; give a different file name")
+    if not os.access(place, os.W_OK):
+        raise OSError(os.strerror(errno.EACCES))
 
 
 def _end_of(file: Path) -> Path | int:
@@ -301,7 +297,7 @@ def make_writable(directory: Path) -> tuple[Path, ...]:
     Raises: OutputError if that fails.
     """
     made: list[Path] = []
-    try:
+    with writing(directory):
         missing = [one for one in (directory, *directory.parents) if not one.exists()]
         for one in reversed(missing):
             with suppress(FileExistsError):  # meanwhile, by another process
@@ -309,8 +305,6 @@ def make_writable(directory: Path) -> tuple[Path, ...]:
                 made.insert(0, one)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise unwritable(directory, error) from error
     return tuple(made)
 
 
@@ -342,16 +336,15 @@ def only_writer(directory: Path, *, writes: Sequence[str] = ()) -> Iterator[None
 
     file = directory / _LOCK
     lock = filelock.FileLock(file)
-    try:
+    with writing(directory):
         _check_ours(file)  # old versions of filelock empty it, or the file that it leads to
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise InUseError(
-            f"{directory} is in use: another process is writing there. Wait for it to end, or "
-            "give another directory"
-        ) from error
-    except OSError as error:
-        raise unwritable(directory, error) from error
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InUseError(
+                f"{directory} is in use: another process is writing there. Wait for it to end, or "
+                "give another directory"
+            ) from None
     try:
         _remove_leftovers(directory, writes)
         yield

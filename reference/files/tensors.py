@@ -18,6 +18,7 @@ from torch import Tensor
 
 from reference.errors import BigramError, printable
 from reference.files.atomic import replacing
+from reference.files.sealed import check_format
 
 _SHA256 = "sha256"
 
@@ -30,6 +31,8 @@ class Kind:
     """What a file is for: the name of its JSON in the header, and what is said of a wrong one."""
 
     header: str
+    format: int
+    """Version of its fields; a file of a different version is rejected."""
     what: str
     error: type[BigramError]
     missing: str
@@ -82,11 +85,14 @@ def read_tensors(file: Path, kind: Kind) -> tuple[Any, dict[str, Tensor]]:
             f"{file} is damaged: its SHA-256 is not the one that was saved with it. {kind.damaged}"
         )
     try:
-        return json.loads(metadata[header]), tensors
+        fields = json.loads(metadata[header])
     except (ValueError, RecursionError) as reason:
         raise error(
             f"{file} is no {kind.what}: its header is no JSON: {printable(reason)}"
         ) from reason
+    if isinstance(fields, dict) and "format" in fields:
+        check_format(file, fields["format"], kind.format, error)
+    return fields, tensors
 
 
 def _sha256(header: str, tensors: Mapping[str, Tensor]) -> str:

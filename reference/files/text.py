@@ -63,12 +63,7 @@ def read_text(path: Path) -> str:
             f"{path} cannot be read: {reason(error)}. Give the path of a UTF-8 text file or of "
             'what `bigram prepare` wrote, "twin" (embedded) or "tinyshakespeare" (a download)'
         ) from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(str(path), 0, error) from error
-    _refuse_nul(str(path), 0, raw)
-    return text.removeprefix("\ufeff")
+    return _decode(str(path), 0, raw, final=True)[0].removeprefix("\ufeff")
 
 
 def check_has_end(name: str, descriptor: int) -> None:
@@ -95,11 +90,7 @@ def _check_text_begins(path: Path, start: bytes) -> None:
             f"{path} is compressed with {compression}: `bigram prepare {path} --out DIR` reads it. "
             "Then give DIR in its place"
         )
-    try:
-        codecs.utf_8_decode(start, "strict", False)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(str(path), 0, error) from error
-    _refuse_nul(str(path), 0, start)
+    _decode(str(path), 0, start, final=False)
 
 
 def compressed_with(start: bytes) -> str:
@@ -151,19 +142,19 @@ def find_input(path: Path, *, name: str | None = None) -> TextInput:
     name = name or str(path)
     try:
         found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise TextFileError(f"{name} is a directory; give the text files in it")
-        if not stat.S_ISREG(found.st_mode):
-            raise TextFileError(
-                f"{name} is no regular file, and cannot be read twice; give it as standard "
-                f"input: bigram prepare - < {name}"
-            )
-        with path.open("rb") as file:
-            magic = file.read(len(ZSTD))
+        magic = b""
+        if stat.S_ISREG(found.st_mode):
+            with path.open("rb") as file:
+                magic = file.read(len(ZSTD))
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        if isinstance(error, TextFileError):
-            raise
         raise _unreadable(name, error) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise TextFileError(f"{name} is a directory; give the text files in it")
+    if not stat.S_ISREG(found.st_mode):
+        raise TextFileError(
+            f"{name} is no regular file, and cannot be read twice; give it as standard "
+            f"input: bigram prepare - < {name}"
+        )
     if compressed_with(magic) == "Zstandard" and find_spec("zstandard") is None:
         raise MissingExtraError(
             f"{name} is compressed with Zstandard, which is not installed; "
@@ -196,14 +187,14 @@ def read_chunks(text: TextInput, *, start: int = 0) -> Generator[Chunk]:
         raise TextFileError(
             f"{text.name} is compressed, and ends too early. Fetch or compress it again"
         ) from error
+    except TextFileError:
+        raise
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise TextFileError(
+            f"{text.name} is compressed, and damaged: {error}. Fetch or compress it again"
+        ) from error
     except OSError as error:
-        if isinstance(error, TextFileError):
-            raise
-        if isinstance(error, gzip.BadGzipFile):
-            raise _damaged(text.name, error) from error
         raise _unreadable(text.name, error) from error
-    except zlib.error as error:
-        raise _damaged(text.name, error) from error
 
 
 def check_unchanged(text: TextInput, now: os.stat_result) -> None:
@@ -233,14 +224,12 @@ def _decoded(name: str, stream: Stream, file: io.FileIO, start: int) -> Generato
         if at == 0 and data.startswith(BOM):
             at, data = len(BOM), data[len(BOM) :]
         codes, used = None, len(data)
-        if not data.isascii():
-            try:
-                characters, used = codecs.utf_8_decode(data, "strict", not new)
-            except UnicodeDecodeError as error:
-                raise _not_utf8(name, at, error) from error
+        if data.isascii():
+            _refuse_nul(name, at, data)
+        else:
+            characters, used = _decode(name, at, data, final=not new)
             codes = np.frombuffer(characters.encode("utf-32-le"), "<u4")
         data, rest = data[:used], data[used:]
-        _refuse_nul(name, at, data)
         at += used
         if data:
             yield Chunk(data, codes, at, file.tell())
@@ -308,23 +297,30 @@ class _Zstd(io.RawIOBase):
         return n
 
 
+def _decode(name: str, at: int, data: bytes, *, final: bool) -> tuple[str, int]:
+    """Return the characters of bytes at an offset, and how many bytes they are.
+
+    Unless they are the `final` ones, a last character may be incomplete, and is left out.
+
+    Raises: TextFileError.
+    """
+    try:
+        decoded = codecs.utf_8_decode(data, "strict", final)
+    except UnicodeDecodeError as error:
+        raise TextFileError(
+            f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {at + error.start} "
+            f"({error.reason}). Convert it to UTF-8 first"
+        ) from error
+    _refuse_nul(name, at, data)
+    return decoded
+
+
 def _refuse_nul(name: str, at: int, data: bytes) -> None:
     if (place := data.find(0)) >= 0:
         raise TextFileError(
             f"{name} is no text: byte 0x00 at offset {at + place}. If it is UTF-16, convert it to "
             "UTF-8 first; else take the byte out"
         )
-
-
-def _not_utf8(name: str, at: int, error: UnicodeDecodeError) -> TextFileError:
-    return TextFileError(
-        f"{name} is not UTF-8: byte 0x{error.object[error.start]:02x} at offset "
-        f"{at + error.start} ({error.reason}). Convert it to UTF-8 first"
-    )
-
-
-def _damaged(name: str, error: Exception) -> TextFileError:
-    return TextFileError(f"{name} is compressed, and damaged: {error}. Fetch or compress it again")
 
 
 def _unreadable(name: str, error: Exception) -> TextFileError:

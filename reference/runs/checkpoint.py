@@ -8,18 +8,18 @@ and the last few are kept.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float, UInt8
+from msgspec import Meta, Struct, convert
 from torch import Tensor
 
 from reference.checks import check_count
 from reference.corpus import AT_ONCE, Corpus
 from reference.errors import (
-    BigramError,
     CheckpointError,
     MismatchError,
     ModelFileError,
@@ -27,7 +27,6 @@ from reference.errors import (
     printable,
 )
 from reference.files.atomic import make_writable
-from reference.files.sealed import check_format
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.runs.saved_model import check_can_save
@@ -54,11 +53,25 @@ PATTERN = f"{FOLDER}/{_PATTERN}"
 
 _KIND = Kind(
     header="bigram-reference-checkpoint",
+    format=FORMAT,
     what="checkpoint of bigram-reference",
     error=CheckpointError,
     missing="Give a directory that `bigram train --out` wrote",
     damaged="Remove it, and --resume goes on from the one before",
 )
+
+
+class _Header(Struct):
+    format: int
+    step: Annotated[int, Meta(ge=0)]
+    config: dict[str, Any]
+    seed: int
+    engine: str
+    characters: str
+    corpus: str
+    fingerprint: str
+    generators: list[str]
+    notes: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +106,14 @@ class Run:
 
         Raises: MismatchError, which names each difference.
         """
-        differences = []
-        for one in fields(TrainConfig):
-            here, there = getattr(self.config, one.name), getattr(other.config, one.name)
-            if one.name != "steps" and here != there:
-                differences.append(f"{one.name} is {here}, and was {there}")
-        for name in ("seed", "engine"):
-            here, there = getattr(self, name), getattr(other, name)
-            if here != there:
-                differences.append(f"{name} is {here}, and was {printable(there)}")
+        here, there = (
+            {**vars(run.config), "seed": run.seed, "engine": run.engine} for run in (self, other)
+        )
+        differences = [
+            f"{name} is {value}, and was {printable(there[name])}"
+            for name, value in here.items()
+            if name != "steps" and value != there[name]
+        ]
         if self.vocabulary != other.vocabulary:
             differences.append(_difference(self.vocabulary, other.vocabulary))
         elif self.fingerprint != other.fingerprint:
@@ -211,34 +223,31 @@ def load_checkpoint(file: Path) -> Checkpoint:
 
     Raises: CheckpointError where the file cannot be read, is damaged or of another kind.
     """
-    header, tensors = read_tensors(file, _KIND)
-    version = header.get("format") if isinstance(header, dict) else None
-    check_format(file, version, FORMAT, CheckpointError)
+    fields, tensors = read_tensors(file, _KIND)
     try:
+        header = convert(fields, _Header)
         run = Run(
-            config=TrainConfig(**header["config"]),
-            seed=_typed(header, "seed", int),
-            engine=_typed(header, "engine", str),
-            vocabulary=Vocabulary(header["characters"]),
-            corpus=_typed(header, "corpus", str),
-            fingerprint=_typed(header, "fingerprint", str),
+            config=TrainConfig(**header.config),
+            seed=header.seed,
+            engine=header.engine,
+            vocabulary=Vocabulary(header.characters),
+            corpus=header.corpus,
+            fingerprint=header.fingerprint,
         )
         C = len(run.vocabulary)
-        check_count("step", header["step"], minimum=0)
-        loaded = Checkpoint(
+        return Checkpoint(
             run=run,
-            step=header["step"],
+            step=header.step,
             table=_square(tensors, "table", C),
             mean=_square(tensors, "mean", C),
             square=_square(tensors, "square", C),
-            generators={name: _state(tensors, name) for name in _typed(header, "generators", list)},
-            notes=_typed(header, "notes", dict),
+            generators={name: _state(tensors, name) for name in header.generators},
+            notes=header.notes,
         )
-    except (BigramError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{file} was not written by `save_checkpoint`: {printable(error)}"
         ) from error
-    return loaded
 
 
 def restore_generator(
@@ -275,13 +284,6 @@ def _difference(here: Vocabulary, there: Vocabulary) -> str:
         f"the vocabulary is another: {len(here)} characters, and was {len(there)}; "
         f"it now {' and '.join(told)}"
     )
-
-
-def _typed(header: Mapping[str, Any], name: str, kind: type[Any]) -> Any:  # noqa: ANN401  as asked
-    value = header[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r:.60}, which is no {kind.__name__}")
-    return value
 
 
 def _state(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -1,7 +1,10 @@
 """Training, watched: how near the loss over the whole text comes to the least one possible."""
 
 import math
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta, Struct, convert
 
 from reference.corpus import Corpus
 from reference.model import BigramLanguageModel
@@ -25,6 +28,11 @@ class Point(NamedTuple):
     step: int
     batch_loss: float
     loss: float
+
+
+class _State(Struct):
+    points: list[Point]
+    since: tuple[float, Annotated[int, Meta(ge=0)]]
 
 
 class LossCurve:
@@ -78,20 +86,15 @@ class LossCurve:
         """
         return {"points": self.points, "since": [self._sum, self._count]}
 
-    def restore(self, taken: int, state: dict[str, Any]) -> None:
+    def restore(self, taken: int, state: object) -> None:
         """Continue as after `taken` steps.
 
-        Raises: KeyError, TypeError, ValueError or OverflowError unless `state` returned the state.
+        Raises: ValueError unless `state` returned the state.
         """
-        self.points = [
-            Point(int(step), float(batch_loss), float(loss))
-            for step, batch_loss, loss in state["points"]
-        ]
-        total, count = state["since"]
-        self._sum, self._count = float(total), int(count)
-        numbers = [self._sum, *(number for point in self.points for number in point)]
-        if self._count < 0 or not all(map(math.isfinite, numbers)):
-            raise ValueError("a loss is not finite, or a count is negative")
+        kept = convert(state, _State)
+        self.points, (self._sum, self._count) = kept.points, kept.since
+        if not all(map(math.isfinite, [self._sum, *chain.from_iterable(self.points)])):
+            raise ValueError("a loss is not finite")
         self.taken = taken
 
 

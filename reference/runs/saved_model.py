@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import Struct, convert
 from torch import Tensor, nn
 
 from reference.errors import ModelFileError, printable
-from reference.files.atomic import make_writable, unwritable
-from reference.files.sealed import check_format
+from reference.files.atomic import make_writable, writing
 from reference.files.tensors import Kind, read_tensors, write_tensors
 from reference.model import BigramLanguageModel
 from reference.shapes import Table
@@ -29,11 +29,18 @@ FORMAT = 1
 _TABLE = "token_embedding_table.weight"
 _KIND = Kind(
     header="bigram-reference",
+    format=FORMAT,
     what="model of bigram-reference",
     error=ModelFileError,
     missing="Give a directory that `bigram train --out` wrote",
     damaged="Train and save it again",
 )
+
+
+class _Header(Struct):
+    format: int
+    characters: str
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,10 +59,8 @@ def check_can_save(directory: str | Path, *, overwrite: bool = False) -> None:
         written.
     """
     file = Path(directory) / FILE
-    try:
+    with writing(file):  # which may have too long a name, say
         is_there, is_folder = file.exists(), file.is_dir()
-    except OSError as error:  # a name too long, say
-        raise unwritable(file, error) from error
     if is_folder or (is_there and not overwrite):
         raise ModelFileError(
             f"{file} exists already; give another directory"
@@ -106,18 +111,14 @@ def load_model(directory: str | Path) -> SavedModel:
     file = Path(directory) / FILE
     fields, tensors = read_tensors(file, _KIND)
     try:
-        check_format(file, fields["format"], FORMAT, ModelFileError)
-        vocabulary, about = Vocabulary(fields["characters"]), fields["about"]
-        if not isinstance(about, dict):
-            raise TypeError(f"about is a {type(about).__name__}, and no dict")  # noqa: TRY301  told below
-        table = tensors[_TABLE]
+        header = convert(fields, _Header)
+        vocabulary, table = Vocabulary(header.characters), tensors[_TABLE]
         _check_table(table, len(vocabulary), str(file))
-        model = model_of(table)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError) as error:
         raise ModelFileError(
             f"{file} was not written by `save_model`: {printable(error)}"
         ) from error
-    return SavedModel(model=model, vocabulary=vocabulary, about=about)
+    return SavedModel(model=model_of(table), vocabulary=vocabulary, about=header.about)
 
 
 def model_of(table: Table) -> BigramLanguageModel:

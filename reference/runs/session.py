@@ -129,9 +129,7 @@ class _Session:
             "batches": torch.Generator().manual_seed(seed),
             "estimates": torch.Generator().manual_seed((seed + 1) % 2**63),
         }
-        self.trainer = new_trainer(
-            model, self.there, config, generator=self.streams["batches"], ranks=ranks
-        )
+        self.trainer = new_trainer(model, self.there, config, self.streams["batches"], ranks)
         self.curve = LossCurve(model, corpus, steps=config.steps, counts=watching.train_counts)
         if keeping is not None and keeping.resumed is not None:
             self._restore(keeping.resumed, keeping.directory)
@@ -241,7 +239,7 @@ class _Session:
             restore_generator(stream, resumed, name, directory)
         try:
             self.curve.restore(resumed.step, resumed.notes["curve"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint after step {resumed.step} in {directory} does not hold its loss "
                 f"curve: {error}. It was not written by `bigram train`"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from torch import Tensor
 from reference.corpus import Corpus
 from reference.model import BigramLanguageModel
 from reference.runs import distributed
-from reference.runs.distributed import ALONE, Ranks
+from reference.runs.distributed import Ranks
 from reference.training import TrainConfig, TrainStep, train
 
 
@@ -42,25 +42,13 @@ class Trainer(Protocol):
         ...
 
 
-@runtime_checkable
-class NewTrainer(Protocol):
-    """Makes a trainer that is ready for its first step."""
+NewTrainer: TypeAlias = Callable[
+    [BigramLanguageModel, Corpus, TrainConfig, torch.Generator, Ranks], Trainer
+]
+"""What makes a trainer that is ready for its first step.
 
-    def __call__(
-        self,
-        model: BigramLanguageModel,
-        corpus: Corpus,
-        config: TrainConfig,
-        *,
-        generator: torch.Generator,
-        ranks: Ranks = ALONE,
-    ) -> Trainer:
-        """Make one.
-
-        Raises: DtypeError, DeviceError or MissingExtraError if it cannot train this model.
-        """
-        ...
-
+Raises: DtypeError, DeviceError or MissingExtraError if it cannot train this model.
+"""
 
 SMALL = 2**20
 """Logits in a batch, up to which a second thread gains nothing; the notes' loop has 16,640."""
@@ -74,9 +62,8 @@ class ReferenceTrainer:
         model: BigramLanguageModel,
         corpus: Corpus,
         config: TrainConfig,
-        *,
         generator: torch.Generator,
-        ranks: Ranks = ALONE,
+        ranks: Ranks,
     ) -> None:
         self.model, self.corpus, self.config = model, corpus, config
         self.generator, self.ranks = generator, ranks

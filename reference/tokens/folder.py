@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -55,7 +55,7 @@ class TokenFiles:
     val: FileTokens
     pieces: tuple[str, ...] | None
     """The digests in the manifest, where there is one."""
-    verified: bool
+    verified: bool = False
     """Whether every byte of the share was read when the folder was opened."""
 
 
@@ -84,26 +84,38 @@ def open_token_files(
     except OSError as error:  # the folder may not be looked into, say
         raise unreadable(folder, error) from error
     if MANIFEST in found:
-        return _open_prepared(folder, verify=verify, share=share, progress=progress)
+        files = _open_prepared(folder)
+        whole = replace(files.train, length=len(files.train) + len(files.val))
+        streams: tuple[FileTokens, ...] = (whole,)
+    elif found == {TRAIN, VAL}:
+        files = _open_nanogpt(folder)
+        streams = (files.train, files.val)
+    else:
+        raise TokenFileError(_lacking(folder, found))
+    if not verify:
+        return files
+    C = len(files.vocabulary)
+    _verify(streams, C, digests=files.pieces, share=share, progress=progress)
+    return replace(files, verified=True)
+
+
+def _lacking(folder: Path, found: set[str]) -> str:
+    """Return what to say of a folder that has neither a manifest nor both of nanoGPT's files."""
     if STATE in found:
-        raise TokenFileError(
+        return (
             f"{folder} is an unfinished `bigram prepare`: run the same command again, and it goes "
             "on where it stopped"
         )
-    if len(found) == 1:
+    if found:
         lacking = VAL if found == {TRAIN} else TRAIN
-        raise TokenFileError(f"{folder} has {found.pop()}, and no {lacking}; nanoGPT writes both")
-    if not found:
-        raise TokenFileError(
-            f"{folder} holds no tokens: it has neither {MANIFEST} nor {TRAIN} and {VAL}. "
-            f"`bigram prepare TEXT... --out {folder}` makes such a directory of text files"
-        )
-    return _open_nanogpt(folder, verify=verify, share=share, progress=progress)
+        return f"{folder} has {found.pop()}, and no {lacking}; nanoGPT writes both"
+    return (
+        f"{folder} holds no tokens: it has neither {MANIFEST} nor {TRAIN} and {VAL}. "
+        f"`bigram prepare TEXT... --out {folder}` makes such a directory of text files"
+    )
 
 
-def _open_prepared(
-    folder: Path, *, verify: bool, share: Share, progress: Progress | None
-) -> TokenFiles:
+def _open_prepared(folder: Path) -> TokenFiles:
     manifest = read_manifest(folder / MANIFEST)
     file = folder / VOCABULARY
     raw = read_small(file)
@@ -120,22 +132,15 @@ def _open_prepared(
             "Run `bigram prepare` again, into another directory"
         )
     n = manifest.train_tokens
-    whole = FileTokens(path=path, dtype=dtype, start=0, length=N)
-    if verify:
-        digests = manifest.pieces
-        _verify((whole,), len(vocabulary), digests=digests, share=share, progress=progress)
     return TokenFiles(
         vocabulary=vocabulary,
         train=FileTokens(path=path, dtype=dtype, start=0, length=n),
         val=FileTokens(path=path, dtype=dtype, start=n, length=N - n),
         pieces=manifest.pieces,
-        verified=verify,
     )
 
 
-def _open_nanogpt(
-    folder: Path, *, verify: bool, share: Share, progress: Progress | None
-) -> TokenFiles:
+def _open_nanogpt(folder: Path) -> TokenFiles:
     as_json, as_text = folder / VOCABULARY, folder / CHARACTERS
     if as_json.exists():
         vocabulary = _vocabulary(as_json, read_small(as_json))
@@ -158,9 +163,7 @@ def _open_nanogpt(
             )
         splits.append(FileTokens(path=path, dtype="uint16", start=0, length=size // 2))
     train, val = splits
-    if verify:
-        _verify((train, val), len(vocabulary), digests=None, share=share, progress=progress)
-    return TokenFiles(vocabulary=vocabulary, train=train, val=val, pieces=None, verified=verify)
+    return TokenFiles(vocabulary=vocabulary, train=train, val=val, pieces=None)
 
 
 def _vocabulary(file: Path, raw: bytes, *, is_json: bool = True) -> Vocabulary:

@@ -5,15 +5,16 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
+from msgspec import Meta, convert
 
-from reference.errors import TokenFileError, reason
-from reference.files.sealed import are, check_format, listed, seal, unseal
+from reference.errors import TokenFileError, printable, reason
+from reference.files.sealed import check_format, seal, unseal
 
 TOKENS, VOCABULARY, MANIFEST = "tokens.bin", "vocabulary.json", "manifest.json"
 """The names of the files in a prepared folder."""
@@ -40,13 +41,17 @@ def smallest_dtype(C: int) -> str:
     return "uint8" if C <= 2**8 else "uint16" if C <= 2**16 else "int32"
 
 
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""How many bytes, characters or tokens a file has, or where one of them is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """An input of a prepared folder: its name, and what it held, decompressed."""
 
     name: str
-    bytes: int
-    characters: int
+    bytes: Count
+    characters: Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +63,10 @@ class Manifest:
     """
 
     version: str
-    tokens: int
-    train_tokens: int
+    tokens: Count
+    train_tokens: Count
     dtype: str
-    vocab_size: int
+    vocab_size: Count
     vocabulary_sha256: str
     pieces: tuple[str, ...]
     """The SHA-256 of each 64 MiB of tokens.bin, in order."""
@@ -77,18 +82,19 @@ def read_manifest(file: Path) -> Manifest:
 
     Raises: TokenFileError where it cannot be read, is damaged, or is of another format.
     """
+    raw = read_small(file)
     try:
-        fields = unseal(read_small(file))
+        fields = unseal(raw)
         again = ", or run `bigram prepare` again"
         check_format(file, fields.pop("format"), FORMAT, TokenFileError, again)
-        sources = tuple(Source(**source) for source in listed(fields.pop("sources")))
-        pieces = tuple(listed(fields.pop("pieces")))
-        manifest = Manifest(sources=sources, pieces=pieces, **fields)
-        sound = _is_sound(manifest)
+        manifest = convert(fields, Manifest)
+        if manifest.to_bytes() != raw or not _is_sound(manifest):
+            raise ValueError("a field is unknown, or the numbers do not go together")  # noqa: TRY301  told below
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _damaged(file) from error
-    if not sound:
-        raise _damaged(file)
+        raise TokenFileError(
+            f"{file} is damaged, or `bigram prepare` did not write it: {printable(error)}. Run "
+            "that again, into another directory"
+        ) from error
     return manifest
 
 
@@ -130,35 +136,12 @@ class PieceDigests:
         return (*self.whole, *last)
 
 
-def are_sound(sources: Iterable[Source]) -> bool:
-    """Tell whether the fields of sources are what they should be, which JSON need not hold."""
-    return all(
-        are(str, [one.name])
-        and are(int, [one.bytes, one.characters])
-        and min(one.bytes, one.characters) >= 0
-        for one in sources
-    )
-
-
 def _is_sound(manifest: Manifest) -> bool:
-    """Tell whether the numbers go together, which a digest alone does not say."""
-    sizes = [manifest.tokens, manifest.train_tokens, manifest.vocab_size]
-    texts = [manifest.version, manifest.dtype, manifest.vocabulary_sha256, *manifest.pieces]
-    if not (are(int, sizes) and are(str, texts) and are_sound(manifest.sources)):
-        return False
-    if manifest.dtype not in DTYPES:
-        return False
-    pieces = -(-manifest.tokens * DTYPES[manifest.dtype].itemsize // PIECE)
+    """Return whether the numbers go together, which a digest alone does not say."""
+    dtype = smallest_dtype(manifest.vocab_size)
     return (
-        0 <= manifest.train_tokens <= manifest.tokens
-        and manifest.vocab_size > 0
-        and manifest.dtype == smallest_dtype(manifest.vocab_size)
-        and len(manifest.pieces) == pieces
-    )
-
-
-def _damaged(file: Path) -> TokenFileError:
-    return TokenFileError(
-        f"{file} is damaged, or `bigram prepare` did not write it. Run that again, into another "
-        "directory"
+        manifest.vocab_size > 0
+        and manifest.dtype == dtype
+        and manifest.train_tokens <= manifest.tokens
+        and len(manifest.pieces) == -(-manifest.tokens * DTYPES[dtype].itemsize // PIECE)
     )

@@ -35,7 +35,7 @@ from reference.files.atomic import (
     put_in_place,
     remove_made,
     replacing,
-    unwritable,
+    writing,
 )
 from reference.files.text import (
     CHUNK,
@@ -450,11 +450,9 @@ def _finish(folder: Path, state: State) -> Manifest:
         pieces=state.pieces,
         sources=state.read,
     )
-    try:
+    with writing(folder / TOKENS):
         if (folder / UNFINISHED).exists():
             put_in_place(folder / UNFINISHED, folder / TOKENS)
-    except OSError as error:
-        raise unwritable(folder / TOKENS, error) from error
     with replacing(folder / VOCABULARY) as out:
         out.write(vocabulary)
     with replacing(folder / MANIFEST) as out:

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
+
+from msgspec import convert
 
 from reference.errors import OutputError, printable
 from reference.files.atomic import replacing
-from reference.files.sealed import are, listed, seal, unseal
+from reference.files.sealed import seal, unseal
 from reference.files.text import TextInput
-from reference.tokens.format import STATE, Source, are_sound
+from reference.tokens.format import STATE, Count, Source
 
 FORMAT = 2
 """The version of what the file holds."""
@@ -36,10 +37,10 @@ class State:
     """Those found so far, sorted."""
     read: tuple[Source, ...] = ()
     """What was found in each input; in the last of these, so far."""
-    input: int = 0
-    offset: int = 0
+    input: Count = 0
+    offset: Count = 0
     """Where the step goes on: in which input, and at which byte of its text."""
-    tokens: int = 0
+    tokens: Count = 0
     pieces: tuple[str, ...] = ()
     """The digests of the tokens written, the last of which may be of a piece that is not full."""
 
@@ -64,13 +65,17 @@ class State:
             read[input] = replace(read[input], bytes=offset, characters=n)
         return replace(self, read=tuple(read), input=input, offset=offset)
 
+    def to_bytes(self) -> bytes:
+        """Return the content of prepare.json."""
+        return seal({"format": FORMAT, **asdict(self)})
+
     def save(self, folder: Path) -> None:
         """Write the state, whole or not at all.
 
         Raises: OutputError.
         """
         with replacing(folder / STATE) as out:
-            out.write(seal({"format": FORMAT, **asdict(self)}))
+            out.write(self.to_bytes())
 
 
 def load_state(folder: Path) -> State:
@@ -80,13 +85,10 @@ def load_state(folder: Path) -> State:
     """
     file = folder / STATE
     try:
-        fields = unseal(file.read_bytes())
-        version = fields.pop("format")
-        if version != FORMAT or type(version) is not int:
-            raise ValueError("its format is another")  # noqa: TRY301  told below
-        fields["inputs"] = tuple(TextInput(**one) for one in listed(fields["inputs"]))
-        fields["read"] = tuple(Source(**one) for one in listed(fields["read"]))
-        state = State(**{**fields, "pieces": tuple(listed(fields["pieces"]))})
+        raw = file.read_bytes()
+        state = convert(unseal(raw), State)
+        if state.to_bytes() != raw:
+            raise ValueError(f"its format is not {FORMAT}, or a field is unknown")  # noqa: TRY301  told below
         _check(state)
     except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise OutputError(
@@ -97,34 +99,24 @@ def load_state(folder: Path) -> State:
 
 
 def _check(state: State) -> None:
-    """Refuse what no `prepare` has left, which a digest alone does not tell.
+    """Raise if no `prepare` can have left the state, which a digest and types do not tell.
 
     Raises: ValueError.
     """
-    texts = [state.characters, *state.pieces]
-    numbers = [state.input, state.offset, state.tokens]
-    for one in state.inputs:
-        texts += [one.name, one.path]
-        numbers += [one.size, one.mtime_ns]
-    if not (are(str, texts) and are(int, numbers) and are_sound(state.read)):
-        raise ValueError("a field is of another type")
     if state.doing not in STEPS:
-        raise ValueError("it is at a step that is none")
+        raise ValueError("it is at an unknown step")
     if state.doing == COPYING:
         if state != State(inputs=(), doing=COPYING):
             raise ValueError("nothing is known of a text that is being copied")
         return
     state.characters.encode()  # a lone surrogate, which JSON can name, is no character
-    if any(one >= other for one, other in pairwise(state.characters)):
+    if list(state.characters) != sorted(set(state.characters)):
         raise ValueError("its characters are not sorted")
-    places = [state.offset, state.tokens]
-    places += [size for source in state.read for size in (source.bytes, source.characters)]
-    if not 0 <= state.input < len(state.inputs) or not all(0 <= one < 2**63 for one in places):
-        raise ValueError("it is at a place that is none")
-    if len(state.read) > len(state.inputs) or (
-        state.doing == ENCODING and not (len(state.read) == len(state.inputs) and state.characters)
-    ):
-        raise ValueError("it has read what is not there")
+    is_read = len(state.read) == len(state.inputs) and state.characters
+    if not state.input < len(state.inputs) >= len(state.read):
+        raise ValueError("it is at an input that does not exist")
+    if state.doing == ENCODING and not is_read:
+        raise ValueError("it encodes what it has not read")
     if state.doing == TRYING and state.tokens != state.total:
         raise ValueError("it has encoded what it has not read")
 

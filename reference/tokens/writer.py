@@ -1,8 +1,9 @@
 """The file that the tokens of a text are written to, and what is claimed of it."""
 
 import errno
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +30,9 @@ class TokenWriter:
         self._save_every = save_every
         itemsize = DTYPES[smallest_dtype(len(state.characters))].itemsize
         size = state.tokens * itemsize
-        if self._file.is_symlink():  # which someone else put there: it may lead anywhere
-            raise self._refusal(OSError(errno.ELOOP, "it is a link, and must be a regular file"))
-        try:
+        with self._writing():
+            if self._file.is_symlink():  # which someone else put there: it may lead anywhere
+                raise OSError(errno.ELOOP, "it is a link, and must be a regular file")
             self._out = self._file.open("ab")
             self._digests = self._found(state, size)
             is_short = self._file.stat().st_size < size
@@ -40,8 +41,6 @@ class TokenWriter:
                 state = replace(state, read=read, input=0, offset=0, tokens=0, pieces=())
                 size, self._digests = 0, PieceDigests()
             self._out.truncate(size)
-        except OSError as error:
-            raise self._refusal(error) from error
         self.state = state
         self.handed = state.tokens
         """Tokens given to the thread, or already written."""
@@ -84,10 +83,8 @@ class TokenWriter:
         return self.state
 
     def _write(self, tokens: Integer[np.ndarray, "n"], number: int, offset: int) -> None:
-        try:
+        with self._writing():
             self._out.write(tokens.data)
-        except OSError as error:
-            raise self._refusal(error) from error
         self._digests.update(tokens.data.cast("B"))
         n = len(tokens)
         if self.state.doing == TRYING:  # what each input holds, is found now
@@ -99,15 +96,17 @@ class TokenWriter:
             self._save()
 
     def _save(self) -> None:
-        try:
+        with self._writing():
             flush(self._out)
-        except OSError as error:
-            raise self._refusal(error) from error
         self.state = replace(self.state, pieces=self._digests.all())
         self.state.save(self._folder)
 
-    def _refusal(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self._file} cannot be written: {reason(error)}. When it can be, run the "
-            "same command again: it goes on from there"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self._file} cannot be written: {reason(error)}. When it can be, run the "
+                "same command again: it goes on from there"
+            ) from error

@@ -16,7 +16,7 @@ import zstandard
 from rich.console import Console
 
 from reference import __version__, notes
-from reference.cli import engine as cli_engine, generate, main as cli, plots
+from reference.cli import engine as cli_engine, generate, plots
 from reference.cli.engine import find_trainer
 from reference.corpus import Corpus
 from reference.errors import DownloadError, TwinError
@@ -30,29 +30,7 @@ from reference.runs.trainer import ReferenceTrainer
 from reference.tinyshakespeare import download
 from reference.training import TrainConfig, train
 from reference.vocabulary import Vocabulary
-
-TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
-
-
-def run(*arguments: str) -> int:
-    """Run the command in this process, and give its exit code."""
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    return int(stopped.value.code or 0)
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    file = tmp_path / "text.txt"
-    file.write_text(TEXT)
-    return file
-
-
-@pytest.fixture
-def model(tmp_path: Path, text: Path) -> Path:
-    out = tmp_path / "model"
-    assert run("train", "--data", str(text), "--out", str(out), "--steps", "30") == 0
-    return out
+from tests.commands import TEXT, run
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ import zstandard
 from reference.cli import main as cli
 from reference.tinyshakespeare import download
 from reference.tokens.prepare import prepare
+from tests.commands import run
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 8
 
@@ -67,12 +68,6 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tokens[:n].tofile("nanogpt/train.bin")
     tokens[n:].tofile("nanogpt/val.bin")
     return tmp_path
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    return int(stopped.value.code or 0)
 
 
 def test_every_command_that_takes_data_is_in_the_table() -> None:

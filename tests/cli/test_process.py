@@ -9,31 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reference.cli import main as cli
 from reference.runs.saved_model import load_model
-
-TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
-
-
-def run(*arguments: str) -> int:
-    """Run the command in this process, and give its exit code."""
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    return int(stopped.value.code or 0)
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    file = tmp_path / "text.txt"
-    file.write_text(TEXT)
-    return file
-
-
-@pytest.fixture
-def model(tmp_path: Path, text: Path) -> Path:
-    out = tmp_path / "model"
-    assert run("train", "--data", str(text), "--out", str(out), "--steps", "30") == 0
-    return out
+from tests.commands import run
 
 
 def shell(command: str, **options: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
-from rich.console import Console
 from torch import Tensor
 
 import reference
@@ -42,6 +41,7 @@ from reference.runs.distributed import ALONE, Ranks, differences, joined
 from reference.runs.progress import NOWHERE
 from reference.runs.saved_model import load_model
 from reference.runs.session import Keeping, watch_training
+from reference.terminal.console import SafeConsole
 from reference.training import TrainConfig, TrainStep
 from tests.children import Raised, fork, in_ranks, wait
 
@@ -62,9 +62,8 @@ def trained(
 ) -> tuple[Tensor, Tensor, list[float]]:
     torch.manual_seed(SEED)
     model = BigramLanguageModel(len(corpus.vocabulary))
-    trainer = find_trainer(engine)(
-        model, corpus, config, generator=torch.Generator().manual_seed(SEED), ranks=ranks
-    )
+    generator = torch.Generator().manual_seed(SEED)
+    trainer = find_trainer(engine)(model, corpus, config, generator, ranks)
     losses = [step.loss for step in trainer.steps(lambda taken: taken + 50)]
     return model.token_embedding_table.weight.detach(), trainer.means()[0], losses
 
@@ -178,13 +177,13 @@ def test_ranks_with_different_settings_are_told_of_each_before_the_first_step(
         told = {}
         for name, (other, _message) in OTHER_SETTINGS.items():
             with pytest.raises(MismatchError) as caught:
-                training_job.do(other if ranks.rank else JOB, Console(quiet=True), ranks)
+                training_job.do(other if ranks.rank else JOB, SafeConsole(quiet=True), ranks)
             told[name] = str(caught.value)
         for name in OTHER_VERSIONS:
             if ranks.rank:
                 pretend_version(name, monkeypatch)
             with pytest.raises(MismatchError) as caught:
-                training_job.do(replace(JOB, engine="fast"), Console(quiet=True), ranks)
+                training_job.do(replace(JOB, engine="fast"), SafeConsole(quiet=True), ranks)
             told[name] = str(caught.value)
             monkeypatch.undo()
         return told
@@ -304,14 +303,15 @@ def test_any_number_of_ranks_counts_exactly_the_same(
     tiny = Corpus.from_text("abcab")  # fewer pairs in a split than ranks
 
     def work(ranks: Ranks) -> Any:
-        console = Console(quiet=True)
+        console = SafeConsole(quiet=True)
         return [
             loading.count_pairs(corpus, split, console, ranks=ranks)
             for corpus, split in ((twin, "train"), (twin, "val"), (tiny, "train"))
         ]
 
     expected = [twin.pair_counts("train"), twin.pair_counts("val"), tiny.pair_counts("train")]
-    loading.count_pairs(tiny, "train", Console(quiet=True))  # what compiles is loaded once, for all
+    # What compiles is loaded once, for all.
+    loading.count_pairs(tiny, "train", SafeConsole(quiet=True))
     for result in from_all(in_ranks(size, work, tmp_path)):
         for counts, whole in zip(result, expected, strict=True):
             assert counts.dtype == np.int64
@@ -322,7 +322,7 @@ def test_a_share_is_counted_and_not_the_whole(
     tmp_path: Path, twin: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Ranks, "add_up", lambda _self, tensor: tensor)
-    console = Console(quiet=True)
+    console = SafeConsole(quiet=True)
     loading.count_pairs(twin, "train", console)  # what compiles is loaded once, for all
 
     def work(ranks: Ranks) -> int:
@@ -448,7 +448,7 @@ def test_a_run_goes_on_with_another_number_of_ranks(
             lambda: load_checkpoint(checkpoints(folder)[-1]) if checkpoints(folder) else None
         )
         keeping = Keeping(run=run, directory=folder, every=70, resumed=found)
-        console = Console(quiet=True)
+        console = SafeConsole(quiet=True)
         watch_training(
             model,
             twin,
@@ -483,7 +483,7 @@ def test_asked_to_stop_one_rank_all_stop_after_the_same_step(tmp_path: Path, twi
             fork_to_stop(folder, os.getpid())
         torch.manual_seed(SEED)
         model = BigramLanguageModel(65)
-        console = Console(quiet=True)
+        console = SafeConsole(quiet=True)
         curve, ended_by = watch_training(
             model, twin, config, SEED, console, ranks=ranks, keeping=keeping
         )
@@ -511,7 +511,7 @@ def test_slow_steps_are_stopped_long_before_torchrun_kills(
 
         monkeypatch.setattr(LossCurve, "add", add_slowly)
         monkeypatch.setattr(time, "perf_counter", lambda: now)
-        model, console = BigramLanguageModel(TINY_C), Console(quiet=True)
+        model, console = BigramLanguageModel(TINY_C), SafeConsole(quiet=True)
         return watch_training(model, TINY, TINY_CONFIG, SEED, console, ranks=ranks)[0].taken
 
     trained(ALONE, TINY, TINY_CONFIG)  # what training imports is loaded once, for all
@@ -533,7 +533,7 @@ def test_fast_steps_are_agreed_on_every_100(
     def watch(ranks: Ranks) -> int:
         monkeypatch.setattr(Ranks, "greatest", counted)
         monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
-        model, console = BigramLanguageModel(TINY_C), Console(quiet=True)
+        model, console = BigramLanguageModel(TINY_C), SafeConsole(quiet=True)
         watch_training(
             model, TINY, TINY_CONFIG, SEED, console, new_trainer=FastTrainer, ranks=ranks
         )
@@ -547,12 +547,12 @@ def test_an_overwritten_run_stays_if_there_are_more_ranks_than_sequences(tmp_pat
     (tmp_path / "text").write_text(TINY_TEXT)
     alone = replace(JOB, out=tmp_path / "m", data=str(tmp_path / "text"))
     alone = replace(alone, config=replace(JOB.config, batch_size=1))
-    training_job.do(alone, Console(quiet=True), ALONE)
+    training_job.do(alone, SafeConsole(quiet=True), ALONE)
     before = [file.read_bytes() for file in checkpoints(tmp_path / "m")]
     again = replace(alone, overwrite=True)
 
     def work(ranks: Ranks) -> None:
-        training_job.do(again, Console(quiet=True), ranks)
+        training_job.do(again, SafeConsole(quiet=True), ranks)
 
     for result in in_ranks(2, work, tmp_path):
         assert isinstance(result.error, OutOfRangeError)

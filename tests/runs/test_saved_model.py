@@ -226,7 +226,7 @@ def rewrite(file: Path, *, table: torch.Tensor | None = None, **changes: object)
         ({"characters": 5}, "was not written by"),
         ({"characters": ["e", "h", "l", "o"]}, "was not written by"),
         ({"about": None}, "was not written by"),
-        ({"about": ["loss"]}, "about is a list"),
+        ({"about": ["loss"]}, r"`array` - at `\$\.about`"),
         ({"format": True}, "has format True"),
         ({"table": torch.zeros((4, 3))}, r"table of \(4, 3\) for 4 characters"),
         ({"table": torch.zeros(4)}, r"table of \(4,\) for 4 characters"),

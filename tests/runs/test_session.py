@@ -34,6 +34,7 @@ from reference.runs.saved_model import FILE, load_model
 from reference.runs.session import Keeping, Watching, watch_training
 from reference.training import TrainConfig, train
 from tests.children import fork, wait
+from tests.commands import run
 
 TEXT = "the cat sat on the mat and the rat ran at the hat. " * 20
 CORPUS = Corpus.from_text(TEXT)
@@ -465,12 +466,6 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
 
 
 # ----------------------------------------------------------------------------- the command
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    return int(stopped.value.code or 0)
 
 
 def test_a_run_is_neither_overwritten_nor_gone_on_with_unasked(

@@ -38,6 +38,7 @@ from reference.terminal import console
 from reference.terminal.bars import Words, bar
 from reference.terminal.console import SafeConsole, write
 from reference.vocabulary import Vocabulary
+from tests.commands import run
 
 PACKAGE = Path(reference.__file__).parent
 STEERING = (
@@ -213,12 +214,6 @@ def test_no_text_of_a_result_steers_the_terminal_of_pytest(text: str, verdict: V
 
 def _raise(error: Exception) -> NoReturn:
     raise error
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    return int(stopped.value.code or 0)
 
 
 @pytest.mark.parametrize("text", STEERING)

@@ -24,7 +24,6 @@ import torch
 import zstandard
 from hypothesis import given, settings, strategies as st
 
-from reference.cli import main as cli
 from reference.corpus import Corpus
 from reference.errors import (
     BigramError,
@@ -45,6 +44,7 @@ from reference.tokens.encoder import Characters, Encoder
 from reference.tokens.format import read_manifest
 from reference.tokens.load import load_corpus
 from reference.tokens.prepare import prepare
+from tests.commands import run
 
 TEXT = ("the cat sat on the mat.\r\n" * 9 + "die Katze saß dabei, \u732b\U0001f600\n") * 12
 FILES = ("manifest.json", "tokens.bin", "vocabulary.json")
@@ -984,12 +984,6 @@ def test_an_encoder_says_where_a_character_is_unknown(text: str) -> None:
 
 
 # ------------------------------------------------------------------------------------ the command
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    return int(stopped.value.code or 0)
 
 
 def test_the_command_prepares_what_train_then_takes(
