@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +38,6 @@ def check_format(
             f"{file} has format {brief(found)}; this version of bigram-reference reads {wanted}. "
             f"Install the version that wrote it{otherwise}"
         )
-
-
-def are(kind: type[int | str], values: Iterable[object]) -> bool:
-    """Tell whether all are of a type, which JSON need not hold; True is no integer."""
-    return all(type(value) is kind for value in values)
-
-
-def listed(value: object) -> list[Any]:
-    """Give a list as it is.
-
-    Raises: TypeError where it is none, such as a text, which has parts too.
-    """
-    if not isinstance(value, list):
-        raise TypeError(f"{type(value).__name__} is no list")
-    return value
 
 
 def _canonical(fields: dict[str, Any]) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -137,7 +137,10 @@ def _reached(pool: Pool) -> TorchSubject:
     """Return how the models of a pipe are reached: as anyone's, with questions for their table."""
     if Can.TABLE not in pool.hello.can:
         return TorchSubject(factory=lambda _C: None)
-    given = {"get_table": PipeModel.table, "set_table": PipeModel.set_table}
+    given: dict[str, Callable[..., Any]] = {
+        "get_table": PipeModel.table,
+        "set_table": PipeModel.set_table,
+    }
     return TorchSubject(factory=partial(PipeModel, pool), given=given)
 
 
