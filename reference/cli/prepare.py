@@ -73,7 +73,7 @@ def prepare(
             manifest = preparing.prepare(inputs, out, progress=shown.update, say=say)
         except KeyboardInterrupt:
             if (out / STATE).exists():
-                line = "interrupted; the same command goes on from what is on disk"
+                line = "interrupted; the same command continues from what is on disk"
             elif (out / MANIFEST).exists():
                 line = f"interrupted; {out} is finished"
             else:

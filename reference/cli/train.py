@@ -110,7 +110,7 @@ def train(
     """Train a model on a text, and save it; the defaults are the notes' values.
 
     Ctrl-C (exit code 130) and SIGTERM (143) stop early: a checkpoint is written, and the model is
-    saved as trained so far. A run that was stopped, or killed, goes on with --resume.
+    saved as trained so far. --resume continues a run that was stopped or killed.
 
     Several processes train together under `torchrun --nproc-per-node N -m reference train ...`.
     """
@@ -123,7 +123,9 @@ def train(
         from reference.training import TrainConfig
 
     if resume and overwrite:
-        raise typer.BadParameter("--resume goes on, --overwrite begins anew: give one of them")
+        raise typer.BadParameter(
+            "--resume continues a run, --overwrite starts a new one: give one of them"
+        )
     if batch_size * block_size > MOST_BATCH:
         raise typer.BadParameter(
             f"--batch-size {batch_size} times --block-size {block_size} is "

@@ -184,7 +184,7 @@ def _tell(job: TrainJob, console: SafeConsole, file: Path, about: dict[str, Any]
     go_on = ""
     if interrupted and job.checkpoint_every:
         instead = " in place of --overwrite" if job.overwrite else ""
-        go_on = f"the same command with --resume{instead} goes on; or "
+        go_on = f"continue with the same command and --resume{instead}, or "
     console.print(
         f"{'interrupted, and saved' if interrupted else 'saved'} after "
         f"{about['steps_taken']:,} steps: {file}\n"

@@ -57,7 +57,7 @@ _KIND = Kind(
     what="checkpoint of bigram-reference",
     error=CheckpointError,
     missing="Give a directory that `bigram train --out` wrote",
-    damaged="Remove it, and --resume goes on from the one before",
+    damaged="Remove it, and --resume continues from the one before",
 )
 
 
@@ -321,8 +321,8 @@ def find_checkpoint(
     last = found[-1]
     if not resume:
         raise ModelFileError(
-            f"{directory} holds a run already, up to {last.stem}; --resume goes on with it, "
-            "--overwrite begins anew, or give another directory"
+            f"{directory} holds a run already, up to {last.stem}; --resume continues it, "
+            "--overwrite starts a new one, or give another directory"
         )
     checkpoint = load_checkpoint(last)
     run.check_same(checkpoint.run, last)

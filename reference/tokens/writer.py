@@ -108,5 +108,5 @@ class TokenWriter:
         except OSError as error:
             raise OutputError(
                 f"{self._file} cannot be written: {reason(error)}. When it can be, run the "
-                "same command again: it goes on from there"
+                "same command again: it continues from there"
             ) from error

@@ -438,7 +438,7 @@ def test_each_signal_has_its_exit_code_and_saves(
     assert wait(child) == code
     told = (tmp_path / "m.txt").read_text()
     assert "interrupted, and saved after" in told
-    assert "the same command with --resume goes on" in told
+    assert "continue with the same command and --resume" in told
     taken = load_model(folder).about["steps_taken"]
     assert load_checkpoint(checkpoints(folder)[-1]).step == taken
     if taken <= STEPS:
@@ -475,7 +475,7 @@ def test_a_run_is_neither_overwritten_nor_gone_on_with_unasked(
     assert run(*command(folder)) == 0
     before = (folder / FILE).read_bytes()
     assert run(*command(folder)) == 2
-    assert "--resume goes on with it, --overwrite begins anew" in capsys.readouterr().err
+    assert "--resume continues it, --overwrite starts a new one" in capsys.readouterr().err
     assert run(*command(folder, "--resume", "--overwrite")) == 2
     assert (folder / FILE).read_bytes() == before
     assert run(*command(folder, "--overwrite", "--checkpoint-every", "0")) == 0
@@ -617,7 +617,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_good(
     assert run(*command(folder, "--resume")) == 2
     told = capsys.readouterr().err
     assert str(last) in told
-    assert "Remove it, and --resume goes on from the one before" in told
+    assert "Remove it, and --resume continues from the one before" in told
     last.unlink()
     assert run(*command(folder, "--resume")) == 0
     assert torch.equal(bits(load_model(folder).model), expected)
