@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from reference.tokens.load import load_corpus
 # No deadline: machines are shared, and a slow run is no wrong one.
 settings.register_profile("shared-machine", deadline=None, derandomize=True)
 settings.load_profile("shared-machine")
+
+# A run in the background of a script ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_TEXT = Path(__file__).parents[2] / "shared/data/tinyshakespeare.txt"
 
