@@ -28,8 +28,8 @@ def _wrong(seen: Tensor, want: Tensor) -> str:
 
     same = (seen == want).all(dim=1)
     none = [int(row) for row in (~seen.any(dim=1) & want.any(dim=1)).nonzero()]
-    rows = (one.sum(dim=1) for one in (seen, want))
-    cancels = torch.allclose(*rows, rtol=0, atol=1e-3)  # each row of the right one sums to 0
+    # Each row of the right one sums to 0.
+    cancels = torch.allclose(seen.sum(dim=1), want.sum(dim=1), rtol=0, atol=1e-3)
     likely = {
         "the gradient is wrong for some sizes of the batch or the vocabulary only": same.all(),
         "no gradient gets from backward to the table: detached, under no_grad, or frozen": not left,
