@@ -290,9 +290,9 @@ CASES: dict[type[c.Case], Cases] = {
     c.LogitsCase: Cases(corners=FIXED_LOGITS, more=_logits()),
     c.LawCase: Cases(
         corners=(
-            c.LawCase(C=3, table=1, draws=2**13),
-            c.LawCase(C=65, table=0, draws=2**15),
-            c.LawCase(C=17, table=0, draws=2**19),
+            c.LawCase(C=3, draws=2**13),
+            c.LawCase(C=65, draws=2**17),
+            c.LawCase(C=257, draws=2**17),
         ),
     ),
     c.JointLawCase: Cases(corners=(c.JointLawCase(C=3, table=1, draws=2**14),)),

@@ -74,3 +74,42 @@ def false_alarm_bound(observed: Observed, law: Float64[np.ndarray, "K"]) -> floa
     if freedom == 0 or excess <= freedom:
         return 1.0
     return math.exp(freedom * (1 + math.log(excess / freedom)) - excess)
+
+
+def count_bound(count: int, draws: int, share: float) -> float:
+    """Bound how likely a count is that lies as far from its mean as this one does, or farther.
+
+    The count is of draws that hit something, each with a chance of its own; `share` is the mean of
+    these chances. On each side it is at most exp(-n KL(count / n, share)) (Hoeffding 1963).
+
+    Shape: counts -> one number from 0 to 1.
+    """
+    both = np.array([count, draws - count])
+    law = np.array([share, 1 - share])
+    return min(1.0, 2 * math.exp(-draws * divergence(both, law)))
+
+
+def sum_bound(
+    total: float,
+    draws: Int64[np.ndarray, "R"],
+    law: Float64[np.ndarray, "R C"],
+    worth: Float64[np.ndarray, "R C"],
+) -> float:
+    """Bound how likely a sum is that lies as far from its mean as this one does, or farther.
+
+    Row i is drawn from draws[i] times, and a draw of j adds worth[i, j]. It is Chernoff's bound,
+    at the best of a few exponents: any of them gives a bound that holds.
+
+    Shape: R rows, C values -> one number from 0 to 1.
+    """
+    mean = (law * worth).sum(axis=1)
+    off = total - float(draws @ mean)
+    variance = float(draws @ (law * (worth - mean[:, None]) ** 2).sum(axis=1))
+    if off == 0 or variance == 0:
+        return 1.0 if off == 0 else 0.0
+    best = 0.0
+    for scale in (0.5, 0.7, 0.85, 1.0, 1.2, 1.5):
+        t = scale * off / variance
+        moments = (law * np.exp(t * (worth - mean[:, None]))).sum(axis=1)
+        best = min(best, float(draws @ np.log(moments)) - t * off)
+    return min(1.0, 2 * math.exp(best))

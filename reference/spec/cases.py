@@ -6,6 +6,7 @@ fault, and one that is too large would never end.
 Tables are given by a seed; their entries have three decimals, from -3 to 3, in no order.
 """
 
+import math
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from inspect import formatannotation
@@ -79,6 +80,49 @@ def table_of(C: int, seed: int) -> Table:
     """
     numbers = np.random.default_rng(seed).integers(-3000, 3001, (C, C))
     return torch.tensor(numbers / 1000, dtype=torch.float32)
+
+
+LEAST_GRADED = 3e-4
+"""Probability of the least likely token of a graded row."""
+MOST_GRADED = 0.45
+"""And of its likeliest."""
+
+
+def graded_law(C: int) -> np.ndarray:
+    """Give probabilities that fall from 0.45, of which no two are equal.
+
+    From the second on, each is smaller than the one before by the same factor, down to 3e-4.
+
+    Shape: -> (C,), summing to 1.
+    """
+    if C < 3:  # noqa: PLR2004  the factor needs three
+        return np.array([1.0, *(LEAST_GRADED,) * (C - 1)]) / (1 + LEAST_GRADED * (C - 1))
+    steps = np.arange(C - 2, -1, -1)
+    low, high = 0.0, math.log(1 / LEAST_GRADED) / (C - 2)
+    for _ in range(60):  # halve the interval in which the factor's logarithm lies
+        factor = (low + high) / 2
+        if (LEAST_GRADED * np.exp(factor * steps)).sum() < 1 - MOST_GRADED:
+            low = factor
+        else:
+            high = factor
+    law = np.array([MOST_GRADED, *(LEAST_GRADED * np.exp(low * steps))])
+    return law / law.sum()
+
+
+def graded_table(C: int) -> Table:
+    """Make a table in which no two scores of a row are equal, whatever is dropped or favoured.
+
+    Each row has the same probabilities in another order: token j is the ((j - i) k mod C)-th
+    likeliest after token i, so that each token is of each rank in some row, and the likeliest is
+    the same again. A row's scores lie around a number of its own, from -3 to 6.
+
+    Shape: -> (C, C), float32.
+    """
+    step = next(k for k in range(C // 3 + 1, C + 2) if math.gcd(k, C) == 1)
+    tokens = np.arange(C)
+    rank = (tokens[None, :] - tokens[:, None]) * step % C  # (C, C)
+    middle = -3 + 9 * (tokens * 0.618034 % 1)  # (C,)
+    return torch.tensor(np.log(graded_law(C))[rank] + middle[:, None], dtype=torch.float32)
 
 
 def certain_table(successors: list[int], gap: float = 80.0) -> Table:
@@ -449,17 +493,16 @@ class LogitsCase(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class LawCase(Case):
-    """How many tokens to draw after which table, to hold their frequencies against its law."""
+    """How many tokens to draw after the rows of a graded table, to compare them with its law."""
 
     C: int
-    table: int
     draws: int
 
     def check(self) -> None:
         """Raise unless there are enough draws, and not too many."""
         super().check()
         _require(self.C > 1, "C", self.C, "be 2 or more, so that something is drawn")
-        self._check_draws(least=LAW_DRAWS * self.C, most=MOST_SCORES // self.C)
+        self._check_draws(least=LAW_DRAWS * self.C, most=LIMITS["draws"][1])
 
     def _check_draws(self, *, least: int, most: int) -> None:
         allowed = f"lie in {least} to {most} for this C"
@@ -472,7 +515,9 @@ class LawCase(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class JointLawCase(LawCase):
-    """The same, for several tokens at once."""
+    """How many texts to draw by which table, to compare several tokens at once with its law."""
+
+    table: int
 
     def check(self) -> None:
         """Raise unless the joint law of that many tokens can be computed."""
@@ -484,6 +529,8 @@ class JointLawCase(LawCase):
 class ContextLawCase(LawCase):
     """How many tokens to draw after prompts of more than one token."""
 
+    table: int
+
     def check(self) -> None:
         """Raise unless there are draws after each prompt of three tokens."""
         super().check()
@@ -493,6 +540,8 @@ class ContextLawCase(LawCase):
 @dataclass(frozen=True, kw_only=True)
 class ChainLawCase(LawCase):
     """How many rows of n tokens to draw, after prompts of T."""
+
+    table: int
 
     T: int
     n: int

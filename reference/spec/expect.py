@@ -1,7 +1,7 @@
 """The questions that checks ask. Each keeps what it expected and saw, and raises Broken on a no."""
 
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from reference.oracle.law import false_alarm_bound
+from reference.oracle.law import count_bound, false_alarm_bound, sum_bound
 from reference.spec.subject import Other, SubjectError
 
 T = TypeVar("T")
@@ -225,6 +225,65 @@ def expect_law(
         what=what,
         expected=f"value {worst} in {100 * law[worst]:.3g}% of {draws:,} draws",
         seen=f"in {100 * frequencies[worst]:.3g}% ({_odds(bound, alarm)})",
+        cause=cause,
+    )
+
+
+def expect_graded(
+    counts: Int64[np.ndarray, "R C"],
+    law: Float64[np.ndarray, "R C"],
+    rows: Sequence[str],
+    *,
+    alarm: float,
+    cause: Cause,
+) -> None:
+    """Ask whether draws after several prompts can come from their laws, from several sides.
+
+    Each side has a fifth of `alarm`: each row by itself; each token, over all rows; the tokens of
+    each rank, and of all ranks from one on; and how likely on average the drawn tokens are.
+
+    Shape: R prompts, which `rows` names, and C tokens.
+    """
+    n, C = counts.sum(axis=1), counts.shape[1]
+    for i, name in enumerate(rows):
+        part = alarm / 5 / len(rows)
+        expect_law(counts[i], law[i], alarm=part, what=f"tokens drawn after {name}", cause=cause)
+    order = np.argsort(-law, axis=1, kind="stable")
+    hits, shares = (np.take_along_axis(one, order, axis=1) for one in (counts, law))
+    share_of = n / n.sum() @ law, n / n.sum() @ shares  # (C,), by token and by rank
+    count_of = counts.sum(axis=0), hits.sum(axis=0)
+    from_rank = [np.cumsum(one[1][::-1])[::-1] for one in (count_of, share_of)]
+    for k in range(C):
+        place = f"{k + 1} of {C} in order of probability"
+        for what, count, share in (
+            (f"token {k}, after all prompts", count_of[0][k], share_of[0][k]),
+            (f"the token that is {place}", count_of[1][k], share_of[1][k]),
+            (f"tokens from the one that is {place}", from_rank[0][k], from_rank[1][k]),
+        ):
+            _expect_count(
+                int(count), int(n.sum()), float(share), alarm=alarm / 5 / C, what=what, cause=cause
+            )
+    worth = np.log(np.maximum(law, np.finfo(np.float64).tiny))
+    total = float((counts * worth).sum())
+    bound = sum_bound(total, n, law, worth)
+    expect(
+        bound >= alarm / 5,
+        what="mean of ln P over the drawn tokens",
+        expected=f"{float(n @ (law * worth).sum(axis=1)) / n.sum():.4f}",
+        seen=f"{total / n.sum():.4f} ({_odds(bound, alarm / 5)})",
+        cause=cause,
+    )
+
+
+def _expect_count(
+    count: int, draws: int, share: float, *, alarm: float, what: str, cause: Cause
+) -> None:
+    bound = count_bound(count, draws, min(share, 1.0))
+    expect(
+        bound >= alarm,
+        what=what,
+        expected=f"in {100 * share:.3g}% of {draws:,} draws",
+        seen=f"in {100 * count / draws:.3g}% ({_odds(bound, alarm)})",
         cause=cause,
     )
 
