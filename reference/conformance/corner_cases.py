@@ -290,7 +290,6 @@ CASES: dict[type[c.Case], Cases] = {
     c.LogitsCase: Cases(corners=FIXED_LOGITS, more=_logits()),
     c.LawCase: Cases(
         corners=(
-            c.LawCase(C=3, draws=2**13),
             c.LawCase(C=17, draws=2**19),
             c.LawCase(C=65, draws=2**17),
             c.LawCase(C=257, draws=2**17),

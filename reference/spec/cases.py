@@ -112,15 +112,15 @@ def graded_law(C: int) -> np.ndarray:
 def graded_table(C: int) -> Table:
     """Make a table in which no two scores of a row are equal, whatever is dropped or favoured.
 
-    Each row has the same probabilities in another order: token j is the ((j - i) k mod C)-th
-    likeliest after token i, so that each token is of each rank in some row, and the likeliest is
-    the same again. A row's scores lie around a number of its own, from -3 to 6.
+    Each row has the same probabilities in another order: each token is of each rank in one row, and
+    of rank 1, the second likeliest, after itself. A row's scores lie around a number of its own,
+    from -3 to 6.
 
     Shape: -> (C, C), float32.
     """
     step = next(k for k in range(C // 3 + 1, C + 2) if math.gcd(k, C) == 1)
     tokens = np.arange(C)
-    rank = (tokens[None, :] - tokens[:, None]) * step % C  # (C, C)
+    rank = ((tokens[None, :] - tokens[:, None]) * step + 1) % C  # (C, C)
     middle = -3 + 9 * (tokens * 0.618034 % 1)  # (C,)
     return torch.tensor(np.log(graded_law(C))[rank] + middle[:, None], dtype=torch.float32)
 

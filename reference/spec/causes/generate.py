@@ -64,15 +64,44 @@ def other_law(counts: Counts, table: Weights) -> str:
     for what, law in others.items():
         if np.abs(frequencies - law).mean() < distance / 4:
             return f"the tokens are drawn from {what}"
-    if ((counts == 0) & (rows * P > 20)).any():  # noqa: PLR2004  once in e^20 by chance
-        return "some tokens are never drawn: top-k, top-p, or a temperature far below 1"
-    entropy = -(frequencies * np.log(np.maximum(frequencies, 1e-12))).sum(axis=1).mean()
-    want = -(P * np.log(np.maximum(P, 1e-12))).sum(axis=1).mean()
-    if entropy < want - 0.1:
-        return "likely tokens are drawn too often: a temperature below 1"
-    if entropy > want + 0.1:
-        return "likely tokens are drawn too seldom: a temperature above 1, or a base below e"
+    order = np.argsort(-P, axis=1, kind="stable")
+    by_rank = [np.take_along_axis(one, order, axis=1).sum(axis=0) for one in (counts, rows * P)]
+    hits, law = by_rank  # (C,), (C,)
+    k = int(hits.nonzero()[0][-1]) + 1
+    if law[k:].sum() > SURE:
+        return (
+            f"only the {k} likeliest of {len(P)} tokens are drawn, which have "
+            f"{law[:k].sum() / law.sum():.2%} of the probability: a top_k, a top_p or another "
+            "filter is on by default"
+        )
+    if ((counts == 0) & (rows * P > SURE)).any():
+        return "some tokens are never drawn"
+    again, again_law = np.trace(counts), np.trace(rows * P)
+    off_diagonal = counts * (1 - np.eye(len(P))), P * (1 - np.eye(len(P)))
+    if abs(again - again_law) > SIGMAS * again_law**0.5 and _explains(*off_diagonal):
+        often = "often" if again > again_law else "seldom"
+        return f"the last token is repeated too {often}: a repetition penalty is on by default"
+    laws = {T: softmax(table / T) for T in np.exp(np.linspace(-2.5, 2.5, 501))}
+    likely = {T: (counts * np.log(np.maximum(law, 1e-300))).sum() for T, law in laws.items()}
+    T = max(likely, key=lambda T: likely[T])
+    if _explains(counts, laws[T]):
+        often = "often" if T < 1 else "seldom"
+        return f"likely tokens are drawn too {often}: a temperature of {T:.2f}, where 1 is meant"
     return "the tokens are not drawn from the softmax of the last token's scores"
+
+
+SURE = 20
+"""Expected draws of something that never comes: by chance once in e^20 runs."""
+SIGMAS = 5
+"""Standard deviations that are taken for a difference."""
+
+
+def _explains(counts: Counts, weights: Weights) -> bool:
+    """Return whether the draws of each rank, over all rows, are as these weights have them."""
+    law = weights / weights.sum(axis=1, keepdims=True) * counts.sum(axis=1, keepdims=True)
+    order = np.argsort(-weights, axis=1, kind="stable")
+    hits, want = (np.take_along_axis(one, order, axis=1).sum(axis=0) for one in (counts, law))
+    return bool((np.abs(hits - want) <= SIGMAS * np.maximum(want, 1) ** 0.5).all())
 
 
 def other_chain(out: Tensor, want: Tensor, n: int) -> str:

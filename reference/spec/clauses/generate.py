@@ -144,7 +144,7 @@ def law(subject: Subject, case: LawCase) -> None:
     """The next token is drawn from the softmax of the last token's scores.
 
     Formula: P(next = j | last = i) = softmax(table[i])[j].
-    Alarm: at most 1e-9 a run: a quarter for each of four tables, shared among its rows (Agrawal's
+    Alarm: at most 1e-9 a run: a third for each of three tables, shared among its rows (Agrawal's
     bound), its tokens, its ranks and all ranks from one on (Hoeffding's) and the mean of ln P
     (Chernoff's).
     Power: no two tokens of a row are equally likely, from 45% to 0.03%. A token that is never drawn
@@ -163,7 +163,7 @@ def law(subject: Subject, case: LawCase) -> None:
     counts = torch.bincount(last * C + torch.cat(drawn), minlength=C * C).reshape(C, C).numpy()
     cause = partial(causes.other_law, counts, table)
     names = [f"token {i}" for i in range(C)]
-    expect_graded(counts, softmax(table), names, alarm=ALARM / 4, cause=cause)
+    expect_graded(counts, softmax(table), names, alarm=ALARM / 3, cause=cause)
 
 
 AT_ONCE = 2**15
