@@ -109,7 +109,9 @@ LONG_SIZES = (
 )
 """Beyond the block sizes that models have: 8, 16, 32, 256."""
 BULK_SIZES = ((3, 3, 23, "contiguous"), (2, 5, 13, "contiguous"))
-TEXTS = ("a", "ba", "hello world\n", "zéa中🙂 a", "AaBb  \n\tZz")
+MANY = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+"""More characters than a byte counts."""
+TEXTS = ("a", "ba", "hello world\n", "zéa中🙂 a", "AaBb  \n\tZz", MANY)
 
 
 def _bad_tokens() -> Cases:
@@ -138,8 +140,7 @@ def _batches() -> st.SearchStrategy[c.Case]:
     )
 
 
-def _training(C: int, T: int, table: int) -> c.TrainingCase:
-    shapes = ((2, T), (3, T), (1, T))
+def _training(C: int, table: int, shapes: tuple[tuple[int, int], ...]) -> c.TrainingCase:
     batches = tuple(
         (spread(C, *shape, 1 + number), spread(C, *shape, 2 + number))
         for number, shape in enumerate(shapes)
@@ -182,11 +183,19 @@ def _logits() -> st.SearchStrategy[c.Case]:
     return one()
 
 
+def _graded_logits(C: int) -> c.LogitsCase:
+    """Return rows of C scores of which no two are equal, from 45% to 0.03%."""
+    rows = c.graded_table(C)[[0, C // 2]].round(decimals=4)
+    return c.LogitsCase(rows=tuple(tuple(float(f"{z:.4f}") for z in row) for row in rows.tolist()))
+
+
 FIXED_LOGITS = (
     c.LogitsCase(rows=((0.0,),)),
     c.LogitsCase(rows=((1.0, -1.0),)),
     c.LogitsCase(rows=((0.5, -2.0, 2.5), (3.0, 3.0, -3.0))),
     c.LogitsCase(rows=((0.1, -0.7, 1.3, -2.2, 0.4, 2.9, -1.1),)),
+    _graded_logits(65),
+    _graded_logits(257),
 )
 
 CONTEXTS = (
@@ -265,6 +274,7 @@ CASES: dict[type[c.Case], Cases] = {
             c.BatchCase(N=10_000, block_size=1, batch_size=3),
             c.BatchCase(N=10_000, block_size=8, batch_size=4),
             c.BatchCase(N=10_000, block_size=17, batch_size=33),
+            c.BatchCase(N=10_000, block_size=70, batch_size=2),
         ),
         more=_batches(),
     ),
@@ -323,7 +333,12 @@ CASES: dict[type[c.Case], Cases] = {
         )
     ),
     c.TrainingCase: Cases(
-        corners=(_training(2, 2, 0), _training(5, 4, 1)),
+        corners=(
+            _training(2, 0, ((2, 2), (3, 2), (1, 2))),
+            _training(5, 1, ((2, 4), (3, 4), (1, 4))),
+            # Shapes that come again, as one kept from an earlier step would fit.
+            _training(3, 2, ((1, 2), (1, 2), (6, 1), (6, 1), (1, 70), (1, 70))),
+        ),
     ),
 }
 

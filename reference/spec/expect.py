@@ -253,16 +253,24 @@ def expect_graded(
     share_of = n / n.sum() @ law, n / n.sum() @ shares  # (C,), by token and by rank
     count_of = counts.sum(axis=0), hits.sum(axis=0)
     from_rank = [np.cumsum(one[1][::-1])[::-1] for one in (count_of, share_of)]
-    for k in range(C):
-        place = f"{k + 1} of {C} in order of probability"
-        for what, count, share in (
+    sides = [
+        side
+        for k in range(C)
+        for side in (
             (f"token {k}, after all prompts", count_of[0][k], share_of[0][k]),
-            (f"the token that is {place}", count_of[1][k], share_of[1][k]),
-            (f"tokens from the one that is {place}", from_rank[0][k], from_rank[1][k]),
-        ):
-            _expect_count(
-                int(count), int(n.sum()), float(share), alarm=alarm / 5 / C, what=what, cause=cause
-            )
+            (f"the {k + 1}. likeliest token", count_of[1][k], share_of[1][k]),
+            (f"tokens from the {k + 1}. likeliest on", from_rank[0][k], from_rank[1][k]),
+        )
+    ]
+    for what, count, share in sides:
+        bound = count_bound(int(count), int(n.sum()), min(float(share), 1.0))
+        expect(
+            bound >= alarm / 5 / C,
+            what=f"{what}, of {C}",
+            expected=f"in {100 * share:.3g}% of {n.sum():,} draws",
+            seen=f"in {100 * count / n.sum():.3g}% ({_odds(bound, alarm / 5 / C)})",
+            cause=cause,
+        )
     worth = np.log(np.maximum(law, np.finfo(np.float64).tiny))
     total = float((counts * worth).sum())
     bound = sum_bound(total, n, law, worth)
@@ -271,19 +279,6 @@ def expect_graded(
         what="mean of ln P over the drawn tokens",
         expected=f"{float(n @ (law * worth).sum(axis=1)) / n.sum():.4f}",
         seen=f"{total / n.sum():.4f} ({_odds(bound, alarm / 5)})",
-        cause=cause,
-    )
-
-
-def _expect_count(
-    count: int, draws: int, share: float, *, alarm: float, what: str, cause: Cause
-) -> None:
-    bound = count_bound(count, draws, min(share, 1.0))
-    expect(
-        bound >= alarm,
-        what=what,
-        expected=f"in {100 * share:.3g}% of {draws:,} draws",
-        seen=f"in {100 * count / draws:.3g}% ({_odds(bound, alarm)})",
         cause=cause,
     )
 

@@ -64,9 +64,24 @@ def other_law(counts: Counts, table: Weights) -> str:
     for what, law in others.items():
         if np.abs(frequencies - law).mean() < distance / 4:
             return f"the tokens are drawn from {what}"
+    return (
+        _left_out(counts, P)
+        or _reweighed(counts, table)
+        or ("the tokens are not drawn from the softmax of the last token's scores")
+    )
+
+
+SURE = 20
+"""Expected draws of something that never comes: by chance once in e^20 runs."""
+SIGMAS = 5
+"""Standard deviations that are taken for a difference."""
+
+
+def _left_out(counts: Counts, P: Weights) -> str:
+    """Return which tokens are never drawn, or an empty text."""
+    expected = counts.sum(axis=1, keepdims=True) * P
     order = np.argsort(-P, axis=1, kind="stable")
-    by_rank = [np.take_along_axis(one, order, axis=1).sum(axis=0) for one in (counts, rows * P)]
-    hits, law = by_rank  # (C,), (C,)
+    hits, law = (np.take_along_axis(one, order, axis=1).sum(axis=0) for one in (counts, expected))
     k = int(hits.nonzero()[0][-1]) + 1
     if law[k:].sum() > SURE:
         return (
@@ -74,26 +89,23 @@ def other_law(counts: Counts, table: Weights) -> str:
             f"{law[:k].sum() / law.sum():.2%} of the probability: a top_k, a top_p or another "
             "filter is on by default"
         )
-    if ((counts == 0) & (rows * P > SURE)).any():
-        return "some tokens are never drawn"
-    again, again_law = np.trace(counts), np.trace(rows * P)
-    off_diagonal = counts * (1 - np.eye(len(P))), P * (1 - np.eye(len(P)))
-    if abs(again - again_law) > SIGMAS * again_law**0.5 and _explains(*off_diagonal):
-        often = "often" if again > again_law else "seldom"
+    return "some tokens are never drawn" if ((counts == 0) & (expected > SURE)).any() else ""
+
+
+def _reweighed(counts: Counts, table: Weights) -> str:
+    """Return which penalty or temperature would give such draws, or an empty text."""
+    P, others = softmax(table), 1 - np.eye(len(table))
+    again, expected = np.trace(counts), float(counts.sum(axis=1) @ np.diag(P))
+    if abs(again - expected) > SIGMAS * expected**0.5 and _explains(counts * others, P * others):
+        often = "often" if again > expected else "seldom"
         return f"the last token is repeated too {often}: a repetition penalty is on by default"
     laws = {T: softmax(table / T) for T in np.exp(np.linspace(-2.5, 2.5, 501))}
     likely = {T: (counts * np.log(np.maximum(law, 1e-300))).sum() for T, law in laws.items()}
     T = max(likely, key=lambda T: likely[T])
-    if _explains(counts, laws[T]):
-        often = "often" if T < 1 else "seldom"
-        return f"likely tokens are drawn too {often}: a temperature of {T:.2f}, where 1 is meant"
-    return "the tokens are not drawn from the softmax of the last token's scores"
-
-
-SURE = 20
-"""Expected draws of something that never comes: by chance once in e^20 runs."""
-SIGMAS = 5
-"""Standard deviations that are taken for a difference."""
+    if not _explains(counts, laws[T]):
+        return ""
+    often = "often" if T < 1 else "seldom"
+    return f"likely tokens are drawn too {often}: a temperature of {T:.2f}, where 1 is meant"
 
 
 def _explains(counts: Counts, weights: Weights) -> bool:
