@@ -106,7 +106,8 @@ def graded_law(C: int) -> np.ndarray:
         else:
             high = factor
     law = np.array([MOST_GRADED, *(LEAST_GRADED * np.exp(low * steps))])
-    return law / law.sum()
+    law /= law.sum()
+    return law
 
 
 def graded_table(C: int) -> Table:

@@ -180,7 +180,7 @@ def advances(subject: Subject, case: Nothing) -> None:
 def expect_moves_on(
     subject: Subject, generator: torch.Generator | None, *, what: str, cause: str
 ) -> None:
-    """Ask whether batches of a long text differ from the first: of many rows, of one, long or not."""
+    """Ask whether later batches differ from the first: of many rows or one, long or not."""
     for T, B, batches in ((2, 8, 2), (1, 8, 2), (70, 8, 2), (1, 1, 9), (8, 1, 9)):
         long = BatchCase(N=10_000, block_size=T, batch_size=B)
         every = [drawn(subject, long, generator=generator)[0].clone() for _ in range(batches)]
