@@ -89,6 +89,13 @@ def mutation(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Make each expression of right code wrong in each way: a clause must notice every one."""
+    install(session, "test")
+    session.run("python", "tests/faults/faults.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Give every reader files of all kinds, 20,000 or as many as is said: none may crash."""
     install(session, "fuzz")

@@ -16,7 +16,14 @@ from reference.oracle.counts import (
     entropy_floor,
     transition_probabilities,
 )
-from reference.oracle.law import divergence, false_alarm_bound, joint_law, law_after
+from reference.oracle.law import (
+    count_bound,
+    divergence,
+    false_alarm_bound,
+    joint_law,
+    law_after,
+    sum_bound,
+)
 from reference.oracle.learning import AdamW, adamw_step, gradient, softmax
 
 C = 5
@@ -295,3 +302,50 @@ def test_the_bound_is_strict_enough_to_see_a_small_bias() -> None:
     assert false_alarm_bound(np.array([100_000] * 10), law) == 1
     assert false_alarm_bound(biased, law) > 1e-9  # 1% is not certain with a million
     assert false_alarm_bound(biased * 10, law) < 1e-9  # with ten million it is
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=8))
+def test_the_bound_of_a_count_is_one_whatever_each_draws_chance(chances: list[float]) -> None:
+    law = np.ones(1)
+    for chance in chances:
+        law = np.convolve(law, [1 - chance, chance])
+    for count in range(len(chances) + 1):
+        side = slice(count, None) if count >= sum(chances) else slice(count + 1)
+        bound = count_bound(count, len(chances), float(np.mean(chances)))
+        assert bound >= min(1.0, law[side].sum()) * (1 - 1e-9)
+
+
+def test_the_bound_of_a_count_by_hand() -> None:
+    expected = 2 * math.exp(-10 * (0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5)))
+    assert count_bound(8, 10, 0.5) == pytest.approx(expected)
+    assert count_bound(0, 100, 0.3) == pytest.approx(2 * 0.7**100)
+    assert count_bound(5, 10, 0.5) == 1
+    assert count_bound(6, 10, 0.5) == 1
+
+
+@given(st.lists(st.integers(0, 5), min_size=6, max_size=6), st.integers(1, 3), st.integers(1, 3))
+def test_the_bound_of_a_sum_is_one(worths: list[int], one: int, other: int) -> None:
+    law, worth = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]), np.reshape(worths, (2, 3))
+    draws, sums = np.array([one, other]), np.ones(1)
+    for row, n in enumerate(draws):
+        step = np.zeros(6)
+        np.add.at(step, worth[row], law[row])
+        for _ in range(n):
+            sums = np.convolve(sums, step)
+    mean = float(draws @ (law * worth).sum(axis=1))
+    for total in range(len(sums)):
+        side = sums[total:] if total >= mean else sums[: total + 1]
+        bound = sum_bound(float(total), draws, law, worth.astype(float))
+        assert bound >= side.sum() * (1 - 1e-9)
+
+
+def test_the_bound_of_a_sum_by_hand() -> None:
+    law, worth = np.array([[0.5, 0.5]]), np.array([[-1.0, 1.0]])
+    t = 0.3  # of 100 coins, 65 heads and 35 tails: 30 too many, with a variance of 100
+    expected = 2 * math.cosh(t) ** 100 * math.exp(-t * 30)
+    assert sum_bound(30.0, np.array([100]), law, worth) == pytest.approx(expected)
+    assert sum_bound(-30.0, np.array([100]), law, worth) == pytest.approx(expected)
+    assert sum_bound(0.0, np.array([100]), law, worth) == 1
+    assert sum_bound(1.0, np.array([100]), law, worth) == 1  # the bound is no more than 1
+    assert sum_bound(7.0, np.array([7]), np.array([[1.0, 0.0]]), np.array([[1.0, 3.0]])) == 1
+    assert sum_bound(8.0, np.array([7]), np.array([[1.0, 0.0]]), np.array([[1.0, 3.0]])) == 0
