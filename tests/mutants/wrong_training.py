@@ -379,7 +379,7 @@ def handed_on(m: BigramLanguageModel) -> Step:
 # -- in the long run --
 
 
-@mutant("training.descends", "goes uphill from the fifth step on")
+@mutant("training.state", "goes uphill from the fifth step on")
 def uphill(m: BigramLanguageModel) -> Step:
     optimizer = notes_optimizer(m)
 

@@ -269,7 +269,13 @@ class Modulo(Chars):
         return "".join(self.itos[i % len(self.itos)] for i in ids)
 
 
-@mutant("vocabulary.documented", "has room for 64 characters")
+@mutant("vocabulary.size", "has room for 64 characters")
 class SixBits(Chars):
     def entries(self, text: str) -> list[str]:
         return super().entries(text)[:64]
+
+
+@mutant("vocabulary.documented", "leaves out the dollar sign, which begins a formula")
+class NoDollar(Chars):
+    def entries(self, text: str) -> list[str]:
+        return [ch for ch in super().entries(text) if ch != "$"]
