@@ -199,7 +199,7 @@ def halves(table: Array, idx: Array, max_new_tokens: int, rng: np.random.Generat
         ("gradient.value", "the gradient is 8 times what it should be", {"gradient": of_the_sum}),
         ("training.step", "the step does not change the table", {"train_step": forgets}),
         ("generate.stream", "draws nothing at random", {"generate": same_seed}),
-        ("generate.law", "too seldom: a temperature of 2.0", {"generate": halves}),
+        ("generate.law", "likely tokens are drawn too seldom: a temperature", {"generate": halves}),
     ],
 )
 def test_a_mistake_over_arrays_is_named(
