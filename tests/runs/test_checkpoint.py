@@ -178,7 +178,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for length in range(0, len(whole), 7):
         file.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match=r"damaged: .*Remove it, and --resume goes on"):
+        with pytest.raises(CheckpointError, match=r"damaged: .*Remove it, and --resume continues"):
             load_checkpoint(file)
     file.write_bytes(whole + b"\0")
     with pytest.raises(CheckpointError):

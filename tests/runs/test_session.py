@@ -232,7 +232,10 @@ def test_resume_is_advised_only_if_it_can_be_done(
     monkeypatch.setattr(LossCurve, "add", ask(signal.SIGTERM, at=5))
     for more, advice in (
         (["--checkpoint-every", "0"], "next: bigram generate --model "),
-        (["--overwrite"], "next: the same command with --resume in place of --overwrite goes on; "),
+        (
+            ["--overwrite"],
+            "next: continue with the same command and --resume in place of --overwrite, or ",
+        ),
     ):
         assert run(*command(folder, *more)) == 143
         assert advice in capsys.readouterr().out

@@ -1035,7 +1035,7 @@ def test_the_commands_exit_codes(
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "encode", interrupt)
         assert run("prepare", str(tmp_path / "text"), "--out", str(out)) == 130
-    assert "same command goes on" in capsys.readouterr().out
+    assert "same command continues" in capsys.readouterr().out
     assert run("prepare", str(tmp_path / "text"), "--out", str(out)) == 0
     assert "going on in" in capsys.readouterr().out
     assert holds(out, TEXT)

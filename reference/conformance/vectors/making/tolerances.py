@@ -59,6 +59,6 @@ def _of_softmax(scores: list[list[float]]) -> float:
     """Of softmax.ratio; of softmax.shift and softmax.large-logits for scores that were moved."""
     most, C = max(abs(score) for row in scores for score in row), len(scores[0])
     bound = softmax_tolerance(C)
-    if most > FEW:
-        bound = max(bound, 24 * EPS) if most <= MORE else 2e-3
-    return bound
+    if most > MORE:
+        return min(bound + 4 * most * EPS, 2e-3)  # scores are rounded, and their differences
+    return max(bound, 24 * EPS) if most > FEW else bound
