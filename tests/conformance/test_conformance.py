@@ -293,7 +293,7 @@ def test_a_get_batch_of_neither_form_is_refused_with_the_form_to_write() -> None
 def test_bad_arguments_are_named(given: dict[str, object], error: type, says: str) -> None:
     assert issubclass(error, BigramError)
     with pytest.raises(error, match=says):
-        check(Right, **given)  # type: ignore[arg-type]
+        check(Right, **given)  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_fault_of_the_kit_is_called_one_and_the_rest_goes_on() -> None:

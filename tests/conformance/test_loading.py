@@ -125,7 +125,7 @@ def test_get_batch_comes_without_the_data_that_the_caller_supplies() -> None:
     assert "text" not in loaded.namespace
     assert [note for note in loaded.notes if "skipped" in note] == []
     loaded.namespace["train_data"] = torch.arange(20)
-    x, y = loaded.namespace["get_batch"]("train")  # type: ignore[operator]
+    x, y = loaded.namespace["get_batch"]("train")  # type: ignore[operator]  # what a script defines
     assert x.shape == (4, 8)
     assert torch.equal(x + 1, y)
     with pytest.raises(LoadError, match=r"train_data.*`train_data = data\[:n\]`.*input\.txt"):
@@ -137,7 +137,7 @@ MAGICS = [(1, 2), (1, 3), (2, 4), (4, 12), (5, 1)]
 
 def test_a_notebooks_earlier_cells_count_and_its_training_does_not() -> None:
     loaded = load(f"{LECTURE / 'magics.ipynb'}:BigramLanguageModel", also=["get_batch"])
-    x, _ = loaded.namespace["get_batch"]("train")  # type: ignore[operator]
+    x, _ = loaded.namespace["get_batch"]("train")  # type: ignore[operator]  # what a script defines
     assert x.shape == (4, 8)
     assert loaded.notes[:2] == (
         "cell 3 was skipped: `%%bash` makes it no Python.",

@@ -74,7 +74,7 @@ MODEL = ("forward", "index", "embedding", "loss", "gradient", "generate")
 
 
 def rights() -> Iterator[Right]:
-    """Give the reference, part by part, and every right specimen."""
+    """Yield the reference, part by part, and every right specimen."""
     model = copy_of("faulted_model", ROOT / "reference/model.py")
     data = copy_of("faulted_data", ROOT / "reference/data.py")
     training = copy_of("faulted_training", ROOT / "reference/training.py")
@@ -186,7 +186,7 @@ def judged(
 
 
 def order(fault: Fault) -> str:
-    """Give faults an order in which any first ones are a fair sample."""
+    """Return what to sort faults by, so that any first ones are a fair sample."""
     site = SITES[fault.site]
     text = f"{site.name} {fault.kind} {fault.operator} {fault.condition}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -229,7 +229,7 @@ whole(
 
 @both
 def stale(value: Any, memory: Memory) -> Any:
-    """Give the first call's value again, if it has this shape."""
+    """Return the first call's value again, if it has this shape."""
     if memory.first is None:
         memory.first = value.detach().clone()
     return memory.first.clone() if memory.first.shape == value.shape else value
@@ -289,7 +289,7 @@ def noise_in_training(value: Tensor, memory: Memory) -> Tensor:
 
 @floats
 def decay(value: Tensor, memory: Memory) -> Tensor:
-    """Give a little less at each call."""
+    """Return a little less at each call."""
     memory.calls += 1
     return value * 0.999**memory.calls
 
