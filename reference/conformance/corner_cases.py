@@ -44,7 +44,7 @@ def token_case(
     C: st.SearchStrategy[int] = st.integers(1, 7),  # noqa: B008  strategies are values
     shape: st.SearchStrategy[tuple[int, int]] = SHAPE,
     targets: bool = False,
-    **fields: st.SearchStrategy[int] | st.SearchStrategy[str],
+    **fields: st.SearchStrategy[int] | st.SearchStrategy[str] | st.SearchStrategy[tuple[str, ...]],
 ) -> st.SearchStrategy[c.Case]:
     """Draw a case of tokens, with whatever other fields it has."""
 
@@ -189,6 +189,43 @@ def _graded_logits(C: int) -> c.LogitsCase:
     return c.LogitsCase(rows=tuple(tuple(float(f"{z:.4f}") for z in row) for row in rows.tolist()))
 
 
+HISTORIES = (
+    "forward, write, forward",
+    "loss, write, loss",
+    "forward in no_grad, write, forward in no_grad",
+    "loss in inference_mode, write, loss in inference_mode",
+    "generate, write, generate",
+    "generate, write data, generate",
+    "forward, loss, write data, forward, loss",
+    "backward, backward",
+    "backward twice",
+    "generate, backward, step, generate",
+    "generate in inference_mode, backward",
+    "loss in inference_mode, loss, backward, zero_grad, backward",
+    "forward in inference_mode, generate in no_grad, loss, backward, step, forward",
+    "train, generate, loss in no_grad, forward in no_grad, backward",
+    "eval, loss, generate, train, loss, generate",
+    "generate, deepcopy, write, generate, backward, step, generate",
+    "loss, backward, state_dict, generate, backward, step, generate",
+    "generate, double, forward, generate, write, loss, generate",
+    "backward, step, generate, forward, zero_grad, backward, step, write, backward, backward, step",
+    "generate, deepcopy, write data, loss, generate, state_dict, backward twice, step, forward",
+    "generate in no_grad, train, zero_grad, loss in inference_mode, backward, step, generate",
+)
+"""What users do to one model, one after the other."""
+
+
+def _histories() -> Cases:
+    made = [
+        c.HistoryCase(C=5, idx=((0, 2), (3, 4)), deeds=tuple(history.split(", ")))
+        for history in HISTORIES
+    ]
+    deeds = st.lists(st.sampled_from(sorted(c.DEEDS)), min_size=2, max_size=10).map(tuple)
+    shapes = st.tuples(st.integers(1, 2), st.integers(1, 3))
+    more = token_case(c.HistoryCase, C=st.integers(3, 5), shape=shapes, deeds=deeds)
+    return Cases(corners=tuple(made), more=more)
+
+
 FIXED_LOGITS = (
     c.LogitsCase(rows=((0.0,),)),
     c.LogitsCase(rows=((1.0, -1.0),)),
@@ -266,6 +303,7 @@ CASES: dict[type[c.Case], Cases] = {
             n=st.integers(1, 12),
         ),
     ),
+    c.HistoryCase: _histories(),
     c.BatchCase: Cases(
         corners=(
             # So long that a window at the end, which is for OffsetCase, is hardly ever drawn.

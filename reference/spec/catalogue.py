@@ -10,6 +10,7 @@ from reference.spec.clauses import (
     forward,
     generate,
     gradient,
+    history,
     index,
     loss,
     softmax,
@@ -31,6 +32,7 @@ CONCEPTS = (
     softmax,
     generate,
     training,
+    history,
     causal,
 )
 """In the order of the notes; the last goes beyond them."""

@@ -49,6 +49,15 @@ class Part(StrEnum):
     """forward takes a mask of the tokens that are none, but fill a row up."""
 
 
+class Remake(StrEnum):
+    """What users do to a model as a whole."""
+
+    DEEPCOPY = "deepcopy"
+    STATE_DICT = "state_dict"
+    """Load its state into a new model."""
+    DOUBLE = "double"
+
+
 class SubjectError(Exception):
     """The subject's code raised an exception, or gave something of another kind than it should."""
 
@@ -124,8 +133,8 @@ class Model(Protocol):
         """Write the table, in whatever type the model has."""
         ...
 
-    def backward(self, number: Tensor) -> None:
-        """Call backward on a number, in which the model's own code may fail."""
+    def backward(self, number: Tensor, *, keep: bool = False) -> None:
+        """Call backward on a number, and keep its graph if asked; the model's code may fail."""
         ...
 
     def gradient(self) -> Tensor | None:
@@ -150,6 +159,25 @@ class Model(Protocol):
 
     def watch(self, seen: Callable[[], None]) -> None:
         """Call `seen` whenever the model itself is called."""
+        ...
+
+    def zero_grad(self) -> None:
+        """Clear all gradients, as an optimizer's zero_grad does."""
+        ...
+
+    def descend(self, rate: float) -> None:
+        """Take a step of gradient descent, by one optimizer for as long as the model lives."""
+        ...
+
+    def assign_table(self, table: Float[Tensor, "C C"]) -> None:
+        """Put a new tensor in the place of the table's numbers, as `table.data = ...` does."""
+        ...
+
+    def remade(self, how: Remake) -> "Model":
+        """Return the model after its user has copied, saved and loaded or converted it.
+
+        The original of a copy is overwritten with zeros, so that a copy which shares them shows.
+        """
         ...
 
 

@@ -1,10 +1,11 @@
 """How a stranger's code is reached: nothing to inherit from, and nothing guessed in silence."""
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
@@ -26,7 +27,7 @@ from reference.conformance.subjects.answers import (
 from reference.conformance.subjects.guard import guarded, parameters_of
 from reference.conformance.subjects.weights import write_weights
 from reference.shapes import Ids
-from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
+from reference.spec.subject import Model, Output, Part, Remake, SubjectError, VocabularyLike
 
 T = TypeVar("T")
 
@@ -123,6 +124,7 @@ class TorchModel:
         self.raw = raw
         self.C = C
         self.can_be_set = subject.access is not None
+        self.optimizer: torch.optim.Optimizer | None = None
 
     def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
         """Return what the call returns, after the adapter, as plain values."""
@@ -225,9 +227,9 @@ class TorchModel:
         with torch.no_grad():
             guarded("set_table", lambda: access.set(self.raw, access.oriented(table)))
 
-    def backward(self, number: Tensor) -> None:
+    def backward(self, number: Tensor, *, keep: bool = False) -> None:
         """Call backward, in which hooks and functions of the subject's may run."""
-        guarded("backward()", number.backward)
+        guarded("backward()", partial(number.backward, retain_graph=keep))
 
     def gradient(self) -> Tensor | None:
         """Return the gradient of what get_table returns."""
@@ -283,6 +285,57 @@ class TorchModel:
         if isinstance(raw, nn.Module):
             # A scripted model takes no hooks.
             guarded("a hook", lambda: raw.register_forward_pre_hook(lambda _module, _given: seen()))
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Return the model's optimizer, made when it is first asked for."""
+        if self.optimizer is None:
+            make = partial(torch.optim.SGD, lr=0.0)
+            self.optimizer = guarded("an optimizer", lambda: make(self.raw.parameters()))
+        return self.optimizer
+
+    def zero_grad(self) -> None:
+        """Clear all gradients."""
+        guarded("optimizer.zero_grad()", self._optimizer().zero_grad)
+
+    def descend(self, rate: float) -> None:
+        """Take a step of gradient descent."""
+        optimizer = self._optimizer()
+        optimizer.param_groups[0]["lr"] = rate
+        guarded("optimizer.step()", optimizer.step)
+
+    def assign_table(self, table: Tensor) -> None:
+        """Put a new tensor in the place of the table's numbers."""
+        access = self.subject.access
+        if access is None:
+            raise SubjectError("set_table", "cannot reach the table")
+
+        def assign() -> None:
+            stored = tensor_of("get_table", access.get(self.raw))
+            cast("Tensor", access.get(self.raw)).data = access.oriented(table).to(stored.dtype)
+
+        guarded("table.data = ...", assign)
+
+    def remade(self, how: Remake) -> "TorchModel":
+        """Return a copy, a new model with the same state, or the model in float64."""
+        old = self.raw
+
+        def remake() -> object:
+            if how is Remake.DOUBLE:
+                return old.double()
+            if how is Remake.DEEPCOPY:
+                new = copy.deepcopy(old)
+            else:
+                new = cast("nn.Module", self.subject.factory(self.C))
+                new.load_state_dict(old.state_dict())
+                new.train(old.training)
+            with torch.no_grad():
+                for value in old.parameters():
+                    value.zero_()
+            return new
+
+        model = TorchModel(self.subject, guarded(how, remake), self.C)
+        model.optimizer = self.optimizer if how is Remake.DOUBLE else None
+        return model
 
 
 class Words:

@@ -1,0 +1,428 @@
+"""A model over its lifetime: whatever was called before, each call goes by the table as it is now.
+
+Each clause plays histories: sequences of what users do to a model, in any order. After each deed it
+compares one thing with what the oracle says of the current table. A history that fails is shortened
+to the deeds that matter.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reference.oracle.learning import gradient as table_gradient, softmax
+from reference.spec.cases import DEEDS, HistoryCase
+from reference.spec.causes import history as causes
+from reference.spec.clause import SHOULD, clause
+from reference.spec.expect import expect, expect_close, expect_equal, shown
+from reference.spec.measures import gradient_tolerance, oracle, pairs, tolerance
+from reference.spec.randomness import streams
+from reference.spec.subject import Output, Part, Remake, Subject, SubjectError
+
+TABLE = (Part.TABLE,)
+LEARNING = (Part.TABLE, Part.LOSS, Part.GRADIENT)
+NEEDED = {
+    "loss": {Part.LOSS},
+    "generate": {Part.GENERATE},
+    "backward": {Part.LOSS, Part.GRADIENT},
+    "step": {Part.LOSS, Part.GRADIENT},
+}
+"""The parts that a deed takes, by its first word."""
+ANY_MODEL = ("forward", "loss", "generate", "backward", "write", "train", "eval")
+"""Deeds for models that are no modules of torch's."""
+NEW = 3
+"""Tokens that generate is asked for."""
+IMPOSSIBLE = 1e-20
+"""Least probability of a token that may be drawn."""
+LOSS = "the loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What is seen of a model after one deed, and what should be."""
+
+    case: HistoryCase
+    deeds: tuple[str, ...]
+    """All so far."""
+    table: Tensor
+    """(C, C), as the other tensors."""
+    wanted_table: Tensor
+    near: float
+    """How far these two may be apart."""
+    answer: Output | Tensor | None
+    """What forward or generate gave."""
+    wanted_loss: Tensor
+    gradient: Tensor
+    wanted_gradient: Tensor
+    gradient_near: float
+    learns: dict[str, bool]
+    """For each parameter, and the loss: whether gradients reach it."""
+    modes: dict[str, bool]
+    wanted_modes: dict[str, bool]
+    drew: bool
+    """Whether the deed moved the random streams."""
+    idx: Tensor
+    """What was passed in, (B, T)."""
+    targets: Tensor
+
+    @property
+    def after(self) -> str:
+        """Say where in the history this is."""
+        *before, last = self.deeds
+        return f"{last} after {', '.join(before)}" if before else f"{last} of a new model"
+
+
+class Life:
+    """One model, and what is done to it."""
+
+    def __init__(self, subject: Subject, case: HistoryCase) -> None:
+        self.subject, self.case = subject, case
+        self.model = subject.model(case.C)
+        self.model.set_table(case.table(0))
+        self.gradient = torch.zeros(case.C, case.C, dtype=torch.float64)
+        self.backwards = 0
+        """How many gradients it is the sum of."""
+        self.written = 1
+        self.wanted_modes = self.model.modes()
+        self.deeds: tuple[str, ...] = ()
+        """All so far, one that failed included."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Clear all gradients; of a new model, by a new optimizer of its parameters as they are."""
+        with suppress(SubjectError):  # of a model without parameters; a step tells of that
+            self.model.zero_grad()
+        self.gradient, self.backwards = torch.zeros_like(self.gradient), 0
+
+    def _gradient(self) -> Tensor:
+        """Return the gradient of the table, which is 0 as long as there is none."""
+        found = self.model.gradient() if Part.GRADIENT in self.subject.parts else None
+        return torch.zeros_like(self.gradient) if found is None else readable(found.double())
+
+    def learns(self) -> dict[str, bool]:
+        """Return for each parameter whether gradients reach it."""
+        return {name: one.requires_grad for name, one in self.model.parameters().items()}
+
+    def moments(self) -> Iterator[Moment]:
+        """Do one deed after the other, and look at the model after each."""
+        can = possible(self.subject)
+        for deed in self.case.deeds:
+            if deed in can:
+                self.deeds = (*self.deeds, deed)
+                yield self._moment(deed)
+
+    def _moment(self, deed: str) -> Moment:
+        case, before = self.case, self.model.table()
+        idx, targets, stream = case.tensor(), case.target_tensor(), streams()
+        wanted, near = before.double(), 0.0
+        answer, learns = None, {}
+        read, _, off = deed.partition(" in ")
+        if read in {"forward", "loss", "generate"}:
+            answer = self._read(read, off, idx, targets)
+            if read == "loss" and not off and isinstance(answer, Output):
+                learns[LOSS] = answer.loss is not None and answer.loss.requires_grad
+        elif read.startswith("backward"):
+            self._backward(idx, targets, before, twice="twice" in read)
+        elif read == "step":
+            wanted, near = self._step(wanted, before)
+        else:
+            wanted = self._change(read, wanted)
+        drew = stream != streams()
+        table = self.model.table()
+        learns |= self.learns()
+        gradient = self._gradient()
+        return Moment(
+            case=case,
+            deeds=self.deeds,
+            table=table.double(),
+            wanted_table=wanted,
+            near=near,
+            answer=answer,
+            wanted_loss=oracle(self.model, case.tensor(), case.target_tensor()),
+            gradient=gradient,
+            wanted_gradient=self.gradient,
+            gradient_near=(self.backwards + 1) * gradient_tolerance(table, idx.numel()),
+            learns=learns,
+            modes=self.model.modes(),
+            wanted_modes=self.wanted_modes,
+            drew=drew and read != "generate" and read not in list(Remake),
+            idx=idx,
+            targets=targets,
+        )
+
+    def _read(self, read: str, off: str, idx: Tensor, targets: Tensor) -> Output | Tensor:
+        gradients = {"": torch.enable_grad, "no_grad": torch.no_grad}
+        with gradients.get(off, torch.inference_mode)():
+            if read == "generate":
+                return self.model.generate(idx, NEW).clone()
+            logits, loss = self.model(idx, targets if read == "loss" else None)
+            return Output(logits.clone(), loss)  # as it is now, whatever later calls write there
+
+    def _backward(self, idx: Tensor, targets: Tensor, table: Tensor, *, twice: bool) -> None:
+        loss = self.model(idx, targets).loss
+        if loss is None:
+            raise SubjectError("forward", "gave no loss")
+        counts = pairs(self.case.tensor(), self.case.target_tensor(), self.case.C)
+        one = readable(torch.tensor(table_gradient(table.double().numpy(), counts)))
+        for number in range(2 if twice else 1):
+            self.model.backward(loss, keep=twice and number == 0)
+            self.gradient = self.gradient + one
+            self.backwards += 1
+
+    def _step(self, wanted: Tensor, before: Tensor) -> tuple[Tensor, float]:
+        gradient = self.model.gradient()
+        move = torch.zeros_like(wanted) if gradient is None else self.case.rate * gradient.double()
+        self.model.descend(self.case.rate)
+        most = max(float(before.abs().max()), float(move.abs().max()))
+        return wanted - move, 4 * torch.finfo(before.dtype).eps * most
+
+    def _change(self, deed: str, wanted: Tensor) -> Tensor:
+        """Do what is neither reading nor learning, and return the table that should be."""
+        model = self.model
+        if deed.startswith("write"):
+            table = self.case.table(self.written)
+            self.written += 1
+            (model.assign_table if "data" in deed else model.set_table)(table)
+            return table.to(model.table().dtype).double()
+        if deed in {"train", "eval"}:
+            model.train(mode=deed == "train")
+        elif deed in list(Remake):
+            self.model = model.remade(Remake(deed))
+        if deed in {"zero_grad", Remake.DEEPCOPY, Remake.STATE_DICT}:
+            self._begin()
+        self.wanted_modes = self.model.modes()
+        return wanted
+
+
+def readable(gradient: Tensor) -> Tensor:
+    """Return a copy without the numbers that a certain table leaves next to nothing."""
+    return F.hardshrink(gradient, IMPOSSIBLE)
+
+
+_POSSIBLE: WeakKeyDictionary[Subject, frozenset[str]] = WeakKeyDictionary()
+
+
+def possible(subject: Subject) -> frozenset[str]:
+    """Return the deeds that a new model of the subject's can take."""
+    if subject not in _POSSIBLE:
+        _POSSIBLE[subject] = frozenset(DEEDS)
+        _POSSIBLE[subject] = frozenset(deed for deed in DEEDS if _is_possible(subject, deed))
+    return _POSSIBLE[subject]
+
+
+def _is_possible(subject: Subject, deed: str) -> bool:
+    def lacks(one: str) -> bool:
+        return bool(NEEDED.get(one.split(maxsplit=1)[0], set()) - subject.parts)
+
+    if lacks(deed):
+        return False
+    if Part.PARAMETERS not in subject.parts:
+        return deed in ANY_MODEL
+    # Some models cannot be copied or converted: then what is left cannot be used.
+    after = ("forward", "backward", "step") if deed in list(Remake) else ()
+    deeds = (deed, *(one for one in after if not lacks(one)))
+    case = HistoryCase(C=3, idx=((0, 1),), deeds=deeds)
+    try:
+        list(Life(subject, case).moments())
+    except SubjectError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """A history up to its end, or to the call that failed."""
+
+    learned: dict[str, bool]
+    """For each parameter of the new model, and the loss: whether gradients reach it."""
+    moments: tuple[Moment, ...]
+    deeds: tuple[str, ...]
+    error: SubjectError | None
+
+
+def played(subject: Subject, case: HistoryCase) -> Played:
+    """Play a history, or return what was seen of it when another clause asked: it is the same."""
+    known = _PLAYED.setdefault(subject, {})
+    if case not in known:
+        life, moments, error = Life(subject, case), list[Moment](), None
+        learned = {LOSS: True} | life.learns()
+        try:
+            moments.extend(life.moments())
+        except SubjectError as failed:
+            error = failed
+        known[case] = Played(learned=learned, moments=tuple(moments), deeds=life.deeds, error=error)
+    return known[case]
+
+
+_PLAYED: WeakKeyDictionary[Subject, dict[HistoryCase, Played]] = WeakKeyDictionary()
+
+
+@clause("history.frozen", TABLE, needs=("gradient.value", "generate.pure.mode"))
+def frozen(subject: Subject, case: HistoryCase) -> None:
+    """Whatever was called before, gradients still reach the table.
+
+    Source: loss.backward() > getting gradient of loss wrt to model parameters
+    """
+    history = played(subject, case)
+    for moment in history.moments:
+        wanted = {name: history.learned.get(name, True) for name in moment.learns}
+        what = f"whether gradients reach each parameter, and the loss: {moment.after}"
+        earlier = moment.deeds[:-1] if moment.learns.get(LOSS) is False else moment.deeds
+        cause = f"{causes.reading(earlier)} switches gradients off, and leaves them off"
+        expect_equal(moment.learns, wanted, what=what, cause=cause)
+
+
+@clause("history.fails", TABLE, needs=("history.frozen", "generate.last-position"))
+def fails(subject: Subject, case: HistoryCase) -> None:
+    """No call makes a later one fail.
+
+    Source: forward() > how input is > passed through the layers
+    """
+    history = played(subject, case)
+    *before, last = history.deeds or ("nothing",)
+    error = history.error
+    expect(
+        error is None,
+        what=f"{last} after {', '.join(before) or 'nothing'}",
+        expected="no error",
+        seen="no error" if error is None else f"{error.operation} {error.said}",
+        cause=f"{causes.reading(before)} leaves something that a later call cannot use: a tensor "
+        "made in inference mode, a cache of another size, a graph that was freed",
+    )
+
+
+@clause("history.moved-table", TABLE, needs=("history.fails",))
+def moved_table(subject: Subject, case: HistoryCase) -> None:
+    """The table changes when it is written or trained, and never otherwise.
+
+    Formula: a step of gradient descent subtracts lr times the gradient.
+    Tolerance: 4 eps of the greatest number, for a step; otherwise none.
+    Source: optimizer.step() > using gradient to update model parameters
+    """
+    for moment in played(subject, case).moments:
+        expect_close(
+            moment.table,
+            moment.wanted_table,
+            tolerance=moment.near,
+            what=f"the table: {moment.after}",
+            cause=causes.moved(moment.deeds),
+        )
+
+
+@clause("history.stale-logits", TABLE, needs=("history.moved-table", "loss.mean-cross-entropy"))
+def stale_logits(subject: Subject, case: HistoryCase) -> None:
+    """The logits and the loss are those of the table as it is now, not as it was.
+
+    Tolerance: none for the logits; that of loss.mean-cross-entropy for the loss.
+    Source: logits = self.token_embedding_table(idx) # (B,T,C)
+    """
+    tables: list[Tensor] = []
+    for moment in played(subject, case).moments:
+        tables.append(moment.table)
+        if not isinstance(moment.answer, Output):
+            continue
+        logits, loss = moment.answer
+        want = moment.table[case.tensor()].reshape(logits.shape)
+        earlier = [table[case.tensor()] for table in tables]
+        expect_close(
+            logits.double(),
+            want,
+            tolerance=0.0,
+            what=f"logits: {moment.after}",
+            cause=partial(causes.stale, logits, earlier),
+        )
+        if loss is not None:
+            near = tolerance(moment.table.to(logits.dtype), moment.idx.numel())
+            what = f"the loss: {moment.after}"
+            cause = (
+                "the loss is not that of the table as it is: something of an earlier call is kept"
+            )
+            expect_close(loss, moment.wanted_loss, tolerance=near, what=what, cause=cause)
+
+
+@clause("history.stale-generate", (Part.TABLE, Part.GENERATE), needs=("history.stale-logits",))
+def stale_generate(subject: Subject, case: HistoryCase) -> None:
+    """Tokens are drawn from the table as it is now, not as it was.
+
+    Alarm: a token with a probability below 1e-20 comes at most once in 1e15 runs.
+    Source: logits, loss = self(idx) > logits = logits[:, -1, :]
+    """
+    tables: list[Tensor] = []
+    for moment in played(subject, case).moments:
+        tables.append(moment.table)
+        out = moment.answer
+        if not isinstance(out, Tensor):
+            continue
+        last, new = out[:, -NEW - 1 : -1], out[:, -NEW:]
+        can = [torch.tensor(softmax(table.numpy())) > IMPOSSIBLE for table in tables]
+        expect(
+            bool(can[-1][last, new].all()),
+            what=f"tokens after {shown(last[:, 0])}: {moment.after}",
+            expected=shown(moment.table.argmax(dim=1)[last[:, 0]]),
+            seen=shown(new[:, 0]),
+            cause=partial(causes.stale_draws, last, new, can),
+        )
+
+
+@clause("history.gradient-adds", LEARNING, needs=("history.stale-logits",))
+def gradient_adds(subject: Subject, case: HistoryCase) -> None:
+    """Each backward adds the gradient of its loss to what is there, until zero_grad clears it.
+
+    Tolerance: that of gradient.value, for each backward.
+    Source: optimizer.zero_grad(set_to_none=True) > zero-ing out gradient from previous step
+    """
+    for moment in played(subject, case).moments:
+        expect_close(
+            moment.gradient,
+            moment.wanted_gradient,
+            tolerance=moment.gradient_near,
+            what=f"the gradient: {moment.after}",
+            cause=causes.summed(moment.deeds, moment.gradient),
+        )
+
+
+@clause("history.mode", TABLE, level=SHOULD, needs=("history.fails",))
+def mode(subject: Subject, case: HistoryCase) -> None:
+    """A model stays in the mode that it was put into, training or evaluation.
+
+    Source: generate (self, idx > self(idx)
+    """
+    for moment in played(subject, case).moments:
+        cause = f"{causes.reading(moment.deeds)} calls eval() or train(), and does not undo it"
+        what = f"training mode of each module: {moment.after}"
+        expect_equal(moment.modes, moment.wanted_modes, what=what, cause=cause)
+
+
+@clause("history.stream", TABLE, level=SHOULD, needs=("history.fails",))
+def stream(subject: Subject, case: HistoryCase) -> None:
+    """Of all calls only generate draws at random: no other one moves or seeds the random streams.
+
+    Source: torch.multinomial(probs, num_samples=1)
+    """
+    for moment in played(subject, case).moments:
+        expect_equal(
+            moment.drew,
+            False,
+            what=f"whether the random streams moved: {moment.after}",
+            cause="a call draws at random, or seeds a stream, although it has nothing to draw",
+        )
+
+
+@clause("history.arguments", TABLE, needs=("history.fails",))
+def arguments(subject: Subject, case: HistoryCase) -> None:
+    """No call, first or later, writes into the tensors that it is given.
+
+    Source: forward (self, idx
+    """
+    for moment in played(subject, case).moments:
+        cause = f"{causes.reading(moment.deeds)} writes into what it is given"
+        for name, given, kept in (
+            ("idx", moment.idx, case.tensor()),
+            ("targets", moment.targets, case.target_tensor()),
+        ):
+            expect_equal(given, kept, what=f"{name}: {moment.after}", cause=cause)
