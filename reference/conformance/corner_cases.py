@@ -192,6 +192,7 @@ def _graded_logits(C: int) -> c.LogitsCase:
 HISTORIES = (
     "forward, write, forward",
     "loss, write, loss",
+    "generate, backward, step, generate, loss",
     "forward in no_grad, write, forward in no_grad",
     "loss in inference_mode, write, loss in inference_mode",
     "generate, write, generate",
@@ -199,7 +200,6 @@ HISTORIES = (
     "forward, loss, write data, forward, loss",
     "backward, backward",
     "backward twice",
-    "generate, backward, step, generate",
     "generate in inference_mode, backward",
     "loss in inference_mode, loss, backward, zero_grad, backward",
     "forward in inference_mode, generate in no_grad, loss, backward, step, forward",

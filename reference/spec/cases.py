@@ -428,7 +428,7 @@ class HistoryCase(TokensCase):
         is_known = 0 < len(self.deeds) <= MOST_DEEDS and set(self.deeds) <= DEEDS.keys()
         _require(is_known, "deeds", self.deeds, allowed)
 
-    def table(self, number: int) -> Table:
+    def written(self, number: int) -> Table:
         """Make the table that is written after so many others, (C, C)."""
         return history_table(self.C, number)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from reference.conformance.corner_cases import CASES
 from reference.conformance.reports.example import KILLS, answers_of, example_of, kills_of
 from reference.conformance.subjects.own import reference_subject
+from reference.model import BigramLanguageModel
 from reference.notes import Figures
 from reference.oracle.law import false_alarm_bound
 from reference.spec import cases as c
@@ -343,7 +344,11 @@ def test_a_saved_case_that_is_none_is_refused(saved: object) -> None:
     ids=lambda one: str(one)[:60],
 )
 def test_a_case_is_shown_as_python_that_runs(case: c.Case) -> None:
-    scope: dict[str, object] = {"torch": torch, "table_of": c.table_of}
+    scope: dict[str, object] = {
+        "torch": torch,
+        "table_of": c.table_of,
+        "BigramLanguageModel": BigramLanguageModel,
+    }
     exec(compile(case.code(), "case", "exec"), scope)  # noqa: S102  our own code
     for name in ("idx", "targets"):
         if name in scope:

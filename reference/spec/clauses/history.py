@@ -25,6 +25,8 @@ from reference.spec.randomness import streams
 from reference.spec.subject import Output, Part, Remake, Subject, SubjectError
 
 TABLE = (Part.TABLE,)
+TENSORS = (Part.TABLE, Part.TENSORS)
+"""Of models that are called in this process, whose modes and arguments can be seen."""
 LEARNING = (Part.TABLE, Part.LOSS, Part.GRADIENT)
 NEEDED = {
     "loss": {Part.LOSS},
@@ -83,7 +85,7 @@ class Life:
     def __init__(self, subject: Subject, case: HistoryCase) -> None:
         self.subject, self.case = subject, case
         self.model = subject.model(case.C)
-        self.model.set_table(case.table(0))
+        self.model.set_table(case.written(0))
         self.gradient = torch.zeros(case.C, case.C, dtype=torch.float64)
         self.backwards = 0
         """How many gradients it is the sum of."""
@@ -185,7 +187,7 @@ class Life:
         """Do what is neither reading nor learning, and return the table that should be."""
         model = self.model
         if deed.startswith("write"):
-            table = self.case.table(self.written)
+            table = self.case.written(self.written)
             self.written += 1
             (model.assign_table if "data" in deed else model.set_table)(table)
             return table.to(model.table().dtype).double()
@@ -262,7 +264,7 @@ def played(subject: Subject, case: HistoryCase) -> Played:
 _PLAYED: WeakKeyDictionary[Subject, dict[HistoryCase, Played]] = WeakKeyDictionary()
 
 
-@clause("history.frozen", TABLE, needs=("gradient.value", "generate.pure.mode"))
+@clause("history.frozen", TENSORS, needs=("gradient.value", "generate.pure.mode"))
 def frozen(subject: Subject, case: HistoryCase) -> None:
     """Whatever was called before, gradients still reach the table.
 
@@ -386,7 +388,7 @@ def gradient_adds(subject: Subject, case: HistoryCase) -> None:
         )
 
 
-@clause("history.mode", TABLE, level=SHOULD, needs=("history.fails",))
+@clause("history.mode", TENSORS, level=SHOULD, needs=("history.fails",))
 def mode(subject: Subject, case: HistoryCase) -> None:
     """A model stays in the mode that it was put into, training or evaluation.
 
@@ -398,7 +400,7 @@ def mode(subject: Subject, case: HistoryCase) -> None:
         expect_equal(moment.modes, moment.wanted_modes, what=what, cause=cause)
 
 
-@clause("history.stream", TABLE, level=SHOULD, needs=("history.fails",))
+@clause("history.stream", TENSORS, level=SHOULD, needs=("history.fails",))
 def stream(subject: Subject, case: HistoryCase) -> None:
     """Of all calls only generate draws at random: no other one moves or seeds the random streams.
 
@@ -413,7 +415,7 @@ def stream(subject: Subject, case: HistoryCase) -> None:
         )
 
 
-@clause("history.arguments", TABLE, needs=("history.fails",))
+@clause("history.arguments", TENSORS, needs=("history.fails",))
 def arguments(subject: Subject, case: HistoryCase) -> None:
     """No call, first or later, writes into the tensors that it is given.
 
