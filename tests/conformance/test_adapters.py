@@ -32,6 +32,8 @@ NO_PART = {
     "embedding.single-parameter",
     "embedding.table-shape",
     "forward.logits.dtype",
+    "history.arguments",
+    "history.frozen",
     "index.dtype",
     "loss.differentiable",
     "loss.targets.dtype",

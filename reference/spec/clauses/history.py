@@ -20,7 +20,7 @@ from reference.spec.cases import DEEDS, HistoryCase
 from reference.spec.causes import history as causes
 from reference.spec.clause import SHOULD, clause
 from reference.spec.expect import expect, expect_close, expect_equal, shown
-from reference.spec.measures import gradient_tolerance, oracle, pairs, tolerance
+from reference.spec.measures import alike, gradient_tolerance, oracle, pairs, tolerance
 from reference.spec.randomness import streams
 from reference.spec.subject import Output, Part, Remake, Subject, SubjectError
 
@@ -225,15 +225,22 @@ def _is_possible(subject: Subject, deed: str) -> bool:
         return False
     if Part.PARAMETERS not in subject.parts:
         return deed in ANY_MODEL
-    # Some models cannot be copied or converted: then what is left cannot be used.
-    after = ("forward", "backward", "step") if deed in list(Remake) else ()
-    deeds = (deed, *(one for one in after if not lacks(one)))
+    # Some models cannot be used once they are copied or converted; in training some have dropout.
+    after: dict[str, tuple[str, ...]] = {"train": ("forward", "loss")}
+    after |= dict.fromkeys(Remake, ("forward", "backward", "step"))
+    deeds = (deed, *(one for one in after.get(deed, ()) if not lacks(one)))
     case = HistoryCase(C=3, idx=((0, 1),), deeds=deeds)
     try:
-        list(Life(subject, case).moments())
+        moments = list(Life(subject, case).moments())
     except SubjectError:
         return False
-    return True
+    answers = [(one.table, one.answer) for one in moments if isinstance(one.answer, Output)]
+    return deed != "train" or all(alike(rows_of(case, *one), one[1].logits) for one in answers)
+
+
+def rows_of(case: HistoryCase, table: Tensor, answer: Output) -> Tensor:
+    """Return what the logits should be, in their own shape."""
+    return table[case.tensor()].reshape(answer.logits.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,7 +336,7 @@ def stale_logits(subject: Subject, case: HistoryCase) -> None:
         if not isinstance(moment.answer, Output):
             continue
         logits, loss = moment.answer
-        want = moment.table[case.tensor()].reshape(logits.shape)
+        want = rows_of(case, moment.table, moment.answer)
         earlier = [table[case.tensor()] for table in tables]
         expect_close(
             logits.double(),
