@@ -28,7 +28,7 @@ def moved(deeds: Sequence[str]) -> str:
 
 def stale(logits: Tensor, earlier: Sequence[Tensor]) -> str:
     """Return whether logits are those of an earlier table, of which the last is the present one."""
-    if any(alike(logits, one.reshape(logits.shape)) for one in earlier[:-1]):
+    if any(alike(logits, one) for one in earlier[:-1]):
         return "forward keeps the table, or its rows, from before it was written or trained"
     return "forward mixes something of an earlier call into its logits"
 
