@@ -190,12 +190,12 @@ def _graded_logits(C: int) -> c.LogitsCase:
 
 
 HISTORIES = (
+    "generate, write, generate",
     "forward, write, forward",
-    "loss, write, loss",
     "generate, backward, step, generate, loss",
+    "loss, write, loss",
     "forward in no_grad, write, forward in no_grad",
     "loss in inference_mode, write, loss in inference_mode",
-    "generate, write, generate",
     "generate, write data, generate",
     "forward, loss, write data, forward, loss",
     "backward, backward",

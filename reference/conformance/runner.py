@@ -262,7 +262,7 @@ def _smallest(
         drawn = _draw(attempt, cases.more, plan)
         if drawn is not None and (found is None or _size(drawn[0]) < _size(found[0])):
             found = drawn
-    while plan.smallest and found is not None:
+    while plan.smallest and plan.replay is None and found is not None:
         tried = ((case, attempt(case)) for case in found[0].shorter())
         smaller = next(((case, failure) for case, failure in tried if failure is not None), None)
         if smaller is None:

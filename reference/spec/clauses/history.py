@@ -304,7 +304,11 @@ def fails(subject: Subject, case: HistoryCase) -> None:
     )
 
 
-@clause("history.moved-table", TABLE, needs=("history.fails",))
+@clause(
+    "history.moved-table",
+    TABLE,
+    needs=("history.fails", "forward.pure.table", "generate.pure.table"),
+)
 def moved_table(subject: Subject, case: HistoryCase) -> None:
     """The table changes when it is written or trained, and never otherwise.
 
@@ -378,7 +382,7 @@ def stale_generate(subject: Subject, case: HistoryCase) -> None:
         )
 
 
-@clause("history.gradient-adds", LEARNING, needs=("history.stale-logits",))
+@clause("history.gradient-adds", LEARNING, needs=("history.stale-logits", "generate.pure.table"))
 def gradient_adds(subject: Subject, case: HistoryCase) -> None:
     """Each backward adds the gradient of its loss to what is there, until zero_grad clears it.
 
@@ -422,7 +426,11 @@ def stream(subject: Subject, case: HistoryCase) -> None:
         )
 
 
-@clause("history.arguments", TENSORS, needs=("history.fails",))
+@clause(
+    "history.arguments",
+    TENSORS,
+    needs=("history.fails", "forward.pure.inputs", "generate.pure.prompt"),
+)
 def arguments(subject: Subject, case: HistoryCase) -> None:
     """No call, first or later, writes into the tensors that it is given.
 
