@@ -338,9 +338,9 @@ CASES: dict[type[c.Case], Cases] = {
     c.LogitsCase: Cases(corners=FIXED_LOGITS, more=_logits()),
     c.LawCase: Cases(
         corners=(
-            c.LawCase(C=17, draws=2**19),
+            c.LawCase(C=17, draws=3 * 2**18),
             c.LawCase(C=65, draws=2**17),
-            c.LawCase(C=257, draws=2**17),
+            c.LawCase(C=257, draws=7 * 2**14),
         ),
     ),
     c.JointLawCase: Cases(corners=(c.JointLawCase(C=3, table=1, draws=2**14),)),
@@ -363,7 +363,14 @@ CASES: dict[type[c.Case], Cases] = {
         ),
         more=token_case(c.CachedCase, table=TABLE, n=st.integers(1, 12)),
     ),
-    c.ContextLawCase: Cases(corners=(c.ContextLawCase(C=3, table=1, draws=27 * 2**11),)),
+    c.ContextLawCase: Cases(
+        corners=(
+            c.ContextLawCase(C=3, table=1, draws=27 * 2**11, T=3),
+            c.ContextLawCase(C=17, table=1, draws=5 * 2**17, T=1),
+            c.ContextLawCase(C=65, table=1, draws=2**17, T=1),
+            c.ContextLawCase(C=257, table=1, draws=7 * 2**14, T=1),
+        ),
+    ),
     c.ChainLawCase: Cases(
         corners=(
             c.ChainLawCase(C=5, table=1, draws=2**11, T=1, n=12),

@@ -7,7 +7,7 @@ import math
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from reference.oracle.counts import Weights
 from reference.oracle.learning import softmax
@@ -37,6 +37,16 @@ def law_after(table: Weights, token: int, n: int) -> Float64[np.ndarray, "C"]:
     """
     law: Float64[np.ndarray, C] = np.linalg.matrix_power(softmax(table), n)[token]
     return law
+
+
+def held(prompts: Int64[np.ndarray, "R T"], C: int) -> Bool[np.ndarray, "R C"]:
+    """Return which of C tokens each prompt holds.
+
+    Shape: (R, T) -> (R, C).
+    """
+    marks = np.zeros((len(prompts), C), dtype=np.bool)
+    np.put_along_axis(marks, prompts, values=True, axis=1)
+    return marks
 
 
 def divergence(observed: Observed, law: Float64[np.ndarray, "K"]) -> float:

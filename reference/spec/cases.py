@@ -629,14 +629,23 @@ class JointLawCase(LawCase):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextLawCase(LawCase):
-    """How many tokens to draw after prompts of more than one token."""
+    """How many tokens to draw after all prompts of T tokens together."""
 
     table: int
+    T: int
 
     def check(self) -> None:
-        """Raise unless there are draws after each prompt of three tokens."""
+        """Raise unless the scores of all prompts fit, and there are draws after each."""
         super().check()
-        self._check_draws(least=LAW_DRAWS * self.C**3, most=MOST_SCORES // self.C)
+        # T is at most 4,096 here, whose power would be a number of thousands of digits.
+        fits = self.T <= MOST_LAW and self.C ** (self.T + 1) <= MOST_SCORES
+        _require(fits, "T", self.T, f"leave at most {MOST_SCORES} scores of all prompts")
+        self._check_draws(least=LAW_DRAWS * self.C**self.T, most=LIMITS["draws"][1])
+
+    def prompts(self) -> Ids:
+        """Return all prompts, (C^T, T)."""
+        every = torch.cartesian_prod(*[torch.arange(self.C)] * self.T)
+        return every.reshape(-1, self.T)
 
 
 @dataclass(frozen=True, kw_only=True)

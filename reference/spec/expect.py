@@ -1,7 +1,7 @@
 """The questions that checks ask. Each keeps what it expected and saw, and raises Broken on a no."""
 
 import reprlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from reference.oracle.law import count_bound, false_alarm_bound, sum_bound
+from reference.oracle.law import count_bound, false_alarm_bound, held, sum_bound
 from reference.spec.subject import Other, SubjectError
 
 T = TypeVar("T")
@@ -232,53 +232,57 @@ def expect_law(
 def expect_graded(
     counts: Int64[np.ndarray, "R C"],
     law: Float64[np.ndarray, "R C"],
-    rows: Sequence[str],
+    prompts: Int64[np.ndarray, "R T"],
     *,
     alarm: float,
     cause: Cause,
 ) -> None:
     """Ask whether draws after several prompts can come from their laws, from several sides.
 
-    Each side has a fifth of `alarm`: each row by itself; each token, over all rows; the tokens of
-    each rank, and of all ranks from one on; and how likely on average the drawn tokens are.
+    Each side has a sixth of `alarm`: each row by itself; each token, over all rows; the tokens of
+    each rank, and of all ranks from one on; the tokens that their own prompt holds; and
+    how likely on average the drawn tokens are.
 
-    Shape: R prompts, which `rows` names, and C tokens.
+    Shape: R prompts of T tokens, of C that there are.
     """
-    n, C = counts.sum(axis=1), counts.shape[1]
-    for i, name in enumerate(rows):
-        part = alarm / 5 / len(rows)
-        expect_law(counts[i], law[i], alarm=part, what=f"tokens drawn after {name}", cause=cause)
+    n, C, part = counts.sum(axis=1), counts.shape[1], alarm / 6
+    for i, prompt in enumerate(prompts.tolist()):
+        what = f"tokens drawn after {shown(prompt)}"
+        expect_law(counts[i], law[i], alarm=part / len(counts), what=what, cause=cause)
     order = np.argsort(-law, axis=1, kind="stable")
     hits, shares = (np.take_along_axis(one, order, axis=1) for one in (counts, law))
     share_of = n / n.sum() @ law, n / n.sum() @ shares  # (C,), by token and by rank
     count_of = counts.sum(axis=0), hits.sum(axis=0)
     from_rank = [np.cumsum(one[1][::-1])[::-1] for one in (count_of, share_of)]
+    own = held(prompts, C)
+    again = counts[own].sum(), (n[:, None] * law)[own].sum() / n.sum()
     sides = [
         side
         for k in range(C)
         for side in (
-            (f"token {k}, after all prompts", count_of[0][k], share_of[0][k]),
-            (f"the {k + 1}. likeliest token", count_of[1][k], share_of[1][k]),
-            (f"tokens from the {k + 1}. likeliest on", from_rank[0][k], from_rank[1][k]),
+            (f"token {k}, of {C}, after all prompts", count_of[0][k], share_of[0][k], part / C),
+            (f"the {k + 1}. likeliest of {C} tokens", count_of[1][k], share_of[1][k], part / C),
+            (f"the {C - k} least likely tokens", from_rank[0][k], from_rank[1][k], part / C),
         )
     ]
-    for what, count, share in sides:
+    sides.append(("tokens that the prompt holds", *again, part))
+    for what, count, share, least in sides:
         bound = count_bound(int(count), int(n.sum()), min(float(share), 1.0))
         expect(
-            bound >= alarm / 5 / C,
-            what=f"{what}, of {C}",
+            bound >= least,
+            what=what,
             expected=f"in {100 * share:.3g}% of {n.sum():,} draws",
-            seen=f"in {100 * count / n.sum():.3g}% ({_odds(bound, alarm / 5 / C)})",
+            seen=f"in {100 * count / n.sum():.3g}% ({_odds(bound, least)})",
             cause=cause,
         )
     worth = np.log(np.maximum(law, np.finfo(np.float64).tiny))
     total = float((counts * worth).sum())
     bound = sum_bound(total, n, law, worth)
     expect(
-        bound >= alarm / 5,
+        bound >= part,
         what="mean of ln P over the drawn tokens",
         expected=f"{float(n @ (law * worth).sum(axis=1)) / n.sum():.4f}",
-        seen=f"{total / n.sum():.4f} ({_odds(bound, alarm / 5)})",
+        seen=f"{total / n.sum():.4f} ({_odds(bound, part)})",
         cause=cause,
     )
 

@@ -15,10 +15,19 @@ from torch.nn import functional as F
 
 from reference.oracle.counts import Counts, cross_entropy
 from reference.oracle.learning import gradient as table_gradient, softmax
-from reference.spec.cases import BatchCase, LossCase, Rows, model_with, tokens
+from reference.spec.cases import (
+    LEAST_GRADED,
+    BatchCase,
+    LossCase,
+    Rows,
+    graded_table,
+    model_of,
+    model_with,
+    tokens,
+)
 from reference.spec.expect import Broken, expect, expect_equal, kind_of
 from reference.spec.randomness import seed_all, streams
-from reference.spec.subject import Model, Subject, SubjectError
+from reference.spec.subject import Model, Part, Subject, SubjectError
 
 UNLIKE = "another call gave what it should: what comes back depends on the call"
 
@@ -370,6 +379,25 @@ def _fits(subject: Subject, width: float) -> bool:
             return True
         spreads.append(float(logits.detach().double().std(dim=-1).mean()))
     return sum(spreads) / len(spreads) <= APART  # which no infinity is, and no NaN
+
+
+def graded_model(subject: Subject, C: int, seed: int, prompts: Tensor) -> Model:
+    """Make a model after whose prompts tokens are about as likely as in a graded table.
+
+    Its table is one, if it can be set. Else its weights are as wide as leaves the least likely
+    token LEAST_GRADED on average; a model whose weights cannot be had, or that is always nearly
+    certain, keeps its own.
+    """
+    model = model_of(subject, graded_table(C))
+    if model.can_be_set or Part.PARAMETERS not in subject.parts:
+        return model
+    for width in WIDTHS:
+        model = _widened(subject, C, seed, width)
+        with torch.no_grad():
+            least = law_of(model, prompts).min(axis=1).mean()
+        if least >= LEAST_GRADED:
+            return model
+    return _widened(subject, C, seed, None)
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -216,7 +216,7 @@ class Unnormalised(nn.Module):
 
 def test_a_temperature_shows_in_a_model_whose_scores_grow_with_its_layers() -> None:
     (broken,) = (one for one in judged(Unnormalised, "causal.law").broken())
-    assert "a temperature below 1" in broken.cause
+    assert "a temperature of 0.80, where 1 is meant" in broken.cause
 
 
 class Lazy(nn.Module):

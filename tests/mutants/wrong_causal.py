@@ -436,6 +436,52 @@ class Cooler(Alone):
         return super().choose(scores / 0.8, do_sample=do_sample)
 
 
+@mistake("causal.law", "a GPT that draws at a temperature of 0.99")
+class LittleCooler(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        return super().choose(scores / 0.99, do_sample=do_sample)
+
+
+@mistake("causal.law", "a GPT whose top_k is 50 unless one says otherwise")
+class TopFifty(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        values, _places = scores.topk(min(50, scores.shape[1]))
+        scores = scores.masked_fill(scores < values[:, -1:], float("-inf"))
+        return super().choose(scores, do_sample=do_sample)
+
+
+@mistake("causal.law", "a GPT that draws among its two hundred likeliest tokens")
+class AmongLikeliest(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        values, places = scores.topk(min(200, scores.shape[1]))
+        return places.gather(1, super().choose(values, do_sample=do_sample))
+
+
+@mistake("causal.law", "a GPT that leaves out tokens beyond 99.5% of the probability")
+class Nucleus(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        ordered, places = scores.sort(dim=1, descending=True)
+        probs = F.softmax(ordered, dim=1)
+        ordered[probs.cumsum(dim=1) - probs > 0.995] = float("-inf")
+        return places.gather(1, super().choose(ordered, do_sample=do_sample))
+
+
+@mistake("causal.law", "a GPT that leaves out tokens a thousand times less likely than the first")
+class LeastShare(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        probs = F.softmax(scores, dim=1)
+        rare = probs < 1e-3 * probs.amax(dim=1, keepdim=True)
+        return super().choose(scores.masked_fill(rare, float("-inf")), do_sample=do_sample)
+
+
+@mistake("causal.law", "a GPT with a repetition penalty of 1.05")
+class Penalised(Alone):
+    def step(self, idx: Tensor, cache: Cache | None, past: int) -> Tensor:
+        scores = super().step(idx, cache, past)
+        known = scores.gather(1, idx)
+        return scores.scatter(1, idx, torch.where(known > 0, known / 1.05, known * 1.05))
+
+
 @mistake("causal.law", "a GPT that always takes the likeliest token")
 class Greedy(Alone):
     def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:

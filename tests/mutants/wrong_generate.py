@@ -355,6 +355,25 @@ def top_50(logits: Tensor) -> Tensor:
     return torch.zeros_like(logits).scatter(1, places, F.softmax(values, dim=1))
 
 
+@changed_law("generate.law", "draws no token whose score is below the fiftieth")
+def at_least_the_fiftieth(logits: Tensor) -> Tensor:
+    least = logits.topk(min(50, logits.shape[1])).values[:, -1:]
+    return F.softmax(logits.masked_fill(logits < least, -torch.inf), dim=1)
+
+
+@changed_law("generate.law", "draws no token a thousand times less likely than the first")
+def least_share(logits: Tensor) -> Tensor:
+    probs = F.softmax(logits, dim=1)
+    return probs.masked_fill(probs < 1e-3 * probs.amax(dim=1, keepdim=True), 0.0)
+
+
+@changed_law("generate.law", "draws from the likeliest tokens that make up 0.995")
+def wide_nucleus(logits: Tensor) -> Tensor:
+    ordered, place = F.softmax(logits, dim=1).sort(dim=1, descending=True)
+    ordered[ordered.cumsum(dim=1) - ordered > 0.995] = 0.0
+    return torch.zeros_like(ordered).scatter(1, place, ordered)
+
+
 @changed_law("generate.law", "draws from the likeliest tokens that make up 0.95")
 def nucleus(logits: Tensor) -> Tensor:
     ordered, place = F.softmax(logits, dim=1).sort(dim=1, descending=True)
@@ -408,6 +427,17 @@ class Column(Steps):
         for _ in range(max_new_tokens):
             self(idx)
             idx = self.join(idx, self.draw(self.law(table[:, idx[:, -1]].t())))
+        return idx
+
+
+@mutant("generate.law", "has a repetition penalty of 1.05")
+class Penalised(Steps):
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        for _ in range(max_new_tokens):
+            logits = self.look(self(idx)[0])
+            known = logits.gather(1, idx)
+            changed = torch.where(known > 0, known / 1.05, known * 1.05)
+            idx = self.join(idx, self.draw(self.law(logits.scatter(1, idx, changed))))
         return idx
 
 

@@ -20,6 +20,7 @@ from reference.oracle.law import (
     count_bound,
     divergence,
     false_alarm_bound,
+    held,
     joint_law,
     law_after,
     sum_bound,
@@ -349,3 +350,8 @@ def test_the_bound_of_a_sum_by_hand() -> None:
     assert sum_bound(1.0, np.array([100]), law, worth) == 1  # the bound is no more than 1
     assert sum_bound(7.0, np.array([7]), np.array([[1.0, 0.0]]), np.array([[1.0, 3.0]])) == 1
     assert sum_bound(8.0, np.array([7]), np.array([[1.0, 0.0]]), np.array([[1.0, 3.0]])) == 0
+
+
+def test_the_tokens_that_a_prompt_holds() -> None:
+    marks = held(np.array([[2, 0], [1, 1]]), 3)
+    assert marks.tolist() == [[True, False, True], [False, True, False]]

@@ -149,7 +149,9 @@ def test_a_clause_is_one_sentence(one: Clause) -> None:
 BY_LAW = [
     one
     for one in EVERY
-    if re.search(r"\bexpect_(law|independent)\(", inspect.getsource(inspect.unwrap(one.check)))
+    if re.search(
+        r"\bexpect_(law|graded|independent)\(", inspect.getsource(inspect.unwrap(one.check))
+    )
 ]
 """Clauses that a right subject breaks by chance, seldom enough."""
 
@@ -164,7 +166,7 @@ def test_the_questions_of_a_run_share_the_alarm_rate_that_the_clause_states(
         given.append(alarm)
 
     module = sys.modules[one.check.__module__]
-    for question in ("expect_law", "expect_independent"):
+    for question in ("expect_law", "expect_graded", "expect_independent"):
         monkeypatch.setattr(module, question, note, raising=False)
     for case in CASES[one.case].corners:
         one.check(reference_subject(), case)

@@ -10,7 +10,14 @@ from torch import Tensor
 from reference.oracle.learning import softmax
 from reference.spec.cases import tokens
 from reference.spec.causes.attention import leak, places
-from reference.spec.measures import law_of, logits_of, loss_of, mean_cross_entropy, wide_model
+from reference.spec.causes.sampling import changed
+from reference.spec.measures import (
+    law_of,
+    logits_of,
+    loss_of,
+    mean_cross_entropy,
+    wide_model,
+)
 from reference.spec.subject import Model, Subject
 
 
@@ -106,9 +113,7 @@ def another_law(model: Model, prompts: Tensor, counts: np.ndarray, P: np.ndarray
     for what, law in others.items():
         if np.abs(frequencies - law).mean() < distance / 3:
             return f"the tokens are drawn from {what}"
-    entropy = [-(p * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean() for p in (frequencies, P)]
-    if entropy[0] < entropy[1] - 0.03:
-        return "likely tokens are drawn too often: a temperature below 1, or some are left out"
-    if entropy[0] > entropy[1] + 0.03:
-        return "likely tokens are drawn too seldom: a temperature above 1"
-    return "the tokens are drawn from another law than the model's own logits state"
+    scores = logits_of(model, prompts)[:, -1].detach().double().numpy()
+    return changed(counts, scores, prompts.numpy()) or (
+        "the tokens are drawn from another law than the model's own logits state"
+    )

@@ -7,6 +7,7 @@ from torch import Tensor
 from reference.oracle.counts import Counts, Weights
 from reference.oracle.learning import softmax
 from reference.spec.cases import ChainCase, certain_table, model_of, tokens
+from reference.spec.causes.sampling import changed
 from reference.spec.measures import continued
 from reference.spec.subject import Subject
 
@@ -64,56 +65,9 @@ def other_law(counts: Counts, table: Weights) -> str:
     for what, law in others.items():
         if np.abs(frequencies - law).mean() < distance / 4:
             return f"the tokens are drawn from {what}"
-    return (
-        _left_out(counts, P)
-        or _reweighed(counts, table)
-        or ("the tokens are not drawn from the softmax of the last token's scores")
+    return changed(counts, table, np.arange(len(P))[:, None]) or (
+        "the tokens are not drawn from the softmax of the last token's scores"
     )
-
-
-SURE = 20
-"""Expected draws of something that never comes: by chance once in e^20 runs."""
-SIGMAS = 5
-"""Standard deviations that are taken for a difference."""
-
-
-def _left_out(counts: Counts, P: Weights) -> str:
-    """Return which tokens are never drawn, or an empty text."""
-    expected = counts.sum(axis=1, keepdims=True) * P
-    order = np.argsort(-P, axis=1, kind="stable")
-    hits, law = (np.take_along_axis(one, order, axis=1).sum(axis=0) for one in (counts, expected))
-    k = int(hits.nonzero()[0][-1]) + 1
-    if law[k:].sum() > SURE:
-        return (
-            f"only the {k} likeliest of {len(P)} tokens are drawn, which have "
-            f"{law[:k].sum() / law.sum():.2%} of the probability: a top_k, a top_p or another "
-            "filter is on by default"
-        )
-    return "some tokens are never drawn" if ((counts == 0) & (expected > SURE)).any() else ""
-
-
-def _reweighed(counts: Counts, table: Weights) -> str:
-    """Return which penalty or temperature would give such draws, or an empty text."""
-    P, others = softmax(table), 1 - np.eye(len(table))
-    again, expected = np.trace(counts), float(counts.sum(axis=1) @ np.diag(P))
-    if abs(again - expected) > SIGMAS * expected**0.5 and _explains(counts * others, P * others):
-        often = "often" if again > expected else "seldom"
-        return f"the last token is repeated too {often}: a repetition penalty is on by default"
-    laws = {T: softmax(table / T) for T in np.exp(np.linspace(-2.5, 2.5, 501))}
-    likely = {T: (counts * np.log(np.maximum(law, 1e-300))).sum() for T, law in laws.items()}
-    T = max(likely, key=lambda T: likely[T])
-    if not _explains(counts, laws[T]):
-        return ""
-    often = "often" if T < 1 else "seldom"
-    return f"likely tokens are drawn too {often}: a temperature of {T:.2f}, where 1 is meant"
-
-
-def _explains(counts: Counts, weights: Weights) -> bool:
-    """Return whether the draws of each rank, over all rows, are as these weights have them."""
-    law = weights / weights.sum(axis=1, keepdims=True) * counts.sum(axis=1, keepdims=True)
-    order = np.argsort(-weights, axis=1, kind="stable")
-    hits, want = (np.take_along_axis(one, order, axis=1).sum(axis=0) for one in (counts, law))
-    return bool((np.abs(hits - want) <= SIGMAS * np.maximum(want, 1) ** 0.5).all())
 
 
 def other_chain(out: Tensor, want: Tensor, n: int) -> str:

@@ -25,12 +25,13 @@ from reference.spec.cases import (
 )
 from reference.spec.causes import causal as causes
 from reference.spec.clause import CAUSAL, CHOICE, SHOULD, clause
-from reference.spec.expect import Broken, Cause, expect_close, expect_law, kind_of
+from reference.spec.expect import Broken, Cause, expect_close, expect_graded, expect_law, kind_of
 from reference.spec.measures import (
     ALARM,
     UNLIKE,
     alike,
     continued,
+    graded_model,
     law_of,
     logits_of,
     loss_of,
@@ -306,9 +307,9 @@ def _agree(model: Model, fast: Tensor, plain: Tensor, *, greedy: bool) -> bool:
 
 
 def _in_parts(rows: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Call a function on 512 rows at a time, without gradients, to save memory."""
+    """Call a function on 2^14 tokens at a time, without gradients, to save memory."""
     with torch.no_grad():
-        return torch.cat([function(part) for part in rows.split(512)])
+        return torch.cat([function(part) for part in rows.split(2**14 // rows.shape[1])])
 
 
 @clause("causal.law", GENERATE, ONLY, needs=("generate.cached", "generate.rows-independent"))
@@ -316,24 +317,20 @@ def law(subject: Subject, case: ContextLawCase) -> None:
     """The next token is drawn from the law that the model's own logits state of the whole prompt.
 
     Formula: P(next = j | idx) = softmax(m(idx).logits[:, -1])[j].
-    Alarm: at most 1e-9 a run, by Agrawal's bound, shared among 27 prompts of three tokens.
-    Power: a prompt of which only the last token is looked at, or a temperature of 0.8, is noticed.
+    Alarm: at most 1e-9 a run: a quarter for each of four cases, shared among its prompts (Agrawal's
+    bound), its tokens, its ranks and all ranks from one on, the tokens of the prompt (Hoeffding's)
+    and the mean of ln P (Chernoff's).
+    Power: a prompt of which only the last token is looked at is noticed.
     Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
     """
-    model = wide_model(subject, case.C, case.table)
-    prompts = torch.cartesian_prod(*[torch.arange(case.C)] * 3)  # (C^3, 3)
+    prompts = case.prompts()  # (R, T)
+    model = graded_model(subject, case.C, case.table, prompts)
     P = law_of(model, prompts)
-    idx = prompts.repeat_interleave(case.draws // len(prompts), dim=0)
-    drawn = _in_parts(idx, lambda part: continued(model, part, 1))[:, -1].reshape(len(prompts), -1)
-    counts = torch.stack([torch.bincount(row, minlength=case.C) for row in drawn]).numpy()
-    for prompt, observed, expected in zip(prompts.tolist(), counts, P, strict=True):
-        expect_law(
-            observed,
-            expected,
-            alarm=ALARM / len(prompts),
-            what=f"tokens drawn after {prompt}",
-            cause=lambda: causes.another_law(model, prompts, counts, P),
-        )
+    which = torch.arange(case.draws) % len(prompts)
+    drawn = _in_parts(prompts[which], lambda part: continued(model, part, 1))[:, -1]
+    counts = torch.bincount(which * case.C + drawn, minlength=P.size).reshape(P.shape).numpy()
+    cause = partial(causes.another_law, model, prompts, counts, P)
+    expect_graded(counts, P, prompts.numpy(), alarm=ALARM / 4, cause=cause)
 
 
 @clause("causal.chain", GENERATE, ONLY, needs=("causal.law",))

@@ -145,8 +145,8 @@ def law(subject: Subject, case: LawCase) -> None:
 
     Formula: P(next = j | last = i) = softmax(table[i])[j].
     Alarm: at most 1e-9 a run: a third for each of three tables, shared among its rows (Agrawal's
-    bound), its tokens, its ranks and all ranks from one on (Hoeffding's) and the mean of ln P
-    (Chernoff's).
+    bound), its tokens, its ranks and all ranks from one on, the last token again (Hoeffding's) and
+    the mean of ln P (Chernoff's).
     Power: no two tokens of a row are equally likely, from 45% to 0.03%. A token that is never drawn
     is noticed wherever it is: so is every top-k below C, for C of 65 and 257.
     Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
@@ -155,19 +155,19 @@ def law(subject: Subject, case: LawCase) -> None:
     C, scores = case.C, graded_table(case.C)
     drawn, model = [], model_of(subject, scores)
     last = torch.arange(case.draws) % C
-    for part in last.split(AT_ONCE):
+    for part in last.split(AT_ONCE // C):
         if model.can_be_set:  # a new model: generate.last-position tells of a second call
             model = model_of(subject, scores)
         drawn.append(continued(model, part[:, None], 1)[:, 1])
     table = model.table().double().numpy()
     counts = torch.bincount(last * C + torch.cat(drawn), minlength=C * C).reshape(C, C).numpy()
     cause = partial(causes.other_law, counts, table)
-    names = [f"token {i}" for i in range(C)]
-    expect_graded(counts, softmax(table), names, alarm=ALARM / 3, cause=cause)
+    prompts = np.arange(C)[:, None]  # of one token each
+    expect_graded(counts, softmax(table), prompts, alarm=ALARM / 3, cause=cause)
 
 
-AT_ONCE = 2**15
-"""Rows that are continued in one call."""
+AT_ONCE = 2**20
+"""Scores that one call computes."""
 
 
 @clause("generate.stream", GENERATE, PROFILES, needs=("generate.law", "causal.law"))
