@@ -17,7 +17,7 @@ from reference.oracle.counts import Counts, cross_entropy
 from reference.oracle.learning import gradient as table_gradient, softmax
 from reference.spec.cases import BatchCase, LossCase, Rows, model_with, tokens
 from reference.spec.expect import Broken, expect, expect_equal, kind_of
-from reference.spec.randomness import seed_all, streams
+from reference.spec.randomness import seed_all, states, streams
 from reference.spec.subject import Model, Subject, SubjectError
 
 UNLIKE = "another call gave what it should: what comes back depends on the call"
@@ -313,6 +313,40 @@ def expect_own_stream(
         what=f"{what} from the same generator",
         cause=f"{operation} does not draw from the generator that it was given",
     )
+
+
+def expect_no_draws(action: Callable[[], object], *, what: str) -> None:
+    """Ask whether something leaves the random streams as they were."""
+    torch.rand(1)  # no longer where a seed would put them
+    np.random.random()  # noqa: NPY002  the shared one is meant
+    before = streams()
+    action()
+    expect(
+        streams() == before,
+        what=f"torch's and NumPy's random streams after {what}",
+        expected="as before",
+        seen="moved on, or seeded",
+        cause=f"{what} draws random numbers, or seeds the stream: what is drawn later is no longer "
+        "what the user's seed gives",
+    )
+
+
+def expect_no_seed(action: Callable[[], object], *, what: str) -> None:
+    """Ask whether streams that were seeded unlike each other still differ after something."""
+    after = []
+    for seed in (1, 2):
+        seed_all(seed)
+        action()
+        after.append(states())
+    for name, state in after[0].items():
+        expect(
+            state != after[1][name],
+            what=f"{name}'s random stream after {what}, seeded with 1 and with 2 before",
+            expected="two streams",
+            seen="the same one",
+            cause=f"{what} seeds {name}'s random stream: whatever is drawn later is always the "
+            "same, however the user seeds it",
+        )
 
 
 def trained(subject: Subject, model: Model, batches: Sequence[tuple[Rows, Rows]]) -> Tensor:

@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 Array = NDArray[Any]
 NO_PART = {
     "embedding.one-hot",
+    "embedding.reproducible",
     "embedding.single-parameter",
     "embedding.table-shape",
     "forward.logits.dtype",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from gpt import BLOCK, GPT, LAYERS, WIDTH, Attention, Cache
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 from reference.spec.clause import CAUSAL
 
-CONCEPTS = ("causal", "generate", "loss", "forward", "index")
+CONCEPTS = ("causal", "generate", "loss", "forward", "index", "embedding")
 
 
 def mistake(breaks: str, name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
@@ -151,6 +152,24 @@ class Decaying(nn.Module):
             return logits, None
         logits, targets = logits.flatten(0, 1), targets.flatten()
         return logits, F.cross_entropy(logits, targets)
+
+
+# -- made wrongly --
+
+
+@mistake("embedding.reproducible", "a GPT whose head starts from numbers of NumPy's, unseeded")
+class UnseededHead(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        numbers = np.random.default_rng().normal(size=(vocab_size, WIDTH))
+        self.head.weight.data.copy_(torch.from_numpy(numbers))
+
+
+@mistake("embedding.stream", "a GPT that seeds torch with 1337 when it is made")
+class SeedsItself(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        torch.manual_seed(1337)
+        super().__init__(vocab_size)
 
 
 # -- the future leaks --

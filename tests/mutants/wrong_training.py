@@ -332,6 +332,11 @@ def noise(m: BigramLanguageModel, xb: Tensor, yb: Tensor) -> None:
     table += 1e-8 * torch.randn_like(table)
 
 
+@after_step("training.stream", "seeds torch with 1337 after each step")
+def seeds(m: BigramLanguageModel, xb: Tensor, yb: Tensor) -> None:
+    torch.manual_seed(1337)
+
+
 class Counting(BigramLanguageModel):
     """A model that holds how many tokens it has seen in training."""
 

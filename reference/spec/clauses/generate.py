@@ -111,9 +111,7 @@ def zero(subject: Subject, case: PromptCase) -> None:
     )
 
 
-@clause(
-    "generate.rows-independent", GENERATE, PROFILES, needs=("generate.range", "forward.repeatable")
-)
+@clause("generate.rows-independent", GENERATE, PROFILES, needs=("generate.range", "forward.stream"))
 def rows_independent(subject: Subject, case: Nothing) -> None:
     """What one sequence draws says nothing about what another draws.
 

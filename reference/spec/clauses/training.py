@@ -14,9 +14,9 @@ from reference.oracle.counts import Counts, cross_entropy, entropy_floor
 from reference.oracle.learning import AdamW, adamw_step, gradient
 from reference.spec.cases import Nothing, TrainingCase, notes_corpus, tokens
 from reference.spec.causes import training as causes
-from reference.spec.clause import CHOICE, clause
+from reference.spec.clause import CHOICE, SHOULD, clause
 from reference.spec.expect import Cause, expect, expect_close, expect_equal
-from reference.spec.measures import pairs, step_tolerance, trained
+from reference.spec.measures import expect_no_seed, pairs, step_tolerance, trained
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Model, Part, Subject
 
@@ -73,6 +73,16 @@ def reproducible(subject: Subject, case: TrainingCase) -> None:
     what = "the table after the same steps again"
     cause = "a step is random, or keeps something from one model to the next"
     expect_equal(tables[1], tables[0], what=what, cause=cause)
+
+
+@clause("training.stream", PARTS, level=SHOULD, needs=("training.reproducible",))
+def stream(subject: Subject, case: TrainingCase) -> None:
+    """A step seeds nothing, so that the batches which are drawn between steps differ.
+
+    Source: loop > get_batch > optimizer.zero_grad(set_to_none=True) > optimizer.step()
+    """
+    take = subject.trainer(case.model(subject))
+    expect_no_seed(lambda: take(*map(tokens, case.batches[0])), what="a training step")
 
 
 @clause("training.zero-grad", (*PARTS, Part.GRADIENT), needs=("training.step",))
