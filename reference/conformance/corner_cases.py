@@ -358,5 +358,7 @@ def cases_of(kind: type[c.Case], *, longest: int | None = None) -> Cases:
 
 def needed(case: c.Case) -> int:
     """Give the length of the longest sequence that a case makes a model score."""
+    if isinstance(case, c.TrainingCase):
+        return max(len(idx[0]) for idx, _targets in case.batches)
     T = len(case.idx[0]) if isinstance(case, c.TokensCase) else 1
     return T + (case.n if isinstance(case, c.PromptCase) else 0)

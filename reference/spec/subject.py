@@ -79,6 +79,19 @@ class Output(NamedTuple):
 
 
 @runtime_checkable
+class Optimizer(Protocol):
+    """torch.optim.AdamW over the parameters of a model."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: they become None."""
+        ...
+
+    def step(self) -> None:
+        """Take a step."""
+        ...
+
+
+@runtime_checkable
 class Model(Protocol):
     """One model of the subject's."""
 
@@ -134,6 +147,14 @@ class Model(Protocol):
 
     def parameters(self) -> dict[str, Tensor]:
         """Give every parameter by name: the tensors themselves."""
+        ...
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradient of each parameter that has one, by name."""
+        ...
+
+    def optimizer(self, learning_rate: float) -> Optimizer:
+        """Make the notes' optimizer of the parameters."""
         ...
 
     def state(self) -> dict[str, Tensor]:

@@ -36,6 +36,7 @@ NO_PART = {
     "index.dtype",
     "loss.differentiable",
     "loss.targets.dtype",
+    "training.loop",
 }
 """Musts that arrays have no part for."""
 

@@ -1,6 +1,7 @@
 """GPTs that are wrong in one way, and right ones of several makes, for the profile causal-lm."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 from reference.spec.clause import CAUSAL
 
-CONCEPTS = ("causal", "generate", "loss", "forward", "index", "embedding")
+CONCEPTS = ("causal", "generate", "loss", "forward", "index", "embedding", "training")
 
 
 def mistake(breaks: str, name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
@@ -170,6 +171,33 @@ class SeedsItself(GPT):
     def __init__(self, vocab_size: int) -> None:
         torch.manual_seed(1337)
         super().__init__(vocab_size)
+
+
+# -- trained wrongly --
+
+
+@mistake("training.loop", "a GPT whose embedding has sparse gradients, which AdamW does not take")
+class SparseGPT(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.tokens = nn.Embedding(vocab_size, WIDTH, sparse=True)
+
+
+class Turned(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        return scores.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        return -slope
+
+
+@mistake("training.downhill", "a GPT whose gradients have their signs turned")
+class UphillGPT(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        turned: Tensor = Turned.apply(logits)  # type: ignore[no-untyped-call]  # torch's
+        return super().loss(turned, idx, targets)
 
 
 # -- the future leaks --

@@ -26,7 +26,7 @@ from reference.conformance.subjects.answers import (
 from reference.conformance.subjects.guard import guarded, parameters_of
 from reference.conformance.subjects.weights import write_weights
 from reference.shapes import Ids
-from reference.spec.subject import Model, Output, Part, SubjectError, VocabularyLike
+from reference.spec.subject import Model, Optimizer, Output, Part, SubjectError, VocabularyLike
 
 T = TypeVar("T")
 
@@ -249,6 +249,20 @@ class TorchModel:
         """Return every parameter by name."""
         return self._of_module("parameters()", lambda raw: all_tensors(raw.named_parameters()))
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradient of each parameter that has one."""
+
+        def read(raw: nn.Module) -> dict[str, Tensor]:
+            gradients = {name: value.grad for name, value in raw.named_parameters()}
+            found = {name: one.to_dense() for name, one in gradients.items() if one is not None}
+            return all_tensors(found)
+
+        return self._of_module("the gradients of its parameters", read)
+
+    def optimizer(self, learning_rate: float) -> Optimizer:
+        """Make the notes' optimizer."""
+        return ParameterOptimizer(self.raw, learning_rate)
+
     def state(self) -> dict[str, Tensor]:
         """Copy every parameter and buffer."""
         state = self._of_module("state_dict()", lambda raw: all_tensors(raw.state_dict()))
@@ -283,6 +297,24 @@ class TorchModel:
         if isinstance(raw, nn.Module):
             # A scripted model takes no hooks.
             guarded("a hook", lambda: raw.register_forward_pre_hook(lambda _module, _given: seen()))
+
+
+class ParameterOptimizer:
+    """torch's AdamW over a module's parameters, which may be of kinds that it does not take."""
+
+    def __init__(self, raw: nn.Module, learning_rate: float) -> None:
+        def make() -> torch.optim.AdamW:
+            return torch.optim.AdamW(raw.parameters(), lr=learning_rate)
+
+        self._optimizer = guarded("AdamW(m.parameters())", make)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        guarded("optimizer.zero_grad()", lambda: self._optimizer.zero_grad(set_to_none=True))
+
+    def step(self) -> None:
+        """Take a step."""
+        guarded("optimizer.step()", self._optimizer.step)
 
 
 class Words:
