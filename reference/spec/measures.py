@@ -368,6 +368,39 @@ def step_tolerance(table: Tensor) -> float:
     return 4 * torch.finfo(table.dtype).eps * max(1.0, float(table.abs().max())) + 1e-6
 
 
+LONGEST = 64
+"""Tokens of the longest sequence for a model that has a longest: prompt and new tokens together."""
+
+
+def longest(subject: Subject) -> int:
+    """Return the length of the longest sequence that the subject's models take, up to LONGEST."""
+    if subject not in _LONGEST:
+        _LONGEST[subject] = _longest(subject)
+    return _LONGEST[subject]
+
+
+_LONGEST: WeakKeyDictionary[Subject, int] = WeakKeyDictionary()
+
+
+def _longest(subject: Subject) -> int:
+    if _takes(subject, LONGEST) or not _takes(subject, 1):  # which the clauses will tell
+        return LONGEST
+    least, most = 1, LONGEST  # taken, and not taken
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if _takes(subject, middle) else (least, middle)
+    return least
+
+
+def _takes(subject: Subject, T: int) -> bool:
+    """Return whether a new model scores T tokens without an error."""
+    try:
+        subject.model(5).answer(torch.zeros(1, T, dtype=torch.int64))
+    except SubjectError:
+        return False
+    return True
+
+
 WIDTHS = tuple(2.0 ** (1 - step / 4) for step in range(17))
 """Widths of the kit's weights: the first at which the scores are not too far apart is taken."""
 APART = 3.0
@@ -395,7 +428,7 @@ def _widened(subject: Subject, C: int, seed: int, width: float | None) -> Model:
 
 def _fits(subject: Subject, width: float) -> bool:
     """Return whether a model with weights of this width can still be surprised."""
-    idx = tokens(((0, 1, 2, 3, 4, 3, 2, 0), (4, 1, 3, 0, 0, 2, 1, 3)))
+    idx = tokens(((0, 1, 2, 3, 4, 3, 2, 0), (4, 1, 3, 0, 0, 2, 1, 3)))[:, : longest(subject)]
     spreads = []
     for seed in range(3):
         try:

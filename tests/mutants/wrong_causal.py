@@ -96,6 +96,26 @@ class Recurrent(nn.Module):
         return idx
 
 
+class Cropping(GPT):
+    """Takes no more tokens than its block_size; generate crops what is longer, or does not."""
+
+    def __init__(self, vocab_size: int, *, block_size: int = 8, crops: bool = True) -> None:
+        super().__init__(vocab_size)
+        self.block_size, self.crops = block_size, crops
+        self.places = nn.Embedding(block_size, WIDTH)
+
+    @torch.no_grad()
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:  # type: ignore[override]  # fewer options
+        for _ in range(max_new_tokens):
+            logits, _loss = self(idx[:, -self.block_size :] if self.crops else idx)
+            probs = F.softmax(logits[:, -1], dim=1)
+            idx = torch.cat([idx, torch.multinomial(probs, num_samples=1)], dim=1)
+        return idx.clone()
+
+
+correct("a GPT with a block_size of 8, whose generate crops its context")(Cropping)
+
+
 class KeptMask(Attention):
     """Keeps its mask as a parameter that is not trained."""
 
