@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from reference.checks import check_count, check_text
-from reference.conformance.corner_cases import LONGEST, needed
+from reference.conformance.corner_cases import needed
 from reference.conformance.errors import ProfileError, ReplayError
 from reference.conformance.reports.report_json import strict_json
 from reference.conformance.reports.report_page import ShownReport
@@ -25,6 +25,7 @@ from reference.errors import brief, printable
 from reference.spec.cases import from_json
 from reference.spec.catalogue import VERSION, catalogue
 from reference.spec.clause import BIGRAM, PROFILES, Clause
+from reference.spec.measures import LONGEST
 
 MOST_SEED = 2**63 - 1
 """Largest seed, which torch takes too."""

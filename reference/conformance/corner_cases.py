@@ -1,7 +1,7 @@
 """Cases for each type of case: corners that are in every run, and more drawn by Hypothesis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -245,8 +245,6 @@ CONTEXTS = (
     (3, 2, 17, "contiguous"),
     (5, 1, 40, "contiguous"),
 )
-LONGEST = 64
-"""Tokens of the longest sequence for a model that has a longest: prompt and new tokens together."""
 ANY_CONTEXT = st.one_of(SHAPE, LONG)
 
 CASES: dict[type[c.Case], Cases] = {
@@ -388,20 +386,47 @@ CASES: dict[type[c.Case], Cases] = {
 }
 
 
+FEW = 5
+"""Tokens of the longest sequence below which a drawn case hardly ever fits."""
+
+
 def cases_of(kind: type[c.Case], *, longest: int | None = None) -> Cases:
     """Give the cases of a type, or those of them that need no longer sequence than this."""
     every = CASES[kind]
     if longest is None:
         return every
-    corners = tuple(case for case in every.corners if needed(case) <= longest)
-    more = every.more
+    fitting = (shortened(case, longest) for case in every.corners)
+    corners = tuple(case for case in fitting if needed(case) <= longest)
+    more = None if every.more is None or longest < FEW else every.more
     return Cases(
         corners=corners,
         more=None if more is None else more.filter(lambda case: needed(case) <= longest),
     )
 
 
+def shortened(case: c.Case, longest: int) -> c.Case:
+    """Return a case of long chains with shorter ones, if need be; any other as it is."""
+    if not isinstance(case, c.ChainLawCase) or needed(case) <= longest:
+        return case
+    T = min(case.T, max(1, longest // 2))
+    return replace(case, T=T, n=max(1, min(case.n, longest - T)))
+
+
 def needed(case: c.Case) -> int:
     """Give the length of the longest sequence that a case makes a model score."""
-    T = len(case.idx[0]) if isinstance(case, c.TokensCase) else 1
-    return T + (case.n if isinstance(case, c.PromptCase) else 0)
+    match case:
+        case c.PromptCase():
+            length = len(case.idx[0]) + case.n
+        case c.PaddedCase():
+            length = len(case.idx[0]) + 1
+        case c.TokensCase():
+            length = len(case.idx[0])
+        case c.ChainLawCase():
+            length = case.T + case.n
+        case c.ContextLawCase():
+            length = 3
+        case c.TrainingCase():
+            length = max(len(idx[0]) for idx, _targets in case.batches)
+        case _:
+            length = 1
+    return length

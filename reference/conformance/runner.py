@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed as seeded, set
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from reference.conformance.corner_cases import LONGEST, Cases, cases_of
+from reference.conformance.corner_cases import Cases, cases_of
 from reference.conformance.errors import SubjectCrash, UnknownClauseError, WaiverError
 from reference.conformance.subjects.guard import message_of
 from reference.conformance.subjects.switches import CASE, PLACES, process, restored
@@ -26,6 +26,7 @@ from reference.spec.cases import Case, from_json, to_json
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import BIGRAM, Clause, Level
 from reference.spec.expect import Broken, Cause, clipped
+from reference.spec.measures import longest
 from reference.spec.randomness import seed_all
 from reference.spec.subject import Part, Subject, SubjectError
 
@@ -211,7 +212,9 @@ def _search(
         seen.append(answer)
         return None
 
-    cases = cases_of(clause.case, longest=None if plan.profile == BIGRAM else LONGEST)
+    with ordinary():
+        most = None if plan.profile == BIGRAM else longest(subject)
+    cases = cases_of(clause.case, longest=most)
     if plan.replay is not None:
         cases = Cases(corners=(from_json(clause.case, dict(plan.replay)),))
     found = _smallest(attempt, cases, plan)

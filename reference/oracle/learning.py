@@ -11,6 +11,8 @@ from jaxtyping import Float64
 
 from reference.oracle.counts import Counts, Weights
 
+Entries = Float64[np.ndarray, "*dims"]
+
 
 def softmax(logits: Float64[np.ndarray, "*dims C"]) -> Float64[np.ndarray, "*dims C"]:
     """Turn logits into probabilities along the last axis.
@@ -37,9 +39,9 @@ def gradient(table: Weights, counts: Counts) -> Weights:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AdamW:
-    """AdamW's state for one table, and its settings; the defaults are PyTorch's.
+    """AdamW's state for one parameter, and its settings; the defaults are PyTorch's.
 
-    Shape: mean and square (C, C), the running means of the gradient and of its square.
+    Shape: mean and square as the parameter, the running means of the gradient and of its square.
     """
 
     learning_rate: float = 1e-3
@@ -48,12 +50,14 @@ class AdamW:
     epsilon: float = 1e-8
     weight_decay: float = 0.01
     steps: int = 0
-    mean: Weights | float = 0.0
-    square: Weights | float = 0.0
+    mean: Entries | float = 0.0
+    square: Entries | float = 0.0
 
 
-def adamw_step(table: Weights, derivative: Weights, state: AdamW) -> tuple[Weights, AdamW]:
+def adamw_step(table: Entries, derivative: Entries, state: AdamW) -> tuple[Entries, AdamW]:
     """Take one step: decay the table, then move against the corrected mean of the gradient.
+
+    It is the same for a parameter of any shape.
 
     Shape: (C, C), (C, C) -> (C, C).
     """
@@ -64,7 +68,7 @@ def adamw_step(table: Weights, derivative: Weights, state: AdamW) -> tuple[Weigh
     unbiased_mean = mean / (1 - state.beta1**steps)
     unbiased_square = square / (1 - state.beta2**steps)
     decayed = table * (1 - state.learning_rate * state.weight_decay)
-    moved: Weights = decayed - state.learning_rate * unbiased_mean / (
+    moved: Entries = decayed - state.learning_rate * unbiased_mean / (
         np.sqrt(unbiased_square) + state.epsilon
     )
     after = AdamW(

@@ -26,7 +26,7 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.expect import Broken, expect, expect_equal, kind_of
-from reference.spec.randomness import seed_all, streams
+from reference.spec.randomness import seed_all, states, streams
 from reference.spec.subject import Model, Part, Subject, SubjectError
 
 UNLIKE = "another call gave what it should: what comes back depends on the call"
@@ -324,6 +324,40 @@ def expect_own_stream(
     )
 
 
+def expect_no_draws(action: Callable[[], object], *, what: str) -> None:
+    """Ask whether something leaves the random streams as they were."""
+    torch.rand(1)  # no longer where a seed would put them
+    np.random.random()  # noqa: NPY002  the shared one is meant
+    before = streams()
+    action()
+    expect(
+        streams() == before,
+        what=f"torch's and NumPy's random streams after {what}",
+        expected="as before",
+        seen="moved on, or seeded",
+        cause=f"{what} draws random numbers, or seeds the stream: what is drawn later is no longer "
+        "what the user's seed gives",
+    )
+
+
+def expect_no_seed(action: Callable[[], object], *, what: str) -> None:
+    """Ask whether streams that were seeded unlike each other still differ after something."""
+    after = []
+    for seed in (1, 2):
+        seed_all(seed)
+        action()
+        after.append(states())
+    for name, state in after[0].items():
+        expect(
+            state != after[1][name],
+            what=f"{name}'s random stream after {what}, seeded with 1 and with 2 before",
+            expected="two streams",
+            seen="the same one",
+            cause=f"{what} seeds {name}'s random stream: whatever is drawn later is always the "
+            "same, however the user seeds it",
+        )
+
+
 def trained(subject: Subject, model: Model, batches: Sequence[tuple[Rows, Rows]]) -> Tensor:
     """Take one training step on each batch, and return the table.
 
@@ -341,6 +375,39 @@ def step_tolerance(table: Tensor) -> float:
     AdamW moves an entry by lr g/(|g| + 1e-8), so that the rounding of g itself hardly counts.
     """
     return 4 * torch.finfo(table.dtype).eps * max(1.0, float(table.abs().max())) + 1e-6
+
+
+LONGEST = 64
+"""Tokens of the longest sequence for a model that has a longest: prompt and new tokens together."""
+
+
+def longest(subject: Subject) -> int:
+    """Return the length of the longest sequence that the subject's models take, up to LONGEST."""
+    if subject not in _LONGEST:
+        _LONGEST[subject] = _longest(subject)
+    return _LONGEST[subject]
+
+
+_LONGEST: WeakKeyDictionary[Subject, int] = WeakKeyDictionary()
+
+
+def _longest(subject: Subject) -> int:
+    if _takes(subject, LONGEST) or not _takes(subject, 1):  # which the clauses will tell
+        return LONGEST
+    least, most = 1, LONGEST  # taken, and not taken
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if _takes(subject, middle) else (least, middle)
+    return least
+
+
+def _takes(subject: Subject, T: int) -> bool:
+    """Return whether a new model scores T tokens without an error."""
+    try:
+        subject.model(5).answer(torch.zeros(1, T, dtype=torch.int64))
+    except SubjectError:
+        return False
+    return True
 
 
 WIDTHS = tuple(2.0 ** (1 - step / 4) for step in range(17))
@@ -370,7 +437,7 @@ def _widened(subject: Subject, C: int, seed: int, width: float | None) -> Model:
 
 def _fits(subject: Subject, width: float) -> bool:
     """Return whether a model with weights of this width can still be surprised."""
-    idx = tokens(((0, 1, 2, 3, 4, 3, 2, 0), (4, 1, 3, 0, 0, 2, 1, 3)))
+    idx = tokens(((0, 1, 2, 3, 4, 3, 2, 0), (4, 1, 3, 0, 0, 2, 1, 3)))[:, : longest(subject)]
     spreads = []
     for seed in range(3):
         try:

@@ -18,6 +18,12 @@ def streams() -> tuple[object, ...]:
     )
 
 
+def states() -> dict[str, object]:
+    """Return the state of every global stream by its name, Python's own among them."""
+    of_torch, of_numpy = streams()
+    return {"torch": of_torch, "NumPy": of_numpy, "Python": random.getstate()}
+
+
 def seed_torch(seed: int) -> None:
     """Seed torch's global streams, as torch.manual_seed does.
 

@@ -4,10 +4,10 @@ Where a check has to hand over what is not allowed, such as targets of another s
 types say Tensor and no more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -87,6 +87,22 @@ class Output(NamedTuple):
     loss: Tensor | None
 
 
+MakeOptimizer: TypeAlias = "Callable[[Iterable[Tensor]], torch.optim.Optimizer]"
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """One of torch's optimizers over the parameters of a model."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: they become None."""
+        ...
+
+    def step(self) -> None:
+        """Take a step."""
+        ...
+
+
 @runtime_checkable
 class Model(Protocol):
     """One model of the subject's."""
@@ -145,6 +161,14 @@ class Model(Protocol):
         """Give every parameter by name: the tensors themselves."""
         ...
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradient of each parameter that has one, by name."""
+        ...
+
+    def optimizer(self, make: MakeOptimizer) -> Optimizer:
+        """Make an optimizer of the parameters as they are now."""
+        ...
+
     def state(self) -> dict[str, Tensor]:
         """Copy every parameter and buffer."""
         ...
@@ -159,14 +183,6 @@ class Model(Protocol):
 
     def watch(self, seen: Callable[[], None]) -> None:
         """Call `seen` whenever the model itself is called."""
-        ...
-
-    def zero_grad(self) -> None:
-        """Clear all gradients, as an optimizer's zero_grad does."""
-        ...
-
-    def descend(self, rate: float) -> None:
-        """Take a step of gradient descent, by one optimizer for as long as the model lives."""
         ...
 
     def assign_table(self, table: Float[Tensor, "C C"]) -> None:

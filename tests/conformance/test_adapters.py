@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 Array = NDArray[Any]
 NO_PART = {
     "embedding.one-hot",
+    "embedding.reproducible",
     "embedding.single-parameter",
     "embedding.table-shape",
     "forward.logits.dtype",
@@ -37,6 +38,7 @@ NO_PART = {
     "index.dtype",
     "loss.differentiable",
     "loss.targets.dtype",
+    "training.loop",
 }
 """Musts that arrays have no part for."""
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from reference.conformance import Verdict, check, parametrize_clauses
-from reference.conformance.corner_cases import CASES, LONGEST, cases_of, needed
+from reference.conformance.corner_cases import CASES, cases_of, needed
 from reference.conformance.errors import ProfileError, UnknownClauseError
 from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.runner import Plan, planned
@@ -25,6 +25,7 @@ from reference.model import BigramLanguageModel
 from reference.spec.cases import PromptCase
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import BIGRAM, CAUSAL, PROFILES, Level
+from reference.spec.measures import LONGEST
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
@@ -117,13 +118,32 @@ class Short(nn.Module):
         return self.head(self.tokens(idx) + self.places(torch.arange(idx.shape[1]))), None
 
 
-def test_a_model_that_is_too_short_is_told_how_long_it_must_be() -> None:
-    (broken,) = judged(Short, "causal.no-future").broken()
-    assert broken.cause == (
-        "the model takes no sequence of 17 tokens: the clauses are tried with up to 64, so make it "
-        "with a block_size of 64 or more"
-    )
-    assert "IndexError" in broken.seen
+def test_a_short_block_size_is_a_limit_and_no_leak() -> None:
+    report = judged(Short, "causal.lengths", "causal.block-size")
+    assert report.conforms(), report.broken()
+    told = {result.id: result for result in report.clauses}
+    assert told["causal.block-size"].seen == "at most 16 tokens"
+    assert told["causal.lengths"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("block_size", "crops"), [(5, True), (8, False)])
+def test_a_gpt_with_a_short_block_size_conforms(
+    zoo: ModuleType,
+    block_size: int,
+    crops: bool,
+) -> None:
+    report = judged(lambda C: zoo.Cropping(C, block_size=block_size, crops=crops))
+    assert report.conforms(), report.broken()
+    assert not report.of(Verdict.BLOCKED)
+
+
+def test_a_leak_shows_in_a_model_with_a_short_block_size(zoo: ModuleType) -> None:
+    class Leaking(zoo.Cropping):  # type: ignore[name-defined,misc]  # of a module found at run time
+        attention = zoo.Unmasked
+
+    report = judged(lambda C: Leaking(C, block_size=8), "causal.no-future")
+    (broken,) = report.broken()
+    assert "the attention has no causal mask" in broken.cause
 
 
 class Recomputed(nn.Module):
@@ -280,7 +300,7 @@ def test_each_profile_has_clauses_of_its_own_and_in_common() -> None:
     every = catalogue(None)
     assert {clause.id for clause in every} == bigram | causal
     alone = [clause for clause in every if clause.profiles == (CAUSAL,)]
-    assert sum(clause.level is not Level.CHOICE for clause in alone) == 8
+    assert sum(clause.level is not Level.CHOICE for clause in alone) == 9
     assert all(set(clause.profiles) <= set(PROFILES) and clause.profiles for clause in every)
 
 

@@ -140,13 +140,6 @@ class Double(Notes):
         self.double()
 
 
-@model("a table whose gradient is sparse")
-class Sparse(Notes):
-    def __init__(self, vocab_size: int) -> None:
-        nn.Module.__init__(self)
-        self.token_embedding_table = nn.Embedding(vocab_size, vocab_size, sparse=True)
-
-
 @model("a model with a buffer that says its size")
 class Buffered(Notes):
     def __init__(self, vocab_size: int) -> None:

@@ -1,7 +1,9 @@
 """GPTs that are wrong in one way, and right ones of several makes, for the profile causal-lm."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from gpt import BLOCK, GPT, LAYERS, WIDTH, Attention, Cache
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 from reference.spec.clause import CAUSAL
 
-CONCEPTS = ("causal", "generate", "loss", "forward", "index")
+CONCEPTS = ("causal", "generate", "loss", "forward", "index", "embedding", "training")
 
 
 def mistake(breaks: str, name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
@@ -94,6 +96,26 @@ class Recurrent(nn.Module):
         return idx
 
 
+class Cropping(GPT):
+    """Takes no more tokens than its block_size; generate crops what is longer, or does not."""
+
+    def __init__(self, vocab_size: int, *, block_size: int = 8, crops: bool = True) -> None:
+        super().__init__(vocab_size)
+        self.block_size, self.crops = block_size, crops
+        self.places = nn.Embedding(block_size, WIDTH)
+
+    @torch.no_grad()
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:  # type: ignore[override]  # fewer options
+        for _ in range(max_new_tokens):
+            logits, _loss = self(idx[:, -self.block_size :] if self.crops else idx)
+            probs = F.softmax(logits[:, -1], dim=1)
+            idx = torch.cat([idx, torch.multinomial(probs, num_samples=1)], dim=1)
+        return idx.clone()
+
+
+correct("a GPT with a block_size of 8, whose generate crops its context")(Cropping)
+
+
 class KeptMask(Attention):
     """Keeps its mask as a parameter that is not trained."""
 
@@ -151,6 +173,51 @@ class Decaying(nn.Module):
             return logits, None
         logits, targets = logits.flatten(0, 1), targets.flatten()
         return logits, F.cross_entropy(logits, targets)
+
+
+# -- made wrongly --
+
+
+@mistake("embedding.reproducible", "a GPT whose head starts from numbers of NumPy's, unseeded")
+class UnseededHead(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        numbers = np.random.default_rng().normal(size=(vocab_size, WIDTH))
+        self.head.weight.data.copy_(torch.from_numpy(numbers))
+
+
+@mistake("embedding.stream", "a GPT that seeds torch with 1337 when it is made")
+class SeedsItself(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        torch.manual_seed(1337)
+        super().__init__(vocab_size)
+
+
+# -- trained wrongly --
+
+
+@mistake("training.loop", "a GPT whose embedding has sparse gradients, which AdamW does not take")
+class SparseGPT(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.tokens = nn.Embedding(vocab_size, WIDTH, sparse=True)
+
+
+class Turned(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        return scores.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        return -slope
+
+
+@mistake("training.downhill", "a GPT whose gradients have their signs turned")
+class UphillGPT(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        turned: Tensor = Turned.apply(logits)  # type: ignore[no-untyped-call]  # torch's
+        return super().loss(turned, idx, targets)
 
 
 # -- the future leaks --

@@ -1,8 +1,11 @@
 """Wrong in the table: what there is of it, what it is looked up as, and whose it is."""
 
+import random
+from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -173,6 +176,64 @@ def one_start() -> TorchSubject:
             self.token_embedding_table.weight.data = start[:vocab_size, :vocab_size]
 
     return TorchSubject(factory=M)
+
+
+# For embedding.reproducible
+
+
+def started(numbers: Callable[[int], Tensor]) -> TorchSubject:
+    """Write other first numbers into the notes' table."""
+
+    class M(Notes):
+        def __init__(self, vocab_size: int) -> None:
+            super().__init__(vocab_size)
+            self.token_embedding_table.weight.data.copy_(numbers(vocab_size))
+
+    return TorchSubject(factory=M)
+
+
+@wrong("embedding.reproducible", "starts from numbers of NumPy's that nobody seeds")
+def unseeded() -> TorchSubject:
+    return started(lambda C: torch.from_numpy(np.random.default_rng().normal(size=(C, C))))
+
+
+@wrong("embedding.reproducible", "starts from NumPy's global stream, which the notes do not seed")
+def numpy_stream() -> TorchSubject:
+    return started(lambda C: torch.from_numpy(np.random.normal(size=(C, C))))  # noqa: NPY002  the mistake
+
+
+@wrong("embedding.reproducible", "starts from a generator of its own, seeded by the system")
+def own_seed() -> TorchSubject:
+    def numbers(C: int) -> Tensor:
+        generator = torch.Generator()
+        generator.seed()
+        return torch.randn(C, C, generator=generator)
+
+    return started(numbers)
+
+
+# For embedding.stream
+
+
+def seeding(seed: Callable[[int], object]) -> TorchSubject:
+    """Seed a stream with 1337 before the notes' model is made."""
+
+    class M(Notes):
+        def __init__(self, vocab_size: int) -> None:
+            seed(1337)
+            super().__init__(vocab_size)
+
+    return TorchSubject(factory=M)
+
+
+@wrong("embedding.stream", "seeds torch with 1337 whenever a model is made")
+def seeds_torch() -> TorchSubject:
+    return seeding(torch.manual_seed)
+
+
+@wrong("embedding.stream", "seeds Python's random with 1337 whenever a model is made")
+def seeds_python() -> TorchSubject:
+    return seeding(random.seed)
 
 
 # For embedding.row-lookup

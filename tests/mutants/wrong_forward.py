@@ -709,3 +709,32 @@ def broadcasts() -> TorchSubject:
             return logits.flatten(0, 1), loss
 
     return TorchSubject(factory=M)
+
+
+# -- what forward does to the random streams --
+
+
+@wrong("forward.stream", "seeds torch with 1337 at every forward")
+def seeds() -> TorchSubject:
+    class M(Notes):
+        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Any:
+            torch.manual_seed(1337)
+            return super().forward(idx, targets)
+
+    return TorchSubject(factory=M)
+
+
+@wrong("forward.stream", "seeds torch with the number of tokens, in training only")
+def seeds_in_training() -> TorchSubject:
+    class M(Notes):
+        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Any:
+            if self.training:
+                torch.manual_seed(idx.numel())
+            return super().forward(idx, targets)
+
+    return TorchSubject(factory=M)
+
+
+@wrong("forward.pure.stream", "draws noise for a dropout of 0, in evaluation too")
+def draws() -> TorchSubject:
+    return scoring(lambda logits, idx: logits * (torch.rand_like(logits) >= 0))

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from wrong_forward import Notes
 from zoo import wrong
 
 from reference.conformance.subjects.torch_models import TorchSubject
@@ -332,6 +334,11 @@ def noise(m: BigramLanguageModel, xb: Tensor, yb: Tensor) -> None:
     table += 1e-8 * torch.randn_like(table)
 
 
+@after_step("training.stream", "seeds torch with 1337 after each step")
+def seeds(m: BigramLanguageModel, xb: Tensor, yb: Tensor) -> None:
+    torch.manual_seed(1337)
+
+
 class Counting(BigramLanguageModel):
     """A model that holds how many tokens it has seen in training."""
 
@@ -446,3 +453,27 @@ def stops_early(m: BigramLanguageModel) -> Step:
             plain(xb, yb)
 
     return step
+
+
+# -- models that the notes' loop cannot train --
+
+
+@wrong("training.loop", "has an embedding with sparse=True, whose gradient AdamW does not take")
+def sparse_gradient() -> TorchSubject:
+    class M(Notes):
+        def __init__(self, vocab_size: int) -> None:
+            super().__init__(vocab_size)
+            self.token_embedding_table = nn.Embedding(vocab_size, vocab_size, sparse=True)
+
+    return TorchSubject(factory=M)
+
+
+@wrong("training.loop", "makes its table a new parameter at every forward")
+def made_again() -> TorchSubject:
+    class M(Notes):
+        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Any:
+            table = self.token_embedding_table
+            table.weight = nn.Parameter(table.weight.detach())
+            return super().forward(idx, targets)
+
+    return TorchSubject(factory=M)

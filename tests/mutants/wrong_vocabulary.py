@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
+import torch
 from zoo import wrong
 
 from reference.conformance.subjects.torch_models import TorchSubject
@@ -279,3 +281,18 @@ class SixBits(Chars):
 class NoDollar(Chars):
     def entries(self, text: str) -> list[str]:
         return [ch for ch in super().entries(text) if ch != "$"]
+
+
+@mutant("vocabulary.stream", "seeds NumPy when a text is encoded")
+class Seeding(Chars):
+    def encode(self, text: str) -> list[int]:
+        np.random.seed(0)  # noqa: NPY002  the mistake
+        return super().encode(text)
+
+
+@mutant("vocabulary.stream", "shuffles the characters before it sorts them")
+class Shuffled(Chars):
+    def entries(self, text: str) -> list[str]:
+        characters = list(set(text))
+        order = torch.randperm(len(characters)).tolist()
+        return sorted(characters[place] for place in order)

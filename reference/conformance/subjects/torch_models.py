@@ -27,7 +27,16 @@ from reference.conformance.subjects.answers import (
 from reference.conformance.subjects.guard import guarded, parameters_of
 from reference.conformance.subjects.weights import write_weights
 from reference.shapes import Ids
-from reference.spec.subject import Model, Output, Part, Remake, SubjectError, VocabularyLike
+from reference.spec.subject import (
+    MakeOptimizer,
+    Model,
+    Optimizer,
+    Output,
+    Part,
+    Remake,
+    SubjectError,
+    VocabularyLike,
+)
 
 T = TypeVar("T")
 
@@ -124,7 +133,6 @@ class TorchModel:
         self.raw = raw
         self.C = C
         self.can_be_set = subject.access is not None
-        self.optimizer: torch.optim.Optimizer | None = None
 
     def answer(self, idx: Tensor, targets: Tensor | None = None) -> object:
         """Return what the call returns, after the adapter, as plain values."""
@@ -251,6 +259,20 @@ class TorchModel:
         """Return every parameter by name."""
         return self._of_module("parameters()", lambda raw: all_tensors(raw.named_parameters()))
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradient of each parameter that has one."""
+
+        def read(raw: nn.Module) -> dict[str, Tensor]:
+            gradients = {name: value.grad for name, value in raw.named_parameters()}
+            found = {name: one.to_dense() for name, one in gradients.items() if one is not None}
+            return all_tensors(found)
+
+        return self._of_module("the gradients of its parameters", read)
+
+    def optimizer(self, make: MakeOptimizer) -> Optimizer:
+        """Make an optimizer of the parameters."""
+        return ParameterOptimizer(self.raw, make)
+
     def state(self) -> dict[str, Tensor]:
         """Copy every parameter and buffer."""
         state = self._of_module("state_dict()", lambda raw: all_tensors(raw.state_dict()))
@@ -286,23 +308,6 @@ class TorchModel:
             # A scripted model takes no hooks.
             guarded("a hook", lambda: raw.register_forward_pre_hook(lambda _module, _given: seen()))
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """Return the model's optimizer, made when it is first asked for."""
-        if self.optimizer is None:
-            make = partial(torch.optim.SGD, lr=0.0)
-            self.optimizer = guarded("an optimizer", lambda: make(self.raw.parameters()))
-        return self.optimizer
-
-    def zero_grad(self) -> None:
-        """Clear all gradients."""
-        guarded("optimizer.zero_grad()", self._optimizer().zero_grad)
-
-    def descend(self, rate: float) -> None:
-        """Take a step of gradient descent."""
-        optimizer = self._optimizer()
-        optimizer.param_groups[0]["lr"] = rate
-        guarded("optimizer.step()", optimizer.step)
-
     def assign_table(self, table: Tensor) -> None:
         """Put a new tensor in the place of the table's numbers."""
         access = self.subject.access
@@ -333,9 +338,22 @@ class TorchModel:
                     value.zero_()
             return new
 
-        model = TorchModel(self.subject, guarded(how, remake), self.C)
-        model.optimizer = self.optimizer if how is Remake.DOUBLE else None
-        return model
+        return TorchModel(self.subject, guarded(how, remake), self.C)
+
+
+class ParameterOptimizer:
+    """An optimizer of a module's parameters, which may be of kinds that it does not take."""
+
+    def __init__(self, raw: nn.Module, make: MakeOptimizer) -> None:
+        self._optimizer = guarded("making an optimizer", lambda: make(raw.parameters()))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        guarded("optimizer.zero_grad()", lambda: self._optimizer.zero_grad(set_to_none=True))
+
+    def step(self) -> None:
+        """Take a step."""
+        guarded("optimizer.step()", self._optimizer.step)
 
 
 class Words:

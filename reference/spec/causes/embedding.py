@@ -7,6 +7,11 @@ from reference.spec.cases import table_of, tokens
 from reference.spec.measures import logits_of
 from reference.spec.subject import Subject
 
+OTHER_SOURCE = (
+    "the first numbers of a model come from a source that torch.manual_seed does not reach, as "
+    "NumPy's random, or go on from the model before"
+)
+
 
 def wrong_rows(subject: Subject) -> str:
     """Return what the logits are, if not the rows of the table, from five tokens."""

@@ -8,10 +8,15 @@ from reference.oracle.counts import Weights
 from reference.oracle.learning import AdamW, adamw_step, gradient
 from reference.spec.cases import TrainingCase, tokens
 from reference.spec.measures import pairs, step_tolerance, trained
-from reference.spec.subject import Subject
+from reference.spec.subject import Subject, SubjectError
 
 TRIED = TrainingCase(C=4, table=7, batches=((((0, 1, 2), (3, 1, 0)), ((2, 3, 1), (0, 2, 2))),))
 """A batch on which one mistake can be told from another."""
+
+MADE_AGAIN = (
+    "the optimizer does not hold the parameters that the model uses: forward makes them again, or "
+    "something else changes them"
+)
 
 
 def another_step(subject: Subject) -> str:
@@ -58,6 +63,16 @@ def another_step(subject: Subject) -> str:
     if (rates < 0).any():
         return "some entries do not go against their gradient: the loss is another than forward's"
     return "the step is not AdamW's with lr 1e-3 and weight decay 0.01"
+
+
+def failing_loop(error: SubjectError) -> str:
+    """Say why a step of the notes' loop may raise an error."""
+    if "sparse" in error.said:
+        return (
+            "the gradient of an embedding is sparse (sparse=True), which AdamW does not take: "
+            "leave sparse=False"
+        )
+    return f"{error.operation} fails on this model's parameters: {error.said}"
 
 
 def another_gradient(seen: Tensor, want: Tensor) -> str:

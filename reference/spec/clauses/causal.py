@@ -21,6 +21,7 @@ from reference.spec.cases import (
     ContextLawCase,
     ContextLossCase,
     IndexCase,
+    Nothing,
     PaddedCase,
 )
 from reference.spec.causes import causal as causes
@@ -28,12 +29,14 @@ from reference.spec.clause import CAUSAL, CHOICE, SHOULD, clause
 from reference.spec.expect import Broken, Cause, expect_close, expect_graded, expect_law, kind_of
 from reference.spec.measures import (
     ALARM,
+    LONGEST,
     UNLIKE,
     alike,
     continued,
     graded_model,
     law_of,
     logits_of,
+    longest,
     loss_of,
     mean_cross_entropy,
     rounding_of_sums,
@@ -67,6 +70,18 @@ def expect_beginning(model: Model, seen: Tensor, whole: Tensor, *, what: str, ca
     expect_close(seen, whole[:, : seen.shape[1]], tolerance=near, what=what, cause=cause)
 
 
+@clause("causal.block-size", profiles=ONLY, level=CHOICE, needs=("forward.returns",))
+def block_size(subject: Subject, case: Nothing) -> str:
+    """A model may take sequences of any length, or up to a block_size; longer ones are not tried.
+
+    Choice: the longest sequence that it takes is looked for among those of 1 to 64 tokens.
+    Source: T is the current sequence length of the context > it can change as new tokens are
+    generated
+    """
+    most = longest(subject)
+    return f"at most {most} tokens" if most < LONGEST else f"{LONGEST} tokens, and perhaps more"
+
+
 @clause("causal.no-future", profiles=ONLY, needs=("forward.repeatable",))
 def no_future(subject: Subject, case: ContextCase) -> None:
     """The logits at a position depend on no token after it: what is to be predicted is not seen.
@@ -76,18 +91,8 @@ def no_future(subject: Subject, case: ContextCase) -> None:
     Source: where each element is the "true next token"
     """
     model, idx = wide_model(subject, case.C, case.table), case.tensor()
-    T = idx.shape[1]
-    try:
-        whole = logits_of(model, idx)
-    except SubjectError as error:
-        model(idx[:, :1])  # raises an error of its own if the length is not to blame
-        raise Broken(
-            expected=f"logits of {T} tokens",
-            seen=error.said,
-            cause=f"the model takes no sequence of {T} tokens: the clauses are tried with up to "
-            "64, so make it with a block_size of 64 or more",
-        ) from error
-    for t in range(T - 1):
+    whole = logits_of(model, idx)
+    for t in range(idx.shape[1] - 1):
         other = torch.cat([idx[:, : t + 1], (idx[:, t + 1 :] + 1) % case.C], dim=1)
         seen = logits_of(model, other)[:, : t + 1]
         what = f"logits up to position {t}, when the tokens after it are others"
@@ -360,6 +365,8 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
             cause=f"new token {step} is not drawn from the law of all tokens before it"
             + (": a cache that is not what the tokens so far would give" if step else ""),
         )
+    if n == 1:  # of a model that takes two tokens at most
+        return
     half = share[..., ::2] + share[..., 1::2]  # in four parts
     last = n // 2 * 2  # of pairs that have no token in common
     pairs = np.einsum("bti,btj->ij", half[:, 0:last:2], half[:, 1:last:2])

@@ -7,9 +7,10 @@ from reference.notes import Figures
 from reference.spec.cases import IndexCase, Nothing, SizeCase, table_of
 from reference.spec.causes import embedding as causes
 from reference.spec.causes.gradient import wrong_lookup
-from reference.spec.clause import CHOICE, clause
+from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_equal
-from reference.spec.measures import UNLIKE, logits_of, pulled
+from reference.spec.measures import UNLIKE, expect_no_seed, logits_of, pulled, rounding
+from reference.spec.randomness import seed_all, seed_torch
 from reference.spec.subject import Model, Part, Subject
 
 PARAMETERS, TABLE = (Part.PARAMETERS,), (Part.TABLE,)
@@ -89,6 +90,44 @@ def fresh(subject: Subject, case: SizeCase) -> None:
     what = "the first model's table after the second's was changed"
     cause = "models share one table, as with an attribute of the class"
     expect_equal(first.table(), before, what=what, cause=cause)
+
+
+@clause(
+    "embedding.reproducible",
+    (Part.TENSORS, Part.SEED),
+    PROFILES,
+    needs=("forward.repeatable",),
+)
+def reproducible(subject: Subject, case: SizeCase) -> None:
+    """After the same torch.manual_seed, a new model starts from the same numbers.
+
+    Tolerance: none for the parameters; for the logits of each token by itself none if the table can
+    be set, else 256 eps m for logits up to m.
+    Power: NumPy's and Python's streams are seeded unlike each other, as the notes seed torch's.
+    Source: torch.manual_seed(1337) > reproducibility
+    """
+    models = []
+    for other in (1, 2):
+        seed_all(other)
+        seed_torch(1337)
+        models.append(subject.model(case.C))
+    seen, want = models[1].parameters(), models[0].parameters()
+    what, cause = "of a new model, after the same torch.manual_seed", causes.OTHER_SOURCE
+    expect_equal(list(seen), list(want), what=f"parameters {what}", cause=cause)
+    for name, value in want.items():
+        expect_equal(seen[name], value, what=f"{name} {what}", cause=cause)
+    first, second = (logits_of(model, torch.arange(case.C)[:, None]) for model in models)
+    near = rounding(models[0], first)
+    expect_close(second, first, tolerance=near, what=f"logits {what}", cause=cause)
+
+
+@clause("embedding.stream", profiles=PROFILES, level=SHOULD, needs=("forward.returns",))
+def stream(subject: Subject, case: SizeCase) -> None:
+    """Making a model seeds nothing: what is drawn afterwards follows from the user's own seed.
+
+    Source: torch.manual_seed(1337) > set the seed for generating random numbers
+    """
+    expect_no_seed(lambda: subject.model(case.C), what="making a model")
 
 
 @clause(

@@ -1,5 +1,6 @@
 """forward(idx, targets=None) -> (logits, loss): the scores of every next token."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -17,9 +18,9 @@ from reference.spec.expect import (
     kind_of,
     observe,
 )
-from reference.spec.measures import logits_of, pair_of, rounding
+from reference.spec.measures import expect_no_draws, expect_no_seed, logits_of, pair_of, rounding
 from reference.spec.randomness import seed_all
-from reference.spec.subject import Part, Subject
+from reference.spec.subject import Model, Part, Subject, SubjectError
 
 LOSS = (Part.LOSS,)
 
@@ -148,6 +149,41 @@ def modes(subject: Subject, case: IndexCase) -> None:
             what=f"logits of the {call} call after train(), against eval()",
             cause="dropout, or another layer that works in training only, changes the logits",
         )
+
+
+@clause("forward.stream", profiles=PROFILES, level=SHOULD, needs=("forward.repeatable",))
+def stream(subject: Subject, case: LossCase) -> None:
+    """forward seeds nothing: what is drawn after it follows from the user's own seed.
+
+    Source: set the seed for generating random numbers
+    """
+    model = case.model(subject)
+    for mode in (True, False):
+        with suppress(SubjectError):  # of an eval() that fails, forward.modes tells
+            model.train(mode=mode)
+        expect_no_seed(_both_ways(subject, model, case), what="forward")
+
+
+@clause("forward.pure.stream", profiles=PROFILES, level=SHOULD, needs=("forward.stream",))
+def pure_stream(subject: Subject, case: LossCase) -> None:
+    """In evaluation forward draws nothing: it leaves the random streams as they were.
+
+    Source: set the seed for generating random numbers
+    """
+    model = case.model(subject)
+    if not any(model.modes().values()):  # of an eval() that fails, forward.modes tells
+        expect_no_draws(_both_ways(subject, model, case), what="forward")
+
+
+def _both_ways(subject: Subject, model: Model, case: LossCase) -> Callable[[], object]:
+    """Return a function that calls the model without targets, and with them."""
+
+    def ask() -> None:
+        logits_of(model, case.tensor())
+        if Part.LOSS in subject.parts:  # loss.scalar tells if it cannot be called
+            observe(lambda: model.answer(case.tensor(), case.target_tensor()))
+
+    return ask
 
 
 @clause("forward.batch-independent", profiles=PROFILES, needs=("forward.repeatable",))

@@ -22,7 +22,7 @@ from reference.spec.clause import SHOULD, clause
 from reference.spec.expect import expect, expect_close, expect_equal, shown
 from reference.spec.measures import alike, gradient_tolerance, oracle, pairs, tolerance
 from reference.spec.randomness import streams
-from reference.spec.subject import Output, Part, Remake, Subject, SubjectError
+from reference.spec.subject import Optimizer, Output, Part, Remake, Subject, SubjectError
 
 TABLE = (Part.TABLE,)
 TENSORS = (Part.TABLE, Part.TENSORS)
@@ -93,12 +93,18 @@ class Life:
         self.wanted_modes = self.model.modes()
         self.deeds: tuple[str, ...] = ()
         """All so far, one that failed included."""
+        self.optimizer: Optimizer | None = None
         self._begin()
 
     def _begin(self) -> None:
-        """Clear all gradients; of a new model, by a new optimizer of its parameters as they are."""
+        """Make an optimizer of the parameters as they are, and clear their gradients."""
         with suppress(SubjectError):  # of a model without parameters; a step tells of that
-            self.model.zero_grad()
+            self.optimizer = self.model.optimizer(partial(torch.optim.SGD, lr=self.case.rate))
+        self._clear()
+
+    def _clear(self) -> None:
+        if self.optimizer is not None:
+            self.optimizer.zero_grad()
         self.gradient, self.backwards = torch.zeros_like(self.gradient), 0
 
     def _gradient(self) -> Tensor:
@@ -179,7 +185,9 @@ class Life:
     def _step(self, wanted: Tensor, before: Tensor) -> tuple[Tensor, float]:
         gradient = self.model.gradient()
         move = torch.zeros_like(wanted) if gradient is None else self.case.rate * gradient.double()
-        self.model.descend(self.case.rate)
+        if self.optimizer is None:
+            raise SubjectError("an optimizer", "could not be made of the parameters")
+        self.optimizer.step()
         most = max(float(before.abs().max()), float(move.abs().max()))
         return wanted - move, 4 * torch.finfo(before.dtype).eps * most
 
@@ -195,7 +203,9 @@ class Life:
             model.train(mode=deed == "train")
         elif deed in list(Remake):
             self.model = model.remade(Remake(deed))
-        if deed in {"zero_grad", Remake.DEEPCOPY, Remake.STATE_DICT}:
+        if deed == "zero_grad":
+            self._clear()
+        elif deed in {Remake.DEEPCOPY, Remake.STATE_DICT}:
             self._begin()
         self.wanted_modes = self.model.modes()
         return wanted

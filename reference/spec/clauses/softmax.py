@@ -8,7 +8,13 @@ from reference.spec.cases import LogitsCase, Nothing
 from reference.spec.causes import softmax as causes
 from reference.spec.clause import PROFILES, SHOULD, clause
 from reference.spec.expect import Cause, expect, expect_close, expect_equal
-from reference.spec.measures import EPS, exact_probabilities, probabilities, softmax_tolerance
+from reference.spec.measures import (
+    EPS,
+    exact_probabilities,
+    expect_no_draws,
+    probabilities,
+    softmax_tolerance,
+)
 from reference.spec.subject import Part, Subject
 
 SOFTMAX = (Part.SOFTMAX,)
@@ -41,12 +47,12 @@ def in_range(subject: Subject, case: LogitsCase) -> None:
 
 @clause("softmax.pure", SOFTMAX, PROFILES, level=SHOULD, needs=("softmax.range",))
 def pure(subject: Subject, case: LogitsCase) -> None:
-    """Taking the softmax leaves the logits as they were.
+    """Taking the softmax leaves the logits as they were, and draws nothing.
 
     Source: F.softmax(logits, dim=1) > convert to probabilities via softmax
     """
     logits = case.tensor()
-    subject.softmax(logits)
+    expect_no_draws(lambda: subject.softmax(logits), what="taking the softmax")
     cause = "softmax works in place: it writes into the caller's logits"
     expect_equal(logits, case.tensor(), what="the logits afterwards", cause=cause)
 

@@ -1,12 +1,13 @@
 """A training step: the gradient of one batch, and AdamW's move against it."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference.notes import Figures
@@ -14,11 +15,18 @@ from reference.oracle.counts import Counts, cross_entropy, entropy_floor
 from reference.oracle.learning import AdamW, adamw_step, gradient
 from reference.spec.cases import Nothing, TrainingCase, notes_corpus, tokens
 from reference.spec.causes import training as causes
-from reference.spec.clause import CHOICE, clause
-from reference.spec.expect import Cause, expect, expect_close, expect_equal
-from reference.spec.measures import pairs, step_tolerance, trained
+from reference.spec.clause import CAUSAL, CHOICE, PROFILES, SHOULD, clause
+from reference.spec.expect import Broken, Cause, expect, expect_close, expect_equal
+from reference.spec.measures import (
+    alike,
+    expect_no_seed,
+    loss_of,
+    pairs,
+    step_tolerance,
+    trained,
+)
 from reference.spec.randomness import seed_all
-from reference.spec.subject import Model, Part, Subject
+from reference.spec.subject import Model, Part, Subject, SubjectError
 
 PARTS = (Part.TRAIN_STEP, Part.TABLE)
 
@@ -42,6 +50,105 @@ def loss_on(model: Model, counts: Counts) -> float:
     """Return the oracle's loss, or NaN for a table that is not finite."""
     table = model.table().double().numpy()
     return cross_entropy(table, counts) if np.isfinite(table).all() else math.nan
+
+
+LOOP = (Part.LOSS, Part.PARAMETERS, Part.TENSORS)
+RATE = 1e-3
+WHOLE = (torch.float32, torch.float64)
+"""Types in which AdamW's own means hold the square of a gradient."""
+NOTHING = 1e-3
+"""Sum of all gradients below which there is nothing to learn from a batch."""
+
+
+def looping(model: Model, rate: float = RATE) -> Callable[[Tensor, Tensor], None]:
+    """Return a function that takes a step by the notes' own lines."""
+    optimizer = model.optimizer(partial(torch.optim.AdamW, lr=rate))
+
+    def take(xb: Tensor, yb: Tensor) -> None:
+        try:
+            loss = loss_of(model, xb, yb)
+            optimizer.zero_grad()
+            model.backward(loss)
+            optimizer.step()
+        except SubjectError as error:
+            expected, cause = "a step of the notes' loop: no error", causes.failing_loop(error)
+            raise Broken(expected=expected, seen=str(error), cause=cause) from error
+
+    return take
+
+
+@clause(
+    "training.loop",
+    LOOP,
+    PROFILES,
+    needs=("loss.differentiable", "gradient.value", "loss.modes", "loss.live", "causal.loss"),
+)
+def loop(subject: Subject, case: TrainingCase) -> None:
+    """The notes' loop runs on the model, and moves each parameter as AdamW does by its gradient.
+
+    Formula: p (1 - lr wd) - lr u/(v^(1/2) + 1e-8), for the corrected means u of the gradients and v
+    of their squares, with lr = 1e-3 and wd = 0.01.
+    Tolerance: 4 eps of the greatest entry, and 1e-6; numbers of 16 bits, in which AdamW loses v,
+    are not looked at.
+    Source: optimizer.zero_grad(set_to_none=True) > loss.backward() > optimizer.step()
+    """
+    model = case.model(subject)
+    loss_of(model, *map(tokens, case.batches[0]))  # what is lazy has its shape from now on
+    now = _numbers(model.parameters())
+    if not now:  # nothing that an optimizer could change
+        return
+    take, states = looping(model), dict.fromkeys(now, AdamW())
+    for number, (idx, targets) in enumerate(case.batches, start=1):
+        take(tokens(idx), tokens(targets))
+        parameters = model.parameters()
+        names, what = sorted(parameters), "parameters after a step"
+        expect_equal(names, sorted(now), what=what, cause=causes.MADE_AGAIN)
+        for name, slope in _numbers(model.gradients()).items():
+            now[name], states[name] = adamw_step(now[name], slope, states[name])
+        for name, value in parameters.items():
+            if value.dtype in WHOLE:
+                want, near = torch.tensor(now[name]).view(value.shape), step_tolerance(value)
+                what = f"{name} after step {number} of the notes' loop"
+                expect_close(value, want, tolerance=near, what=what, cause=causes.MADE_AGAIN)
+        now = _numbers(parameters)
+
+
+def _numbers(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """Copy every tensor, flat and in float64."""
+    return {name: one.detach().double().flatten().clone().numpy() for name, one in tensors.items()}
+
+
+@clause("training.downhill", LOOP, (CAUSAL,), needs=("training.loop",))
+def downhill(subject: Subject, case: TrainingCase) -> None:
+    """The notes' loop on one batch lowers its loss.
+
+    Tolerance: 10 steps do, with a learning rate of 1e-3, of 1e-4 or of 1e-5. A model of 16 bits is
+    not asked, nor one that draws in training, as by dropout, or has nothing to learn there.
+    Source: evaluate the loss > using gradient to update model parameters
+    """
+    idx, targets = map(tokens, case.batches[0])
+    model, losses = case.model(subject), []
+    before, again = (loss_of(model, idx, targets) for _ in range(2))
+    values = model.parameters().values()
+    if not alike(before, again) or any(value.dtype not in WHOLE for value in values):
+        return
+    for rate in (RATE, RATE / 10, RATE / 100):
+        model = case.model(subject)
+        before = loss_of(model, idx, targets)
+        take = looping(model, rate)
+        for _ in range(10):
+            take(idx, targets)
+            if sum(float(one.abs().sum()) for one in model.gradients().values()) < NOTHING:
+                return
+        losses.append(float(loss_of(model, idx, targets)))
+        if losses[-1] < before:
+            return
+    what = f"loss of a batch, {float(before):.7g}, after 10 steps with lr 1e-3, 1e-4 and 1e-5"
+    cause = (
+        "the gradient does not point downhill: its sign is turned, part of the loss is detached, "
+        "or the scores come from copies of the parameters"
+    )
+    expect(False, what=what, expected="lower", seen=losses, cause=cause)
 
 
 @clause("training.step", PARTS, needs=("embedding.row-lookup",))
@@ -73,6 +180,16 @@ def reproducible(subject: Subject, case: TrainingCase) -> None:
     what = "the table after the same steps again"
     cause = "a step is random, or keeps something from one model to the next"
     expect_equal(tables[1], tables[0], what=what, cause=cause)
+
+
+@clause("training.stream", PARTS, level=SHOULD, needs=("training.reproducible",))
+def stream(subject: Subject, case: TrainingCase) -> None:
+    """A step seeds nothing, so that the batches which are drawn between steps differ.
+
+    Source: loop > get_batch > optimizer.zero_grad(set_to_none=True) > optimizer.step()
+    """
+    take = subject.trainer(case.model(subject))
+    expect_no_seed(lambda: take(*map(tokens, case.batches[0])), what="a training step")
 
 
 @clause("training.zero-grad", (*PARTS, Part.GRADIENT), needs=("training.step",))

@@ -6,8 +6,9 @@ from functools import partial
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase, notes_corpus
 from reference.spec.causes import vocabulary as causes
-from reference.spec.clause import CHOICE, PROFILES, clause
+from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import expect, expect_equal, expect_refused
+from reference.spec.measures import expect_no_draws
 from reference.spec.subject import Part, Subject
 
 VOCABULARY = (Part.VOCABULARY,)
@@ -52,6 +53,20 @@ def round_trip(subject: Subject, case: TextCase) -> None:
     decoded = vocabulary.decode(vocabulary.encode(case.text))
     cause = "encode or decode changes, drops or moves characters, or puts some in between"
     expect_equal(decoded, case.text, what="decode(encode(text))", cause=cause)
+
+
+@clause("vocabulary.stream", VOCABULARY, PROFILES, level=SHOULD, needs=("vocabulary.round-trip",))
+def stream(subject: Subject, case: TextCase) -> None:
+    """Making a vocabulary, encoding and decoding leave the random streams as they were.
+
+    Source: set the seed for generating random numbers
+    """
+
+    def there_and_back() -> str:
+        vocabulary = subject.vocabulary(case.text)
+        return vocabulary.decode(vocabulary.encode(case.text))
+
+    expect_no_draws(there_and_back, what="encoding and decoding a text")
 
 
 @clause("vocabulary.sorted-unique", VOCABULARY, PROFILES, needs=("vocabulary.round-trip",))
