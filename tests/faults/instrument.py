@@ -6,6 +6,7 @@ the one site that is chosen, as an operator changes it. The code is otherwise th
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ class Site:
         """What a report calls it."""
         return f"{self.file}:{self.line} {self.function}: {self.text}"
 
+    @property
+    def place(self) -> str:
+        """What it is called in any version of the file."""
+        return f"{self.file} {self.function}: {self.text}"
+
 
 @dataclass(frozen=True, order=True)
 class Fault:
@@ -48,16 +54,46 @@ class Fault:
 
 
 @dataclass
+class Visits:
+    """What was seen of the values of one kind at one site."""
+
+    held: "Counter[frozenset[str]]" = field(default_factory=Counter)
+    """The visits by the conditions that held."""
+    numbers: dict[int, None] | None = field(default_factory=dict)
+    """The values, in order; None if one was a tensor, or if they are many."""
+
+    def add(self, value: Any, call: Call) -> None:
+        """Note one visit."""
+        self.held[call.held] += 1
+        if self.numbers is not None and type(value) is int:
+            self.numbers[value] = None
+        if type(value) is not int or len(self.numbers or ()) > MOST_NUMBERS:
+            self.numbers = None
+
+    @property
+    def now_and_then(self) -> list[str]:
+        """The conditions that held at some visits, and not at others."""
+        every = frozenset.intersection(*self.held)
+        return sorted(frozenset.union(*self.held) - every)
+
+
+MOST_NUMBERS = 16
+"""Values of a site that are kept."""
+
+
+@dataclass
 class State:
     """What is done at sites at this moment."""
 
     fault: Fault | None = None
     memory: Memory = field(default_factory=Memory)
-    seen: dict[int, set[str]] | None = None
-    """For each site that is reached the kinds of its values, where they are collected."""
+    seen: dict[tuple[int, str], Visits] | None = None
+    """What is seen at each site, by the kind of its values, if it is collected."""
     applied: int = 0
     calls: dict[str, Call] = field(default_factory=dict)
     numbers: "WeakKeyDictionary[Any, dict[str, int]]" = field(default_factory=WeakKeyDictionary)
+    free: "Counter[str]" = field(default_factory=Counter)
+    """The calls so far of each function that is no method."""
 
 
 SITES: list[Site] = []
@@ -65,9 +101,10 @@ STATE = State()
 
 
 @contextmanager
-def watching() -> Iterator[dict[int, set[str]]]:
-    """Collect the sites that are reached, and the kinds of their values."""
+def watching() -> Iterator[dict[tuple[int, str], Visits]]:
+    """Collect what is seen at the sites that are reached."""
     STATE.seen = {}
+    _begin()
     try:
         yield STATE.seen
     finally:
@@ -77,21 +114,27 @@ def watching() -> Iterator[dict[int, set[str]]]:
 @contextmanager
 def faulty(fault: Fault | None) -> Iterator[State]:
     """Apply one fault."""
-    STATE.fault, STATE.memory, STATE.applied = fault, Memory(), 0
-    STATE.calls, STATE.numbers = {}, WeakKeyDictionary()
+    STATE.fault = fault
+    _begin()
     try:
         yield STATE
     finally:
         STATE.fault = None
 
 
+def _begin() -> None:
+    STATE.memory, STATE.applied = Memory(), 0
+    STATE.calls, STATE.numbers, STATE.free = {}, WeakKeyDictionary(), Counter()
+
+
 def at_site(number: int, value: Any) -> Any:
     """Return the value, or what the fault makes of it."""
+    fault = STATE.fault
     if STATE.seen is not None:
         kind = kind_of(value)
         if kind:
-            STATE.seen.setdefault(number, set()).add(kind)
-    fault = STATE.fault
+            call = STATE.calls.get(SITES[number].function, Call())
+            STATE.seen.setdefault((number, kind), Visits()).add(value, call)
     if fault is None or fault.site != number or kind_of(value) != fault.kind:
         return value
     call = STATE.calls.get(SITES[number].function, Call())
@@ -103,16 +146,9 @@ def at_site(number: int, value: Any) -> Any:
 
 def at_call(function: str, arguments: dict[str, Any]) -> None:
     """Note how a function is called."""
-    if STATE.fault is None:
+    if STATE.fault is None and STATE.seen is None:
         return
     owner = arguments.get("self")
-    number = 1
-    if owner is not None:
-        try:
-            numbers = STATE.numbers.setdefault(owner, {})
-        except TypeError:  # no weak references, or no hash
-            numbers = {}
-        number = numbers[function] = numbers.get(function, 0) + 1
     tensors = [one for one in arguments.values() if isinstance(one, Tensor)]
     idx = next((one for one in tensors if one.ndim == 2), None)
     counts = [one for one in arguments.values() if type(one) is int]
@@ -120,50 +156,63 @@ def at_call(function: str, arguments: dict[str, Any]) -> None:
     if idx is None and len(counts) == 2:
         T, B = counts
     C = _size(owner)
-    tokens = idx is not None and not idx.is_floating_point() and idx.numel() > 0
     if idx is not None and idx.is_floating_point():
-        T, C = None, idx.shape[1]
+        T, C, idx = None, idx.shape[1], None
     STATE.calls[function] = Call(
-        number=number,
+        number=_number(function, owner),
         B=B,
         T=T,
         C=C,
         training=getattr(owner, "training", None),
         has_targets=arguments["targets"] is not None if "targets" in arguments else None,
-        repeats=tokens and any(len(set(row)) < len(row) for row in _rows(idx)),
-        ends_in_last=tokens and C is not None and any(row[-1] == C - 1 for row in _rows(idx)),
+        repeats=idx is not None and _repeats(idx),
+        ends_in_last=idx is not None and C is not None and _ends_in(idx, C - 1),
     )
 
 
-def _rows(idx: Tensor | None) -> list[list[int]]:
-    return [] if idx is None else idx.tolist()
+def _number(function: str, owner: object) -> int:
+    """Count the calls of a function, those of a method for each object."""
+    if owner is None:
+        STATE.free[function] += 1
+        return STATE.free[function]
+    try:
+        numbers = STATE.numbers.setdefault(owner, {})
+    except TypeError:  # no weak references, or no hash
+        return 1
+    numbers[function] = numbers.get(function, 0) + 1
+    return numbers[function]
+
+
+def _ends_in(idx: Tensor, token: int) -> bool:
+    return idx.numel() > 0 and bool((idx[:, -1] == token).any())
+
+
+def _repeats(idx: Tensor) -> bool:
+    ordered = idx.sort(dim=1).values
+    return bool((ordered[:, 1:] == ordered[:, :-1]).any())
 
 
 def _size(owner: object) -> int | None:
-    """Return C of a model, from the last axis of its last parameter."""
-    if not isinstance(owner, nn.Module):
-        return None
+    """Return C of a model: the most rows that a parameter has."""
+    if not isinstance(owner, nn.Module) or "_parameters" not in vars(owner):
+        return None  # a module that is not initialised has no parameters() yet
     shapes = [tuple(one.shape) for one in owner.parameters()]
     return max((shape[0] for shape in shapes if len(shape) > 1), default=None)
 
 
 class Wrapping(ast.NodeTransformer):
-    """Wraps the expressions of functions, those of `classes` only if there are some."""
+    """Wraps the expressions of functions."""
 
-    def __init__(self, file: str, source: str, classes: Sequence[str]) -> None:
-        self.file, self.source, self.classes = file, source, classes
+    def __init__(self, file: str, source: str) -> None:
+        self.file, self.source = file, source
         self.path: list[str] = []
         self.function = ""
-        self.on = not classes
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Wrap what is in methods; decorators, bases and fields stay."""
-        before = self.on
-        self.on = self.on or node.name in self.classes
         self.path.append(node.name)
         node.body = [self._method(one) for one in node.body]
         self.path.pop()
-        self.on = before
         return node
 
     def _method(self, node: ast.stmt) -> ast.stmt:
@@ -174,13 +223,10 @@ class Wrapping(ast.NodeTransformer):
         """Wrap the statements of a body, and note the call."""
         outer = self.function
         self.path.append(node.name)
-        if self.on:
-            self.function = f"{self.file}:{'.'.join(self.path)}"
-            body = [self.visit(one) for one in node.body if not _is_docstring(one)]
-            note = ast.parse(f"__call__({self.function!r}, locals())").body[0]
-            node.body = [note, *body]
-        else:
-            node.body = [self._method(one) for one in node.body]
+        self.function = f"{self.file}:{'.'.join(self.path)}"
+        body = [self.visit(one) for one in node.body if not _is_docstring(one)]
+        note = ast.parse(f"__call__({self.function!r}, locals())").body[0]
+        node.body = [note, *body]
         self.path.pop()
         self.function = outer
         return node
@@ -250,12 +296,10 @@ def _is_docstring(node: ast.stmt) -> bool:
 class Loader(SourceFileLoader):
     """Runs a file with its expressions wrapped."""
 
-    classes: Sequence[str] = ()
-
     def exec_module(self, module: ModuleType) -> None:
         """Compile and run it."""
         source = Path(self.path).read_text(encoding="utf-8")
-        tree = Wrapping(Path(self.path).name, source, self.classes).visit(ast.parse(source))
+        tree = Wrapping(Path(self.path).name, source).visit(ast.parse(source))
         module.__dict__.update({"__site__": at_site, "__call__": at_call})
         exec(compile(ast.fix_missing_locations(tree), self.path, "exec"), module.__dict__)  # noqa: S102  ours
 
@@ -263,7 +307,7 @@ class Loader(SourceFileLoader):
 class Finder(MetaPathFinder):
     """Finds files whose modules are to be wrapped."""
 
-    def __init__(self, folder: Path, names: dict[str, Sequence[str]]) -> None:
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder, self.names = folder, names
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
@@ -271,13 +315,11 @@ class Finder(MetaPathFinder):
         if name not in self.names:
             return None
         file = self.folder / f"{name}.py"
-        loader = Loader(name, str(file))
-        loader.classes = self.names[name]
-        return spec_from_file_location(name, file, loader=loader)
+        return spec_from_file_location(name, file, loader=Loader(name, str(file)))
 
 
-def wrap(folder: Path, names: dict[str, Sequence[str]]) -> None:
-    """Wrap these modules when they are imported; of some, only the classes that are named."""
+def wrap(folder: Path, names: Sequence[str]) -> None:
+    """Wrap these modules when they are imported."""
     sys.meta_path.insert(0, Finder(folder, names))
 
 

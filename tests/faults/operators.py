@@ -5,8 +5,9 @@ An operator takes the value of one expression and returns what a mistaken one wo
 calls of the function that the expression stands in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import torch
@@ -40,6 +41,11 @@ class Call:
     """Whether a token occurs twice in a row of idx."""
     ends_in_last: bool | None = None
     """Whether a row of idx ends in the last token of the vocabulary."""
+
+    @cached_property
+    def held(self) -> frozenset[str]:
+        """The conditions that hold of the call."""
+        return frozenset(name for name, holds in CONDITIONS.items() if holds(self))
 
 
 FLOATS: dict[str, Operator] = {}
@@ -312,6 +318,21 @@ CONDITIONS: dict[str, Callable[[Call], bool]] = {
     "with a repeated token": _is(lambda call: call.repeats),
     "after the last token": _is(lambda call: call.ends_in_last),
 }
+
+
+BESIDE = frozenset({"reseed", "extra_draw", "shared_draw"})
+"""Operators that return the value as it is, and change something else."""
+
+
+def changes_a_number(operator: str, numbers: Iterable[int]) -> bool:
+    """Return whether an operator does anything at a site that has these values, in this order."""
+    if operator in BESIDE:
+        return True
+    memory = Memory()
+    try:
+        return any(apply(INTS[operator], number, memory) != number for number in numbers)
+    except Exception:  # noqa: BLE001  which changes a lot
+        return True
 
 
 def operator_of(kind: str, name: str) -> Operator:

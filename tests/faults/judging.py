@@ -1,0 +1,180 @@
+"""What becomes of each fault: tried and judged in a process of its own."""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from typing import Any
+
+from allowed import allowance
+from instrument import Fault, Visits, faulty, watching
+from operators import FLOATS, INTS, changes_a_number
+from rights import Right
+from trial import differs, digest_of
+
+from reference.conformance.runner import Plan, planned, run
+from reference.conformance.verdicts import BROKEN, Result, Verdict
+from reference.spec.clause import Level
+
+EXAMPLES = 4
+"""Cases that Hypothesis draws for a clause: as few as in the kill matrix."""
+LIMIT = 120.0
+"""Seconds for one fault: one that takes longer is taken for a hang."""
+SLOW = ("generate.law", "causal.law")
+"""Clauses that draw hundreds of thousands of tokens."""
+NOWHERE = Fault(site=-1, kind="float", operator="zeros", condition="always")
+"""A fault at no expression, which must change nothing."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a trial of right code showed."""
+
+    steps: tuple[str, ...]
+    sites: dict[tuple[int, str], Visits]
+    """What was seen at each site, by the kind of its values."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fault to judge."""
+
+    right: Right
+    before: tuple[str, ...]
+    """The digests of a trial of the right code."""
+    fault: Fault
+
+
+def tried(right: Right) -> Tried | None:
+    """Try right code as it is, and with a fault elsewhere; None if the two trials differ."""
+    warnings.simplefilter("ignore")
+    with watching() as seen:
+        before = digest_of(right.make, whole=right.whole)
+    with faulty(NOWHERE):
+        same = not differs(right.make, before, whole=right.whole)
+    return Tried(tuple(before), seen) if same else None
+
+
+def faults_at(site: int, kind: str, visits: Visits) -> Iterator[Fault]:
+    """Yield each operator at a site, always and under a condition that holds now and then.
+
+    Those that leave every number as it is are no faults.
+    """
+    conditions = visits.now_and_then
+    for place, operator in enumerate(FLOATS if kind == "float" else INTS):
+        if visits.numbers is not None and not changes_a_number(operator, visits.numbers):
+            continue
+        yield Fault(site, kind, operator, "always")
+        if conditions:
+            condition = conditions[(site * 7 + place) % len(conditions)]
+            yield Fault(site, kind, operator, condition)
+
+
+def judge(task: Task, *, by_all: bool) -> dict[str, object]:
+    """Return what becomes of one fault: by all clauses, or by the first that it breaks."""
+    warnings.simplefilter("ignore")
+    right, begin = task.right, time.perf_counter()
+    with faulty(task.fault) as state:
+        different = differs(right.make, list(task.before), whole=right.whole)
+        applied = state.applied
+    trial = time.perf_counter() - begin
+    if not different:
+        return {"outcome": "equivalent" if applied else "never", "seconds": [trial]}
+    results: list[Result] = []
+    with faulty(task.fault):
+        for result in run(right.make(), plan_of(right)):
+            results.append(result)
+            if not by_all and breaks(result):
+                break
+    broken = [one.id for one in results if breaks(one)]
+    kit = [one.cause for one in results if one.verdict is Verdict.KIT_ERROR]
+    found: dict[str, object] = {
+        "outcome": "kit-error" if kit else "killed" if broken else "survived",
+        "clauses": broken,
+        "kit": kit,
+        "seconds": [trial, time.perf_counter() - begin - trial],
+        "by_all": by_all,
+    }
+    if found["outcome"] == "survived":
+        reason, gap = allowance(right, task.fault)
+        found |= {"outcome": "allowed" if reason else "survived", "reason": reason, "gap": gap}
+    return found
+
+
+def breaks(result: Result) -> bool:
+    """Return whether a clause that binds is broken."""
+    return result.verdict in BROKEN and result.level is not Level.CHOICE
+
+
+def plan_of(right: Right) -> Plan:
+    """Plan all clauses for right code; last, those that take long, and what needs them."""
+    clauses = planned(right.concepts, None, right.profile)
+    late = set(SLOW)
+    for one in clauses:
+        if late & set(one.needs):
+            late.add(one.id)
+    ordered = sorted(clauses, key=lambda one: one.id in late)
+    return Plan(clauses=tuple(ordered), profile=right.profile, examples=EXAMPLES, smallest=False)
+
+
+def judged(
+    tasks: Sequence[Task], workers: int, by_all: int
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Judge each fault, `workers` at a time, and the first ones by all clauses.
+
+    One that ends its process is killed.
+    """
+    ends = {TimeoutError: "hang", EOFError: "crash"}
+    calls = [partial(judge, task, by_all=number < by_all) for number, task in enumerate(tasks)]
+    for number, found in in_children(calls, workers):
+        if isinstance(found, Exception):
+            yield tasks[number], {"outcome": "killed", "clauses": [ends[type(found)]]}
+        else:
+            yield tasks[number], found
+
+
+def in_children(
+    calls: Sequence[Callable[[], Any]], workers: int, limit: float = LIMIT
+) -> Iterator[tuple[int, Any]]:
+    """Make each call in a process of its own; yield its number and its answer as they come.
+
+    The answer is TimeoutError() if the call takes longer than the limit, and EOFError() if its
+    process ends without one.
+    """
+    context = get_context("fork")
+    waiting = list(enumerate(calls))[::-1]
+    running: dict[Connection, tuple[ForkProcess, float, int]] = {}
+    while waiting or running:
+        while waiting and len(running) < workers:
+            number, call = waiting.pop()
+            mine, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=child, args=(call, theirs))
+            process.start()
+            theirs.close()
+            running[mine] = process, time.monotonic() + limit, number
+        ready = set(wait(list(running), timeout=0.2))
+        for mine, (process, until, number) in list(running.items()):
+            if mine not in ready and time.monotonic() <= until:
+                continue
+            try:
+                answer = mine.recv() if mine in ready else TimeoutError()
+            except EOFError as error:
+                answer = error
+            process.kill()
+            process.join()
+            mine.close()
+            del running[mine]
+            yield number, answer
+
+
+def child(call: Callable[[], object], to: Connection) -> None:
+    """Make one call, whose output nobody sees, and send its answer."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    to.send(call())
