@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -390,6 +391,7 @@ FEW = 5
 """Tokens of the longest sequence below which a drawn case hardly ever fits."""
 
 
+@cache
 def cases_of(kind: type[c.Case], *, longest: int | None = None) -> Cases:
     """Give the cases of a type, or those of them that need no longer sequence than this."""
     every = CASES[kind]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -290,6 +291,9 @@ def try_case(clause: Clause, subject: Subject, case: Case, seed: int) -> Broken 
 def _draw(
     attempt: Callable[[Case], Broken | None], strategy: SearchStrategy[Case], plan: Plan
 ) -> tuple[Case, Broken] | None:
+    """Try the drawn cases, and if one of them fails, look for the smallest that does."""
+    if not any(attempt(case) for case in _drawn(strategy, plan.seed, plan.examples)):
+        return None
     last: tuple[Case, Broken] | None = None
 
     class FoundError(Exception):
@@ -302,25 +306,48 @@ def _draw(
             last = case, failure
             raise FoundError
 
-    search = seeded(plan.seed)(
+    phases = (Phase.generate, Phase.shrink) if plan.smallest else (Phase.generate,)
+    try:
+        _search_with(trial, strategy, plan.seed, plan.examples, phases)
+    except (FoundError, Flaky, BaseExceptionGroup):
+        if last is None:
+            raise
+    return last
+
+
+@lru_cache(maxsize=64)
+def _drawn(strategy: SearchStrategy[Case], seed: int, examples: int) -> tuple[Case, ...]:
+    """Draw the cases that every clause about this type of case is tried on: it takes some time."""
+    cases: list[Case] = []
+
+    def keep(case: Case) -> None:
+        cases.append(case)
+
+    _search_with(keep, strategy, seed, examples, (Phase.generate,))
+    return tuple(cases)
+
+
+def _search_with(
+    trial: Callable[[Case], None],
+    strategy: SearchStrategy[Case],
+    seed: int,
+    examples: int,
+    phases: tuple[Phase, ...],
+) -> None:
+    search = seeded(seed)(
         settings(
-            max_examples=plan.examples,
+            max_examples=examples,
             deadline=None,
             database=None,
             derandomize=False,
-            phases=(Phase.generate, Phase.shrink) if plan.smallest else (Phase.generate,),
+            phases=phases,
             verbosity=Verbosity.quiet,
             print_blob=False,
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )(given(strategy)(trial))
     )
-    try:
-        search()
-    except (FoundError, Flaky, BaseExceptionGroup):
-        if last is None:
-            raise
-    return last
+    search()
 
 
 def _size(case: Case) -> int:

@@ -18,7 +18,7 @@ from reference.spec.clauses import (
     vocabulary,
 )
 
-VERSION = "1.0"
+VERSION = "2.0"
 """Of the contract: the first number changes where a subject that kept it may no longer do so."""
 
 CONCEPTS = (
