@@ -419,6 +419,8 @@ def needed(case: c.Case) -> int:
     match case:
         case c.PromptCase():
             length = len(case.idx[0]) + case.n
+        case c.HistoryCase():
+            length = len(case.idx[0]) + 3
         case c.PaddedCase():
             length = len(case.idx[0]) + 1
         case c.TokensCase():

@@ -1,6 +1,7 @@
 """GPTs that are wrong in one way, and right ones of several makes, for the profile causal-lm."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
 from reference.spec.clause import CAUSAL
 
-CONCEPTS = ("causal", "generate", "loss", "forward", "index", "embedding", "training")
+CONCEPTS = ("causal", "generate", "loss", "forward", "index", "embedding", "training", "history")
 
 
 def mistake(breaks: str, name: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
@@ -579,3 +580,34 @@ class OneDraw(Alone):
             new = (sums < dice).sum(dim=1, keepdim=True).clamp(max=sums.shape[1] - 1)
             idx = torch.cat([idx, new], dim=1)
         return idx.clone()
+
+
+# For history.twin
+
+
+@mistake("history.twin", "a GPT that generates with a copy of itself from its first generate")
+class Copying(GPT):
+    copied: Any = None
+
+    def generate(self, *given: Any, **named: Any) -> Tensor:
+        if self.copied is None:
+            copied = deepcopy(self)
+            object.__setattr__(self, "copied", copied)
+        return super(Copying, self.copied).generate(*given, **named)
+
+
+@mistake("history.twin", "a GPT that keeps the logits of the last tokens that it has seen")
+class Remembering(GPT):
+    seen: Any = None
+
+    def forward(
+        self,
+        idx: Tensor,
+        targets: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        if targets is not None or attention_mask is not None or torch.is_grad_enabled():
+            return super().forward(idx, targets, attention_mask)
+        if self.seen is None or not torch.equal(self.seen[0], idx):
+            self.seen = idx.clone(), super().forward(idx)[0]
+        return self.seen[1].clone(), None

@@ -5,7 +5,7 @@ compares one thing with what the oracle says of the current table. A history tha
 to the deeds that matter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +18,19 @@ from torch.nn import functional as F
 from reference.oracle.learning import gradient as table_gradient, softmax
 from reference.spec.cases import DEEDS, HistoryCase
 from reference.spec.causes import history as causes
-from reference.spec.clause import SHOULD, clause
-from reference.spec.expect import expect, expect_close, expect_equal, shown
-from reference.spec.measures import alike, gradient_tolerance, oracle, pairs, tolerance
-from reference.spec.randomness import streams
-from reference.spec.subject import Optimizer, Output, Part, Remake, Subject, SubjectError
+from reference.spec.clause import CAUSAL, SHOULD, clause
+from reference.spec.expect import Broken, expect, expect_close, expect_equal, shown
+from reference.spec.measures import (
+    alike,
+    gradient_tolerance,
+    oracle,
+    pairs,
+    rounding_of_sums,
+    tolerance,
+    wide_model,
+)
+from reference.spec.randomness import seed_all, streams
+from reference.spec.subject import Model, Optimizer, Output, Part, Remake, Subject, SubjectError
 
 TABLE = (Part.TABLE,)
 TENSORS = (Part.TABLE, Part.TENSORS)
@@ -42,6 +50,12 @@ NEW = 3
 IMPOSSIBLE = 1e-20
 """Least probability of a token that may be drawn."""
 LOSS = "the loss"
+WITHOUT = {
+    "": torch.enable_grad,
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+}
+"""By how a deed ends: the context in which gradients are on or off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +178,7 @@ class Life:
         )
 
     def _read(self, read: str, off: str, idx: Tensor, targets: Tensor) -> Output | Tensor:
-        gradients = {"": torch.enable_grad, "no_grad": torch.no_grad}
-        with gradients.get(off, torch.inference_mode)():
+        with WITHOUT[off]():
             if read == "generate":
                 return self.model.generate(idx, NEW).clone()
             logits, loss = self.model(idx, targets if read == "loss" else None)
@@ -421,7 +434,7 @@ def mode(subject: Subject, case: HistoryCase) -> None:
         expect_equal(moment.modes, moment.wanted_modes, what=what, cause=cause)
 
 
-@clause("history.stream", TENSORS, level=SHOULD, needs=("history.fails",))
+@clause("history.stream", TENSORS, level=SHOULD, needs=("history.fails", "forward.pure.stream"))
 def stream(subject: Subject, case: HistoryCase) -> None:
     """Of all calls only generate draws at random: no other one moves or seeds the random streams.
 
@@ -453,3 +466,91 @@ def arguments(subject: Subject, case: HistoryCase) -> None:
             ("targets", moment.targets, case.target_tensor()),
         ):
             expect_equal(given, kept, what=f"{name}: {moment.after}", cause=cause)
+
+
+@clause(
+    "history.twin",
+    (Part.PARAMETERS, Part.TENSORS),
+    (CAUSAL,),
+    needs=("causal.lengths", "loss.live", "generate.reproducible", "generate.pure.mode"),
+)
+def twin(subject: Subject, case: HistoryCase) -> None:
+    """Whatever was called before, a model gives what a new one with the same parameters gives.
+
+    Formula: on one seed, each call of m is that of a new model that has the parameters of m.
+    Tolerance: 256 eps m for logits up to m, and as much for the loss.
+    Source: forward() > how input is > passed through the layers
+    """
+    old, deeds = wide_model(subject, case.C, 0), list[str]()
+    optimizer = old.optimizer(partial(torch.optim.SGD, lr=0.1))
+    for number, deed in enumerate(case.deeds, start=1):
+        read, _, off = deed.partition(" in ")
+        if (
+            read not in {*NEEDED, *ANY_MODEL, "zero_grad"}
+            or NEEDED.get(read, set()) - subject.parts
+        ):
+            continue
+        deeds.append(deed)
+        new = _like(subject, old)
+        if read == "write":
+            _take(old, wide_model(subject, case.C, number))
+        elif read == "zero_grad":
+            optimizer.zero_grad()
+        elif read == "step":
+            optimizer.step()
+        elif read in {"train", "eval"}:
+            old.train(mode=read == "train")
+        else:
+            _expect_alike(case, deeds, old, new, off)
+
+
+def _like(subject: Subject, old: Model) -> Model:
+    """Make a new model, and put it into the state of another."""
+    new = subject.model(old.C)
+    _take(new, old)
+    new.train(mode=any(old.modes().values()))
+    return new
+
+
+def _take(model: Model, other: Model) -> None:
+    """Copy the other's parameters into a model."""
+    values = other.parameters()
+    with torch.no_grad():
+        for name, value in model.parameters().items():
+            if name in values and values[name].shape == value.shape:
+                value.copy_(values[name])
+
+
+def _expect_alike(
+    case: HistoryCase, deeds: Sequence[str], old: Model, new: Model, off: str
+) -> None:
+    read = deeds[-1].split(maxsplit=1)[0]
+    what = f"{deeds[-1]} after {', '.join(deeds[:-1]) or 'nothing'}"
+    kept = f"{causes.reading(deeds[:-1])} leaves something that changes what a later call gives"
+
+    def ask(model: Model) -> Output | SubjectError:
+        seed_all(1337)
+        try:
+            with WITHOUT[off]():
+                if read == "generate":
+                    return Output(model.generate(case.tensor(), NEW).clone(), None)
+                logits, loss = model(case.tensor(), None if read == "forward" else case.tensor())
+            if read == "backward" and loss is not None:
+                model.backward(loss)
+        except SubjectError as error:
+            return error
+        return Output(logits.clone(), loss)
+
+    want, seen = ask(new), ask(old)
+    if isinstance(want, SubjectError):
+        return
+    if isinstance(seen, SubjectError):
+        raise Broken(expected=f"{what}: no error", seen=str(seen), cause=kept)
+    near = 0.0 if read == "generate" else rounding_of_sums(new, want.logits)
+    of = "tokens" if read == "generate" else "logits"
+    expect_close(seen.logits, want.logits, tolerance=near, what=f"{of} of {what}", cause=kept)
+    if want.loss is not None and seen.loss is not None:
+        expect_close(seen.loss, want.loss, tolerance=near, what=f"the loss of {what}", cause=kept)
+        learns, wanted = seen.loss.requires_grad, want.loss.requires_grad
+        frozen = "whether gradients reach the loss"
+        expect_equal(learns, wanted, what=f"{frozen} of {what}", cause=kept)
