@@ -27,8 +27,14 @@ NAMED = {
     "adds up the gradients of micro-batches of one row each": "3 micro-batches were added up",
     "adds up the gradients of micro-batches of two rows or one": "2 and 1 rows are added up",
     "averages micro-batches of two rows or one, whatever their sizes": "averaged without regard",
+    "has a start token in front of each window": "tokens of the text become others",
+    "masks the last target of each window": "the last target of each row is not the token after",
     "adds the loss up over the batch": "the loss is added up over the batch",
     "does not clear the gradient": "zero_grad is missing",
+    "keeps the text in uint16, in which a token of 65,536 is 0": "are kept in uint16",
+    "keeps the text in int16, in which tokens wrap round": "are kept in int16",
+    "keeps the text in bfloat16, which rounds tokens": "are kept in bfloat16",
+    "keeps the targets in uint8, in which tokens wrap round": "are kept in uint8",
 }
 """Specimens by what they do, and how the cause names it."""
 
