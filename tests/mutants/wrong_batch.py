@@ -136,6 +136,24 @@ def start_token(data: Tensor, T: int, B: int) -> Batch:
     return x, y
 
 
+def kept_in(dtype: torch.dtype) -> Callable[..., Batch]:
+    """Give the notes' batch of a text that is kept in a smaller type."""
+    return lambda data, T, B: drawn(data.to(dtype).long(), T, B)
+
+
+mutant("batch.window", "keeps the text in uint16, in which a token of 65,536 is 0")(
+    kept_in(torch.uint16)
+)
+mutant("batch.window", "keeps the text in int16, in which tokens wrap round")(kept_in(torch.int16))
+mutant("batch.window", "keeps the text in bfloat16, which rounds tokens")(kept_in(torch.bfloat16))
+
+
+@mutant("batch.shift", "keeps the targets in uint8, in which tokens wrap round")
+def narrow_targets(data: Tensor, T: int, B: int) -> Batch:
+    x, y = drawn(data, T, B)
+    return x, y.to(torch.uint8).long()
+
+
 @mutant("batch.shift", "gives the inputs as targets")
 def copies(data: Tensor, T: int, B: int) -> Batch:
     x, _y = drawn(data, T, B)

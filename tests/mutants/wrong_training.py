@@ -200,6 +200,35 @@ def accumulates(m: BigramLanguageModel) -> Step:
     return step
 
 
+def micro(m: BigramLanguageModel, size: int, weight: Callable[[int], float]) -> Step:
+    """Take the batch in parts of some rows, and weigh the loss of each by how many there are."""
+    optimizer = notes_optimizer(m)
+
+    def step(xb: Tensor, yb: Tensor) -> None:
+        optimizer.zero_grad()
+        parts = list(zip(xb.split(size), yb.split(size), strict=True))
+        for x, y in parts:
+            (loss_of(m, x, y) * weight(len(parts))).backward()
+        optimizer.step()
+
+    return step
+
+
+@mutant("training.zero-grad", "adds up the gradients of micro-batches of one row each")
+def micro_rows(m: BigramLanguageModel) -> Step:
+    return micro(m, 1, lambda number: 1.0)
+
+
+@mutant("training.zero-grad", "adds up the gradients of micro-batches of two rows or one")
+def micro_summed(m: BigramLanguageModel) -> Step:
+    return micro(m, 2, lambda number: 1.0)
+
+
+@mutant("training.zero-grad", "averages micro-batches of two rows or one, whatever their sizes")
+def micro_averaged(m: BigramLanguageModel) -> Step:
+    return micro(m, 2, lambda number: 1 / number)
+
+
 @mutant("training.zero-grad", "clears the gradient before every second step only")
 def every_second(m: BigramLanguageModel) -> Step:
     optimizer = notes_optimizer(m)

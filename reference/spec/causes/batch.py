@@ -25,6 +25,35 @@ def other_targets(subject: Subject) -> str:
     return "the targets are not the inputs moved by one token"
 
 
+NARROW = (
+    torch.uint8,
+    torch.int8,
+    torch.uint16,
+    torch.int16,
+    torch.float16,
+    torch.bfloat16,
+)
+"""Types of numbers that do not hold every token of a long vocabulary."""
+
+
+def narrowed(subject: Subject, half: int, seen: int) -> str:
+    """Return in which type x (0) or y (1) was kept, if in one that is too narrow, or "".
+
+    Every row of a batch must be a piece of the text as that type would have it. `seen` is a token
+    that is not of the text.
+    """
+    case = BatchCase(N=10_000, block_size=8, batch_size=16)
+    rows, data = drawn(subject, case)[half], case.data()
+    for dtype in NARROW:
+        kept = data.to(dtype).long()
+        pieces = kept.unfold(0, rows.shape[1], 1)  # (N - T + 1, T)
+        if (rows[:, None] == pieces).all(dim=2).any(dim=1).all():
+            name, was = str(dtype).removeprefix("torch."), data[kept == seen]
+            became = f": {int(was[0])} has become {seen}" if len(was) else ""
+            return f"tokens are kept in {name}, which does not hold all of them{became}"
+    return ""
+
+
 def cut_off(case: BatchCase, x: Tensor) -> str:
     """Return why a batch of a short text may have fewer rows or columns."""
     if len(x) < case.batch_size:

@@ -1,5 +1,7 @@
 """Why a step or its gradient may be wrong: which table other mistakes would have left."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -75,10 +77,58 @@ def failing_loop(error: SubjectError) -> str:
     return f"{error.operation} fails on this model's parameters: {error.said}"
 
 
-def another_gradient(seen: Tensor, want: Tensor) -> str:
-    """Say what a gradient has to do with that of its own batch."""
-    factor = float((seen * want).sum() / (want * want).sum().clamp(min=1e-12))
-    if torch.allclose(seen, factor * want, atol=1e-5):
+def slope_of(table: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+    """Return the oracle's gradient of the loss by the table.
+
+    Shape: (C, C), (B, T), (B, T) -> (C, C), float64.
+    """
+    return torch.tensor(gradient(table.double().numpy(), pairs(idx, targets, len(table))))
+
+
+def another_gradient(
+    seen: Tensor, earlier: Tensor, table: Tensor, idx: Tensor, targets: Tensor
+) -> str:
+    """Say what a gradient has to do with those of its own batch and of the batch before.
+
+    Shape: (C, C), (C, C), (C, C), (B, T), (B, T); the table is that of before the step.
+    """
+    slope = partial(slope_of, table)
+    if torch.allclose(seen, slope(idx, targets) + earlier, atol=1e-5):
+        return "gradients of earlier batches are still in it: zero_grad is missing"
+    factor = _times(seen, slope(idx, targets))
+    B = len(idx)
+    if factor is not None:
+        times = f"the gradient is {factor:.3g} times that of the mean loss"
+        if 1 < round(factor) <= B and abs(factor - round(factor)) < NEAR and B % round(factor) == 0:
+            number = round(factor)
+            return (
+                f"{times}, as if those of {number} micro-batches were added up: divide the loss of "
+                f"each by {number}"
+            )
         how = "the loss is added up over the batch" if factor > 1 else "clipped, or scaled down"
-        return f"the gradient is {factor:.3g} times that of the mean loss: {how}"
-    return "gradients of earlier batches are still in it: zero_grad is missing"
+        return f"{times}: {how}"
+    for size in range(1, B):
+        parts = list(zip(idx.split(size), targets.split(size), strict=True))
+        share = _times(seen, sum((slope(*part) for part in parts), torch.zeros(())))
+        if share is None:
+            continue
+        sizes = f"{len(parts)} micro-batches of {' and '.join(str(len(xb)) for xb, _yb in parts)}"
+        if abs(share * len(parts) - 1) < NEAR:
+            return (
+                f"the gradients of {sizes} rows are averaged without regard to their sizes: weigh "
+                "each by its rows"
+            )
+        return (
+            f"the gradients of {sizes} rows are added up: weigh each by its share of the {B} rows"
+        )
+    return "the gradient is another: rows are left out or weighed, or earlier ones fade slowly"
+
+
+NEAR = 1e-3
+"""How far a factor may be from a whole number."""
+
+
+def _times(seen: Tensor, other: Tensor) -> float | None:
+    """Return how many times another gradient the one seen is, or None if it is none of that."""
+    factor = float((seen * other).sum() / (other * other).sum().clamp(min=1e-12))
+    return factor if torch.allclose(seen, factor * other, atol=1e-5) else None

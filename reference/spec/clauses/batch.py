@@ -70,9 +70,18 @@ def window(subject: Subject, case: BatchCase) -> None:
     start = case.offsets(x)
     # batch.offset-range tells of windows that reach past the end.
     inside = (start + case.block_size <= case.N) | (start >= case.N)
+    rows, text = x[inside], case.data()
+    unknown = rows[~torch.isin(rows, text)].tolist()
+    expected = f"tokens of the text, from {int(text.min())} to {int(text.max())}"
+
+    def other_tokens() -> str:
+        others = "tokens of the text become others on the way into a batch"
+        return causes.narrowed(subject, 0, unknown[0]) or others
+
+    expect(not unknown, what="tokens of x", expected=expected, seen=unknown, cause=other_tokens)
     want = case.pieces(start[inside], case.block_size)
     cause = "a row of x is not one contiguous piece of the text"
-    expect_equal(x[inside], want, what="x against the text from its first token on", cause=cause)
+    expect_equal(rows, want, what="x against the text from its first token on", cause=cause)
 
 
 @clause("batch.shift", GET_BATCH, PROFILES, needs=("batch.window",))
@@ -87,8 +96,13 @@ def shift(subject: Subject, case: BatchCase) -> None:
     start = case.offsets(x)
     inside = start + case.block_size < case.N  # batch.offset-range tells of the others
     want = case.pieces(start[inside] + 1, case.block_size)
-    cause = partial(causes.other_targets, subject)
-    expect_equal(y[inside], want, what="y against the token after each of x", cause=cause)
+    what = "y against the token after each of x"
+
+    def cause() -> str:
+        wrong = int(y[inside][y[inside] != want][0])
+        return causes.narrowed(subject, 1, wrong) or causes.other_targets(subject)
+
+    expect_equal(y[inside], want, what=what, cause=cause)
 
 
 @clause("batch.offset-range", GET_BATCH, PROFILES, needs=("batch.shift",))

@@ -199,7 +199,7 @@ def zero_grad(subject: Subject, case: TrainingCase) -> None:
     Source: optimizer.zero_grad(set_to_none=True) > zero-ing out gradient from previous step
     """
     model = case.model(subject)
-    take = subject.trainer(model)
+    take, start = subject.trainer(model), model.table()
     take(*map(tokens, case.batches[0]))
     before = model.table()
     take(*map(tokens, case.batches[1]))
@@ -207,8 +207,7 @@ def zero_grad(subject: Subject, case: TrainingCase) -> None:
     if seen is None:  # cleared after the step instead, or never kept
         return
     idx, targets = map(tokens, case.batches[1])  # again, as a step may have written into them
-    counts = pairs(idx, targets, case.C)
-    want = torch.tensor(gradient(before.double().numpy(), counts))
+    want = causes.slope_of(before, idx, targets)
     if not seen.any():  # cleared after the step
         want = torch.zeros_like(want)
     expect_close(
@@ -216,7 +215,13 @@ def zero_grad(subject: Subject, case: TrainingCase) -> None:
         want,
         tolerance=1e-5,
         what="gradient after the second step",
-        cause=lambda: causes.another_gradient(seen.double(), want),
+        cause=lambda: causes.another_gradient(
+            seen.double(),
+            causes.slope_of(start, *map(tokens, case.batches[0])),
+            before,
+            idx,
+            targets,
+        ),
     )
 
 
