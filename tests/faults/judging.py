@@ -13,7 +13,7 @@ from typing import Any
 
 from allowed import allowance
 from instrument import Fault, Visits, faulty, watching
-from operators import FLOATS, INTS, changes_a_number
+from operators import OPERATORS, changes_a_number
 from rights import Right
 from trial import differs, digest_of
 
@@ -66,7 +66,7 @@ def faults_at(site: int, kind: str, visits: Visits) -> Iterator[Fault]:
     Those that leave every number as it is are no faults.
     """
     conditions = visits.now_and_then
-    for place, operator in enumerate(FLOATS if kind == "float" else INTS):
+    for place, operator in enumerate(OPERATORS[kind]):
         if visits.numbers is not None and not changes_a_number(operator, visits.numbers):
             continue
         yield Fault(site, kind, operator, "always")
