@@ -1,7 +1,7 @@
 """What the contract allows: faults that change bits, and break no promise.
 
 What such a fault does is found by trials that overlook more and more: the random streams, then the
-draws, then the last digits, then the tables that new models start from. The first one that sees
+draws, then the tables that new models start from, then the digits of numbers. The first one that sees
 no difference says what kind of change it is. Then the faulted code must keep the contract on wider
 cases than the clauses have, by the oracle. If it does not, it is a gap in the clauses.
 """
@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 import torch
 from instrument import Fault, faulty
-from rights import Right
 from torch import Tensor, nn
 from trial import (
     ANY,
@@ -27,6 +26,7 @@ from trial import (
     START,
     STREAMS,
     TEXTS,
+    Right,
     differs,
     digest_of,
     parameters_of,
@@ -70,8 +70,9 @@ REASONS = {
 ALARM = 1e-9
 FEW = 300
 """Batches of eight windows of 10,000, no two of which are alike."""
-ALIKE = 0.999
-"""Share of tokens that must be as a plain loop over the model's own logits draws them."""
+UNLIKE = 2
+"""Tokens of a call that may differ from those of a plain loop over the model's own logits, which
+rounding brings about; a thousandth of the logits would make more."""
 
 
 def allowance(right: Right, fault: Fault) -> tuple[str, str]:
@@ -98,16 +99,19 @@ def another_model(right: Right) -> bool:
 
 
 def kind_of_change(right: Right, fault: Fault) -> str:
-    """Return the last kind of difference that has to be overlooked for two trials to be alike."""
+    """Return the last kind of difference that has to be overlooked for two trials to be alike.
+
+    Of a model that may give other numbers, numbers tell nothing.
+    """
     overlooked: list[str] = []
-    for kind in (STREAMS, DRAWS, NUMBERS, START):
+    for kind in (STREAMS, DRAWS, START, NUMBERS):
         overlooked.append(kind)
         loose = frozenset(overlooked)
         with faulty(None):
             before = digest_of(right.make, whole=right.whole, loose=loose)
         with faulty(fault):
             if not differs(right.make, before, whole=right.whole, loose=loose):
-                return kind
+                return ANY if kind == NUMBERS and another_model(right) else kind
     return ANY
 
 
@@ -273,6 +277,10 @@ def expect_pairs(now: Tensor, then: Tensor, P: np.ndarray, what: str) -> None:
             expect_law(counts[token], P[token], alarm=ALARM, what=what, cause="the law")
 
 
+LOOPS = ((20_000, 1, 1), (300, 5, 3), (64, 40, 4), (1, 55, 2), (1, 3, 40))
+"""B, T and n."""
+
+
 def alike_to_loop(subject: TorchSubject) -> Iterator[bool]:
     """Yield whether generate draws as a plain loop over the model's logits does, on one seed.
 
@@ -282,7 +290,14 @@ def alike_to_loop(subject: TorchSubject) -> Iterator[bool]:
         seed_all(C)
         model = subject.model(C)
         assert isinstance(model, TorchModel)
-        sizes = ((2000, 1, 2), (300, 5, 3), (64, 40, 4), (1, 55, 2), (1, 3, 40), *[(1, 1, 20)] * 20)
+        sizes = (
+            (20_000, 1, 1),
+            (300, 5, 3),
+            (64, 40, 4),
+            (1, 55, 2),
+            (1, 3, 40),
+            *[(1, 1, 20)] * 20,
+        )
         for seed, (B, T, n) in enumerate(sizes):
             start = (torch.arange(B * T).view(B, T) * 3 + seed) % C
             seed_all(seed)
@@ -296,7 +311,7 @@ def alike_to_loop(subject: TorchSubject) -> Iterator[bool]:
                     idx = torch.cat([idx, torch.multinomial(p, 1)], dim=1)
             if used != streams():
                 continue  # it draws more or less, or in another way
-            yield out.shape == idx.shape and float((out == idx).double().mean()) >= ALIKE
+            yield out.shape == idx.shape and int((out != idx).any(dim=1).sum()) <= UNLIKE
 
 
 def keep_order(subject: TorchSubject) -> None:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import torch
 from instrument import SITES, Fault
-from judging import Task, Tried, faults_at, in_children, judged, tried
+from judging import Task, Tried, faults_at, judged, tried
 from operators import OPERATORS
+from processes import in_children
 from record import SEEN, Judged, digest, record, seen, text_of
 from rights import rights
 from trial import digest_of
