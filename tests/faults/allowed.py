@@ -1,9 +1,9 @@
 """What the contract allows: faults that change bits, and break no promise.
 
 What such a fault does is found by trials that overlook more and more: the random streams, then the
-draws, then the tables that new models start from, then the digits of numbers. The first one that sees
-no difference says what kind of change it is. Then the faulted code must keep the contract on wider
-cases than the clauses have, by the oracle. If it does not, it is a gap in the clauses.
+draws, then the tables that new models start from, then the digits of numbers. The first one that
+sees no difference says what kind of change it is. Then the faulted code must keep the contract on
+wider cases than the clauses have, by the oracle. If it does not, it is a gap in the clauses.
 """
 
 import random
