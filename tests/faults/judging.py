@@ -1,21 +1,17 @@
 """What becomes of each fault: tried and judged in a process of its own."""
 
-import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkProcess
 from typing import Any
 
 from allowed import allowance
 from instrument import Fault, Visits, faulty, watching
-from operators import FLOATS, INTS, changes_a_number
-from rights import Right
-from trial import differs, digest_of
+from operators import OPERATORS, changes_a_number
+from processes import in_children
+from trial import Right, differs, digest_of
 
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.verdicts import BROKEN, Result, Verdict
@@ -23,8 +19,6 @@ from reference.spec.clause import Level
 
 EXAMPLES = 4
 """Cases that Hypothesis draws for a clause: as few as in the kill matrix."""
-LIMIT = 120.0
-"""Seconds for one fault: one that takes longer is taken for a hang."""
 SLOW = ("generate.law", "causal.law")
 """Clauses that draw hundreds of thousands of tokens."""
 NOWHERE = Fault(site=-1, kind="float", operator="zeros", condition="always")
@@ -66,7 +60,7 @@ def faults_at(site: int, kind: str, visits: Visits) -> Iterator[Fault]:
     Those that leave every number as it is are no faults.
     """
     conditions = visits.now_and_then
-    for place, operator in enumerate(FLOATS if kind == "float" else INTS):
+    for place, operator in enumerate(OPERATORS[kind]):
         if visits.numbers is not None and not changes_a_number(operator, visits.numbers):
             continue
         yield Fault(site, kind, operator, "always")
@@ -136,45 +130,3 @@ def judged(
             yield tasks[number], {"outcome": "killed", "clauses": [ends[type(found)]]}
         else:
             yield tasks[number], found
-
-
-def in_children(
-    calls: Sequence[Callable[[], Any]], workers: int, limit: float = LIMIT
-) -> Iterator[tuple[int, Any]]:
-    """Make each call in a process of its own; yield its number and its answer as they come.
-
-    The answer is TimeoutError() if the call takes longer than the limit, and EOFError() if its
-    process ends without one.
-    """
-    context = get_context("fork")
-    waiting = list(enumerate(calls))[::-1]
-    running: dict[Connection, tuple[ForkProcess, float, int]] = {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            number, call = waiting.pop()
-            mine, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=child, args=(call, theirs))
-            process.start()
-            theirs.close()
-            running[mine] = process, time.monotonic() + limit, number
-        ready = set(wait(list(running), timeout=0.2))
-        for mine, (process, until, number) in list(running.items()):
-            if mine not in ready and time.monotonic() <= until:
-                continue
-            try:
-                answer = mine.recv() if mine in ready else TimeoutError()
-            except EOFError as error:
-                answer = error
-            process.kill()
-            process.join()
-            mine.close()
-            del running[mine]
-            yield number, answer
-
-
-def child(call: Callable[[], object], to: Connection) -> None:
-    """Make one call, whose output nobody sees, and send its answer."""
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
-    to.send(call())

@@ -54,6 +54,9 @@ INTS: dict[str, Operator] = {}
 """For tensors of whole numbers, and for a plain int as a tensor of one."""
 
 
+OPERATORS = {"float": FLOATS, "int": INTS}
+
+
 def floats(function: Operator) -> Operator:
     """Add an operator for floating-point tensors, under the name of its function."""
     FLOATS[function.__name__] = function
@@ -337,7 +340,7 @@ def changes_a_number(operator: str, numbers: Iterable[int]) -> bool:
 
 def operator_of(kind: str, name: str) -> Operator:
     """Return an operator by the kind of value and its name."""
-    return (FLOATS if kind == "float" else INTS)[name]
+    return OPERATORS[kind][name]
 
 
 def kind_of(value: object) -> str:

@@ -5,7 +5,6 @@ Importing this wraps the modules of `tests/mutants`, so they must not have been 
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ MUTANTS = HERE.parent / "mutants"
 sys.path[:0] = [str(HERE), str(MUTANTS)]
 
 from instrument import copy_of, wrap  # noqa: E402  after the path
+from trial import Right  # noqa: E402  likewise
 
 WRAPPED = ("right_models", "right_parts", "wrong_forward", "gpt", "wrong_causal")
 """Modules with right code, some of it between wrong code."""
@@ -26,26 +26,10 @@ from zoo import specimens  # noqa: E402  once its modules are wrapped
 from reference.conformance.subjects import own  # noqa: E402  likewise
 from reference.conformance.subjects.torch_models import TorchSubject  # noqa: E402  likewise
 from reference.model import BigramLanguageModel  # noqa: E402  likewise
-from reference.spec.clause import BIGRAM  # noqa: E402  likewise
 from reference.spec.subject import Part  # noqa: E402  likewise
 
 LEFT_OUT = {"a scripted model", "a compiled model"}
 """Right specimens whose code torch reads for itself."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Right:
-    """Right code to make faults in."""
-
-    name: str
-    make: Callable[[], TorchSubject]
-    concepts: tuple[str, ...] | None = None
-    profile: str = BIGRAM
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is a model, and not one of the other parts."""
-        return self.concepts is None or "forward" in self.concepts
 
 
 def rights() -> Iterator[Right]:
