@@ -325,7 +325,10 @@ def law(subject: Subject, case: ContextLawCase) -> None:
     Alarm: at most 1e-9 a run: a quarter for each of four cases, shared among its prompts (Agrawal's
     bound), its tokens, its ranks and all ranks from one on, the tokens of the prompt (Hoeffding's)
     and the mean of ln P (Chernoff's).
-    Power: a prompt of which only the last token is looked at is noticed.
+    Power: a prompt of which only the last token is looked at is noticed; so is every top_k below C,
+    for C of 17, 65 and 257, and a temperature of 0.99 or 1.01, or a repetition penalty of 1.05. Of
+    a model whose weights the kit cannot write, and which finds all tokens nearly as likely, the
+    last two show less.
     Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
     """
     prompts = case.prompts()  # (R, T)

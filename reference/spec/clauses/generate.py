@@ -154,7 +154,8 @@ def law(subject: Subject, case: LawCase) -> None:
     bound), its tokens, its ranks and all ranks from one on, the last token again (Hoeffding's) and
     the mean of ln P (Chernoff's).
     Power: no two tokens of a row are equally likely, from 45% to 0.03%. A token that is never drawn
-    is noticed wherever it is: so is every top-k below C, for C of 65 and 257.
+    is noticed wherever it is: so is every top_k below C, for C of 17, 65 and 257, and a temperature
+    of 0.99 or 1.01, or a repetition penalty of 1.02.
     Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
     Audit: (B, 1) @audit
     """
@@ -262,7 +263,7 @@ def alone(subject: Subject, case: Nothing) -> None:
     """One sequence by itself, short or long, is continued by the same law as one of many.
 
     Formula: P(next | idx) = softmax(table[idx[0, -1]]), for idx of shape (1, 1) to (1, 40).
-    Alarm: at most 1e-9 a run, by Agrawal's bound: half for 250 calls with one token, half for 250
+    Alarm: at most 1e-9 a run, by Agrawal's bound: half for 300 calls with one token, half for 300
     with forty.
     Power: the likeliest token every time, or a temperature of 0.1, is noticed.
     Source: T is the current sequence length of the context during generation > idx > (one row)
@@ -276,7 +277,7 @@ def alone(subject: Subject, case: Nothing) -> None:
         (1, "a sequence by itself is continued by another law than one of many"),
         (40, "a long sequence is continued by another law than a short one"),
     ):
-        drawn = [continued(model, context[:, -T:], 1)[0, -1:] for _ in range(250)]
+        drawn = [continued(model, context[:, -T:], 1)[0, -1:] for _ in range(300)]
         counts = torch.bincount(torch.cat(drawn), minlength=3).numpy()
         what = f"tokens drawn after token {last}, one sequence of {T} at a time"
         expect_law(counts, P[last], alarm=ALARM / 2, what=what, cause=cause)
