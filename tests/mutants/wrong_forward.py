@@ -711,6 +711,16 @@ def broadcasts() -> TorchSubject:
     return TorchSubject(factory=M)
 
 
+@wrong("forward.logits.flattened", "rounds the logits to 5 decimals if there are targets")
+def rounded_with_targets() -> TorchSubject:
+    class M(Notes):
+        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Any:
+            logits, loss = super().forward(idx, targets)
+            return logits if targets is None else logits.round(decimals=5), loss
+
+    return TorchSubject(factory=M)
+
+
 # For forward.logits.floating
 
 

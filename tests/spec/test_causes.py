@@ -32,6 +32,8 @@ NAMED = {
     "is made on the meta device, where its table has no numbers": "on the meta device, where",
     "gives its loss on the meta device": "the loss is on the meta device",
     "gives logits in thousandths, as whole numbers": "cast to whole numbers",
+    "rounds the scores to 3 decimals": "nearly, not to the bit: rounded",
+    "rounds the scores to 6 decimals": "nearly, not to the bit: rounded",
     "adds the loss up over the batch": "the loss is added up over the batch",
     "does not clear the gradient": "zero_grad is missing",
     "keeps the text in uint16, in which a token of 65,536 is 0": "are kept in uint16",
