@@ -34,7 +34,7 @@ def rows(draw: Draw, C: int, shape: tuple[int, int]) -> c.Rows:
 
 LAYOUT = st.sampled_from(c.LAYOUTS)
 SCATTERED = st.sampled_from([layout for layout in c.LAYOUTS if layout != "contiguous"])
-TABLE = st.integers(0, 999)
+TABLE = st.integers(0, 2 * c.FULL - 1)
 SHAPE = st.tuples(st.integers(1, 4), st.integers(1, 8))
 LONG = st.tuples(st.integers(1, 2), st.integers(9, 40))
 
@@ -102,6 +102,8 @@ def corners(
 
 REPEATED = c.IndexCase(C=3, table=1, idx=((2, 2, 2, 0, 2),))
 REPEATED_PAIRS = c.LossCase(C=3, table=1, idx=((2, 2, 2, 0, 2),), targets=((1, 1, 0, 2, 1),))
+UNROUNDED = ((2, 1, 1, "contiguous"), (5, 2, 3, "contiguous"))
+"""Of tables in which it shows if scores are rounded."""
 LONG_SIZES = (
     (2, 1, 9, "contiguous"),
     (3, 2, 17, "contiguous"),
@@ -252,11 +254,19 @@ CASES: dict[type[c.Case], Cases] = {
     c.Nothing: Cases(corners=(c.Nothing(),)),
     c.SizeCase: Cases(corners=tuple(c.SizeCase(C=C) for C in (1, 2, 5, 65))),
     c.IndexCase: Cases(
-        corners=(*corners(c.IndexCase, table=0), REPEATED),
+        corners=(
+            *corners(c.IndexCase, table=0),
+            REPEATED,
+            *corners(c.IndexCase, sizes=UNROUNDED, table=c.FULL),
+        ),
         more=token_case(c.IndexCase, table=TABLE),
     ),
     c.LossCase: Cases(
-        corners=(*corners(c.LossCase, targets=True, table=0), REPEATED_PAIRS),
+        corners=(
+            *corners(c.LossCase, targets=True, table=0),
+            REPEATED_PAIRS,
+            *corners(c.LossCase, sizes=UNROUNDED, targets=True, table=c.FULL),
+        ),
         more=token_case(c.LossCase, targets=True, table=TABLE),
     ),
     c.LayoutCase: Cases(

@@ -3,7 +3,8 @@
 A case that is read back is checked: one that contradicts itself would be taken for the subject's
 fault, and one that is too large would never end.
 
-Tables are given by a seed; their entries have three decimals, from -3 to 3, in no order.
+Tables are given by a seed; their entries have three decimals, from -3 to 3, in no order. Those of
+seeds from FULL on have all the digits that float32 holds.
 """
 
 import math
@@ -75,13 +76,20 @@ class CaseError(BigramError, ValueError):
     """A saved case is not a case of its clause, or contradicts itself."""
 
 
+FULL = 1000
+"""Seed from which on a table's entries are not round numbers, which would hide that they are."""
+
+
 def table_of(C: int, seed: int) -> Table:
     """Make a table without any symmetry that could hide a mistake.
 
     Shape: -> (C, C), float32.
     """
-    numbers = np.random.default_rng(seed).integers(-3000, 3001, (C, C))
-    return torch.tensor(numbers / 1000, dtype=torch.float32)
+    drawn = np.random.default_rng(seed)
+    numbers = drawn.integers(-3000, 3001, (C, C)) / 1000
+    if seed >= FULL:
+        numbers += drawn.integers(1, 10_000, (C, C)) / 10_000_000
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
 LEAST_GRADED = 3e-4
@@ -727,7 +735,8 @@ def _wide(code: str, seed: int) -> str:
 def _table(C: int, seed: int) -> str:
     if C > MOST_WRITTEN:
         return f"table = table_of({C}, {seed})  # from reference.spec.cases"
-    rows = [[round(value, 3) for value in row] for row in table_of(C, seed).tolist()]
+    # As few digits as give the same float32 again.
+    rows = [[float(str(value)) for value in row] for row in table_of(C, seed).numpy()]
     return f"table = torch.tensor({rows})"
 
 

@@ -36,14 +36,14 @@ def logits_of(model: Model, idx: Tensor, targets: Tensor | None = None) -> Tenso
     """Return the logits of idx.
 
     Shape: (B, T) -> (B, T, C), or, with targets, whatever came back.
-    Raises: Broken if they are of another shape.
+    Raises: Broken if they are of another shape, or are not floating-point numbers.
     """
     logits = model(idx, targets).logits
     shape = (*idx.shape, model.C)
-    if targets is None and tuple(logits.shape) != shape:
+    if (targets is None and tuple(logits.shape) != shape) or not logits.is_floating_point():
         raise Broken(
-            expected=f"logits of idx {tuple(idx.shape)}: shape {shape}",
-            seen=f"shape {tuple(logits.shape)}",
+            expected=f"logits of idx {tuple(idx.shape)}: floating-point of shape {shape}",
+            seen=f"{logits.dtype} of shape {tuple(logits.shape)}".replace("torch.", ""),
             cause=UNLIKE,
         )
     return logits

@@ -117,6 +117,14 @@ class Cropping(GPT):
 correct("a GPT with a block_size of 8, whose generate crops its context")(Cropping)
 
 
+@correct("a GPT whose head makes its weights at the first call, with a parameter of no numbers")
+class LazyHead(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.head = nn.LazyLinear(vocab_size)
+        self.unused = nn.Parameter(torch.empty(3, device="meta"))
+
+
 class KeptMask(Attention):
     """Keeps its mask as a parameter that is not trained."""
 

@@ -309,6 +309,25 @@ def rounded() -> TorchSubject:
     return scoring(lambda logits, idx: logits.bfloat16().float())
 
 
+@wrong("embedding.row-lookup", "rounds the scores to 3 decimals")
+def three_decimals() -> TorchSubject:
+    return scoring(lambda logits, idx: logits.round(decimals=3))
+
+
+@wrong("embedding.row-lookup", "rounds the scores to 6 decimals")
+def six_decimals() -> TorchSubject:
+    return scoring(lambda logits, idx: logits.round(decimals=6))
+
+
+@wrong("embedding.row-lookup", "keeps 10 bits of the scores' digits, as TF32 does")
+def tf32() -> TorchSubject:
+    def kept(logits: Tensor, idx: Tensor) -> Tensor:
+        step = 2.0 ** (logits.detach().abs().clamp(min=1e-9).log2().floor() - 10)
+        return (logits / step).round() * step
+
+    return scoring(kept)
+
+
 @wrong("embedding.row-lookup", "has a hook on the embedding that scales what comes out")
 def hooked() -> TorchSubject:
     class M(Notes):

@@ -711,6 +711,58 @@ def broadcasts() -> TorchSubject:
     return TorchSubject(factory=M)
 
 
+@wrong("forward.logits.flattened", "rounds the logits to 5 decimals if there are targets")
+def rounded_with_targets() -> TorchSubject:
+    class M(Notes):
+        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Any:
+            logits, loss = super().forward(idx, targets)
+            return logits if targets is None else logits.round(decimals=5), loss
+
+    return TorchSubject(factory=M)
+
+
+# For forward.logits.floating
+
+
+def giving(change: Callable[[Tensor], Tensor]) -> TorchSubject:
+    """Give the notes' model, whose logits are changed once the loss is computed."""
+
+    class M(Apart):
+        def forward(self, idx: Tensor, targets: Tensor | None = None) -> Any:
+            logits, loss = super().forward(idx, targets)
+            return change(logits), loss
+
+    return TorchSubject(factory=M)
+
+
+@wrong("forward.logits.floating", "gives logits in thousandths, as whole numbers")
+def whole_numbers() -> TorchSubject:
+    return giving(lambda logits: (1000 * logits).long())
+
+
+@wrong("forward.logits.floating", "gives for each token whether it is likely")
+def true_or_false() -> TorchSubject:
+    return giving(lambda logits: logits > 0)
+
+
+# For forward.returns: what cannot be read
+
+
+@wrong("forward.returns", "is made on the meta device, where its table has no numbers")
+def on_meta() -> TorchSubject:
+    class M(Notes):
+        def __init__(self, vocab_size: int) -> None:
+            with torch.device("meta"):
+                super().__init__(vocab_size)
+
+    return TorchSubject(factory=M)
+
+
+@wrong("loss.scalar", "gives its loss on the meta device")
+def loss_on_meta() -> TorchSubject:
+    return losing(lambda logits, targets: logits.sum().to("meta"))
+
+
 # -- what forward does to the random streams --
 
 

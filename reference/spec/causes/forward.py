@@ -6,9 +6,22 @@ from torch import Tensor
 from reference.spec.cases import tokens
 from reference.spec.measures import logits_of
 from reference.spec.randomness import seed_all
-from reference.spec.subject import Model, Subject
+from reference.spec.subject import Model, Other, Subject
 
 KEPT = "forward keeps something from one call to the next"
+
+
+def unreadable(answer: object, what: str) -> str:
+    """Return why a tensor of the subject's cannot be read, or "" if it is not of such a kind."""
+    if not isinstance(answer, Other) or not answer.kind.startswith("a tensor "):
+        return ""
+    if "meta device" in answer.kind:
+        return (
+            f"{what} is on the meta device, where a model's parameters hold no numbers: make it on "
+            "the CPU, or move it with to_empty() and load its weights"
+        )
+    kind = answer.kind.removeprefix("a tensor ")
+    return f"{what} is {kind}: it must be a dense tensor of ordinary numbers"
 
 
 def layout(subject: Subject) -> str:

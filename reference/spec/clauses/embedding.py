@@ -106,19 +106,20 @@ def reproducible(subject: Subject, case: SizeCase) -> None:
     Power: NumPy's and Python's streams are seeded unlike each other, as the notes seed torch's.
     Source: torch.manual_seed(1337) > reproducibility
     """
-    models = []
+    every = torch.arange(case.C)[:, None]  # (C, 1)
+    models, logits = [], []
     for other in (1, 2):
         seed_all(other)
         seed_torch(1337)
         models.append(subject.model(case.C))
+        logits.append(logits_of(models[-1], every))  # it may make its weights only now
     seen, want = models[1].parameters(), models[0].parameters()
     what, cause = "of a new model, after the same torch.manual_seed", causes.OTHER_SOURCE
     expect_equal(list(seen), list(want), what=f"parameters {what}", cause=cause)
     for name, value in want.items():
         expect_equal(seen[name], value, what=f"{name} {what}", cause=cause)
-    first, second = (logits_of(model, torch.arange(case.C)[:, None]) for model in models)
-    near = rounding(models[0], first)
-    expect_close(second, first, tolerance=near, what=f"logits {what}", cause=cause)
+    near = rounding(models[0], logits[0])
+    expect_close(logits[1], logits[0], tolerance=near, what=f"logits {what}", cause=cause)
 
 
 @clause("embedding.stream", profiles=PROFILES, level=SHOULD, needs=("forward.returns",))

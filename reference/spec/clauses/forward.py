@@ -47,7 +47,8 @@ def returns(subject: Subject, case: IndexCase) -> None:
         what="the first of what m(idx) returns",
         expected="a tensor, the logits",
         seen=kind_of(answer[0]),
-        cause="forward does not return the logits first",
+        cause=causes.unreadable(answer[0], "what forward returns first")
+        or "forward does not return the logits first",
     )
 
 
@@ -63,7 +64,23 @@ def logits_shape(subject: Subject, case: IndexCase) -> None:
     expect_equal(shape, (B, T, case.C), what=what, cause=lambda: causes.layout(subject))
 
 
-@clause("forward.logits.dtype", (Part.TENSORS,), needs=("forward.logits.shape",))
+@clause("forward.logits.floating", profiles=PROFILES, needs=("forward.logits.shape",))
+def logits_floating(subject: Subject, case: IndexCase) -> None:
+    """The logits are floating-point numbers, from which probabilities can be made.
+
+    Source: RAW + UNBOUNDED > values have no min/max
+    """
+    logits = case.model(subject)(case.tensor()).logits
+    expect(
+        logits.is_floating_point(),
+        what="dtype of the logits",
+        expected="a floating-point type",
+        seen=str(logits.dtype),
+        cause="the logits are cast to whole numbers or to true and false",
+    )
+
+
+@clause("forward.logits.dtype", (Part.TENSORS,), needs=("forward.logits.floating",))
 def logits_dtype(subject: Subject, case: IndexCase) -> None:
     """The logits are floating-point numbers of the table's own type.
 
@@ -99,7 +116,7 @@ def loss_none(subject: Subject, case: IndexCase) -> None:
 @clause(
     "forward.repeatable",
     profiles=PROFILES,
-    needs=("forward.logits.shape", "forward.pure.inputs", "forward.pure.table"),
+    needs=("forward.logits.floating", "forward.pure.inputs", "forward.pure.table"),
 )
 def repeatable(subject: Subject, case: LossCase) -> None:
     """What a call gives depends on no call before it, and no later call changes it.
@@ -171,6 +188,7 @@ def pure_stream(subject: Subject, case: LossCase) -> None:
     Source: set the seed for generating random numbers
     """
     model = case.model(subject)
+    logits_of(model, case.tensor())  # a model may make its weights at the first call
     if not any(model.modes().values()):  # of an eval() that fails, forward.modes tells
         expect_no_draws(_both_ways(subject, model, case), what="forward")
 

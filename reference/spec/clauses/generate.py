@@ -40,6 +40,7 @@ from reference.spec.measures import (
     continued,
     expect_own_stream,
     grown,
+    logits_of,
     longest,
     overwrite,
 )
@@ -245,6 +246,7 @@ def reproducible(subject: Subject, case: PromptCase) -> None:
     Source: torch.manual_seed(1337) > reproducibility
     """
     model, outs, n = subject.model(16), [], _new_tokens(subject, case, 2)
+    logits_of(model, tokens(((1, 2),)))  # a model may make its weights at the first call
     for other in (1, 2):  # for the streams that the notes do not seed
         seed_all(other)
         seed_torch(1337)

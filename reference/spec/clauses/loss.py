@@ -23,6 +23,7 @@ from reference.spec.cases import (
     tokens,
 )
 from reference.spec.causes import loss as causes
+from reference.spec.causes.forward import unreadable
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
 from reference.spec.expect import (
     Broken,
@@ -90,7 +91,7 @@ def scalar(subject: Subject, case: LossCase) -> None:
         seen=f"shape {tuple(loss.shape)}, {loss.dtype}"
         if isinstance(loss, Tensor)
         else shown(seen),
-        cause=lambda: causes.no_scalar(answer),
+        cause=lambda: unreadable(seen, "the loss") or causes.no_scalar(answer),
     )
 
 
