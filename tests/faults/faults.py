@@ -60,14 +60,15 @@ def order(fault: Fault) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def every_task(workers: int, names: set[str]) -> list[Task]:
+def every_task(workers: int, names: set[str], *, twice: bool) -> list[Task]:
     """Return all faults of all right code, each at the first code that reaches its expression.
 
-    With names, only of right code that has one of these.
+    With names, only of right code that has one of these. It is tried twice to see that two trials
+    agree, which takes as long again.
     """
     every = [right for right in rights() if not names or right.name in names]
     found: dict[int, Tried | None] = dict(
-        in_children([partial(tried, right) for right in every], workers)
+        in_children([partial(tried, right, twice=twice) for right in every], workers)
     )
     claimed: set[tuple[int, str]] = set()
     tasks: list[Task] = []
@@ -139,7 +140,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     begin = time.perf_counter()
     digest_of(own.reference_subject, whole=True)  # which imports what torch imports late
-    every = every_task(given.workers, rights_of(given.only) if given.only else set())
+    names = rights_of(given.only) if given.only else set()
+    every = every_task(given.workers, names, twice=given.write or given.sample >= MOST)
     expressions = len({task.fault.site for task in every})
     print(f"{len(every)} faults at {expressions} expressions", flush=True)
     known = seen()
