@@ -101,7 +101,7 @@ EVERY = [
 
 
 def test_a_record_counts_by_part_operator_and_clause() -> None:
-    seen = record(EVERY, faults=90, expressions=9)
+    seen = record(EVERY, "2fe0", faults=90, expressions=9)
     assert seen["outcomes"] == "3 killed, 1 allowed, 1 survived, 1 equivalent, 0 kit-error"
     assert seen["by part"]["construction"] == [0, 0, 0, 1, 0]
     assert seen["by operator"]["ones"] == [1, 0, 0, 0, 0]
