@@ -1,12 +1,13 @@
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-from allowed import allowance
+from allowed import REASONS, allowance
 from instrument import SITES, Fault, Site, Visits, copy_of
 from judging import Task, Tried, faults_at, judge, judged, tried
 from operators import Call
@@ -16,6 +17,8 @@ from trial import DRAWS, Right
 
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import Level
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +75,13 @@ def test_a_draw_that_nobody_uses_is_allowed_and_a_seed_is_not(right: Right, tria
     reason, gap = allowance(right, task(right, trial, "len(data)", "reseed").fault)
     assert not reason
     assert "seeds the stream" in gap
+
+
+def test_each_clause_that_allows_something_is_a_choice() -> None:
+    choices = {one.id for one in catalogue(None) if one.level is Level.CHOICE}
+    named = re.findall(r"[a-z]+\.[a-z-]+", " ".join(REASONS.values()))
+    assert named
+    assert set(named) <= choices
 
 
 def test_faults_that_change_no_number_are_left_out() -> None:
