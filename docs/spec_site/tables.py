@@ -17,7 +17,7 @@ from reference.conformance.reports.example import answers_of, kills_of
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import Clause, Level
 from reference.spec.errata import ERRATA
-from spec_site import notes
+from spec_site import fault_tables, notes
 from spec_site.boxes import counted, in_code, notes_link
 from spec_site.domain import SpecDomain, reference_to
 from spec_site.trace import trace
@@ -149,12 +149,24 @@ def _errata(env: BuildEnvironment, page: str) -> list[nodes.Node]:
     return [_table(["", "The notes", "What is so", "Page"], rows, [6, 40, 40, 14])]
 
 
+def _faults(table: Callable[[str], fault_tables.Table]) -> Callable[..., list[nodes.Node]]:
+    """Return what lists figures of the machine-made faults."""
+    return lambda _env, page: [_table(*table(page))]
+
+
 TABLES: dict[str, Callable[[BuildEnvironment, str], list[nodes.Node]]] = {
     "clauses": _clauses,
     "matrix": _matrix,
     "lines": _lines,
     "questions": _questions,
     "errata": _errata,
+    "faults": _faults(fault_tables.summary),
+    "fault-parts": _faults(lambda _page: fault_tables.groups("by part")),
+    "fault-operators": _faults(lambda _page: fault_tables.groups("by operator")),
+    "fault-conditions": _faults(lambda _page: fault_tables.groups("by condition")),
+    "fault-clauses": _faults(fault_tables.clauses),
+    "fault-allowances": _faults(fault_tables.allowed),
+    "fault-survivors": _faults(fault_tables.survivors),
 }
 
 
@@ -207,7 +219,7 @@ def _row(cells: Row) -> nodes.row:
 
 def _always(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Write the pages with generated tables anew, whatever page has changed."""
-    made = ("clauses", "matrix", "questions", "errata", "mindmap")
+    made = ("clauses", "matrix", "questions", "errata", "mindmap", "faults")
     return [page for page in made if page in env.all_docs]
 
 

@@ -25,7 +25,7 @@ from operators import OPERATORS
 from processes import in_children
 from record import SEEN, Judged, digest, record, seen, text_of
 from rights import rights
-from trial import digest_of
+from trial import Right, digest_of
 
 from reference.conformance.subjects import own
 
@@ -34,8 +34,9 @@ MOST = 12_000
 BY_ALL = 500
 """Of a run that is recorded, the faults that are judged by all clauses; the others end at the
 first clause that they break."""
-PART = 10
-"""If nothing has changed since the record, one fault in ten is judged."""
+PART, SOME = 10, 4
+"""If nothing has changed since the record, a tenth of the sample is judged, in every fourth right
+code."""
 
 
 def options(given: list[str] | None = None) -> Namespace:
@@ -60,14 +61,13 @@ def order(fault: Fault) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def every_task(workers: int, names: set[str]) -> list[Task]:
-    """Return all faults of all right code, each at the first code that reaches its expression.
+def every_task(every: list[Right], workers: int, *, twice: bool) -> list[Task]:
+    """Return all faults of right code, each at the first code that reaches its expression.
 
-    With names, only of right code that has one of these.
+    It is tried twice to see that two trials agree, which takes as long again.
     """
-    every = [right for right in rights() if not names or right.name in names]
     found: dict[int, Tried | None] = dict(
-        in_children([partial(tried, right) for right in every], workers)
+        in_children([partial(tried, right, twice=twice) for right in every], workers)
     )
     claimed: set[tuple[int, str]] = set()
     tasks: list[Task] = []
@@ -139,17 +139,21 @@ def main() -> int:
     warnings.simplefilter("ignore")
     begin = time.perf_counter()
     digest_of(own.reference_subject, whole=True)  # which imports what torch imports late
-    every = every_task(given.workers, rights_of(given.only) if given.only else set())
+    chosen, known = list(rights()), seen()
+    inputs = digest()
+    if given.only:
+        names = rights_of(given.only)
+        chosen = [right for right in chosen if not names or right.name in names]
+    elif given.unless_seen and known.get("digest") == inputs:
+        chosen, given.sample = chosen[::SOME], given.sample // PART
+        print("nothing has changed since a run was recorded: a part of the sample")
+    every = every_task(chosen, given.workers, twice=given.write or given.sample >= MOST)
     expressions = len({task.fault.site for task in every})
     print(f"{len(every)} faults at {expressions} expressions", flush=True)
-    known = seen()
-    if given.unless_seen and known.get("digest") == digest():
-        given.sample //= PART
-        print("nothing has changed since a run was recorded: a part of the sample")
     tasks = listed(every, given.only) if given.only else every[: given.sample]
     print(f"{time.perf_counter() - begin:5.0f} s: {len(tasks)} faults to judge", flush=True)
     found = judge_all(tasks, given)
-    now = record(found, faults=len(every), expressions=expressions)
+    now = record(found, inputs, faults=len(every), expressions=expressions)
     if given.write:
         SEEN.write_text(text_of(now), encoding="utf-8")
         known = now

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allowed import REASONS
 from instrument import Fault, Site
 
 HERE = Path(__file__).resolve().parent
@@ -19,7 +20,7 @@ SEEN = HERE / "seen.json"
 BEFORE = HERE / "before.json"
 """The same faults against the clauses as they were before any was changed for them."""
 OURS = (HERE, HERE.parent / "mutants", ROOT / "reference")
-OUTCOMES = ("killed", "allowed", "survived", "equivalent")
+OUTCOMES = ("killed", "allowed", "survived", "equivalent", "kit-error")
 PARTS = {
     "batch": "get_batch",
     "softmax": "softmax",
@@ -80,8 +81,10 @@ def digest() -> str:
     return whole.hexdigest()
 
 
-def record(every: Sequence[Judged], *, faults: int, expressions: int) -> dict[str, Any]:
-    """Return what a run saw."""
+def record(
+    every: Sequence[Judged], inputs: str, *, faults: int, expressions: int
+) -> dict[str, Any]:
+    """Return what a run saw that has this digest of its inputs."""
     by_all = [one for one in every if one.outcome == "killed" and one.found.get("by_all")]
     broken = sorted(len(one.found["clauses"]) for one in by_all)
     told: dict[str, Any] = {
@@ -104,7 +107,7 @@ def record(every: Sequence[Judged], *, faults: int, expressions: int) -> dict[st
         "survived": {
             one.name: one.found.get("gap", "") for one in every if one.outcome == "survived"
         },
-        "digest": digest(),
+        "digest": inputs,
     }
     return told
 
@@ -112,8 +115,7 @@ def record(every: Sequence[Judged], *, faults: int, expressions: int) -> dict[st
 def tallied(outcomes: Iterable[str]) -> str:
     """Return how often each outcome occurs, in few words."""
     counts = Counter(outcomes)
-    names = [*OUTCOMES, *sorted(counts.keys() - {*OUTCOMES})]
-    return ", ".join(f"{counts[name]} {name}" for name in names)
+    return ", ".join(f"{counts[name]} {name}" for name in OUTCOMES)
 
 
 def shares(counts: Mapping[str, int]) -> str:
@@ -126,12 +128,12 @@ def shares(counts: Mapping[str, int]) -> str:
     )
 
 
-def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what became of each group."""
-    groups: dict[str, list[str]] = defaultdict(list)
+def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[int]]:
+    """Return what became of each group: as many as `OUTCOMES` has, in its order."""
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
     for group, outcome in pairs:
-        groups[group].append(outcome)
-    return {name: tallied(groups[name]) for name in sorted(groups)}
+        groups[group][outcome] += 1
+    return {name: [groups[name][one] for one in OUTCOMES] for name in sorted(groups)}
 
 
 def kills(every: Sequence[Judged]) -> dict[str, list[int]]:
@@ -149,8 +151,8 @@ def kills(every: Sequence[Judged]) -> dict[str, list[int]]:
     return {name: [first[name], alone[name]] for name in sorted(first)}
 
 
-def allowed(every: Sequence[Judged]) -> dict[str, dict[str, str]]:
-    """List what is allowed, by the kind of change and by function."""
+def allowed(every: Sequence[Judged]) -> dict[str, dict[str, Any]]:
+    """List what is allowed, by the kind of change, with the reason, and by function."""
     kinds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for one in every:
         if one.outcome == "allowed":
@@ -158,7 +160,11 @@ def allowed(every: Sequence[Judged]) -> dict[str, dict[str, str]]:
             what = f"{one.site.text}: {one.fault.operator}{when}"
             kinds[one.found["reason"]][one.site.function].append(what)
     return {
-        kind: {function: "; ".join(sorted(kinds[kind][function])) for function in sorted(found)}
+        kind: {
+            "why": REASONS[kind],
+            "count": sum(map(len, found.values())),
+            "in": {name: "; ".join(sorted(found[name])) for name in sorted(found)},
+        }
         for kind, found in sorted(kinds.items())
     }
 
@@ -166,7 +172,7 @@ def allowed(every: Sequence[Judged]) -> dict[str, dict[str, str]]:
 def text_of(seen: Mapping[str, Any]) -> str:
     """Return the text of `seen.json`, lists of numbers in one line each."""
     text = json.dumps(seen, indent=1, ensure_ascii=False)
-    return re.sub(r"\[\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2]", text) + "\n"
+    return re.sub(r"\[[\d,\s]+\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def seen() -> dict[str, Any]:

@@ -1,12 +1,13 @@
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-from allowed import allowance
+from allowed import REASONS, allowance
 from instrument import SITES, Fault, Site, Visits, copy_of
 from judging import Task, Tried, faults_at, judge, judged, tried
 from operators import Call
@@ -16,6 +17,8 @@ from trial import DRAWS, Right
 
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
+from reference.spec.catalogue import catalogue
+from reference.spec.clause import Level
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +33,7 @@ def right() -> Right:
 
 @pytest.fixture(scope="module")
 def trial(right: Right) -> Tried:
-    found = tried(right)
+    found = tried(right, twice=True)
     assert found is not None
     return found
 
@@ -74,6 +77,13 @@ def test_a_draw_that_nobody_uses_is_allowed_and_a_seed_is_not(right: Right, tria
     assert "seeds the stream" in gap
 
 
+def test_each_clause_that_allows_something_is_a_choice() -> None:
+    choices = {one.id for one in catalogue(None) if one.level is Level.CHOICE}
+    named = re.findall(r"[a-z]+\.[a-z-]+", " ".join(REASONS.values()))
+    assert named
+    assert set(named) <= choices
+
+
 def test_faults_that_change_no_number_are_left_out() -> None:
     visits = Visits()
     for T in (3, 70):
@@ -101,16 +111,17 @@ EVERY = [
 
 
 def test_a_record_counts_by_part_operator_and_clause() -> None:
-    seen = record(EVERY, faults=90, expressions=9)
-    assert seen["outcomes"] == "3 killed, 1 allowed, 1 survived, 1 equivalent"
-    assert seen["by part"]["construction"] == "0 killed, 0 allowed, 0 survived, 1 equivalent"
-    assert seen["by operator"]["ones"] == "1 killed, 0 allowed, 0 survived, 0 equivalent"
+    seen = record(EVERY, "2fe0", faults=90, expressions=9)
+    assert seen["outcomes"] == "3 killed, 1 allowed, 1 survived, 1 equivalent, 0 kit-error"
+    assert seen["by part"]["construction"] == [0, 0, 0, 1, 0]
+    assert seen["by operator"]["ones"] == [1, 0, 0, 0, 0]
     assert kills(EVERY) == {"loss.scalar": [3, 1]}
     assert seen["by all clauses"]["median"] == 1.5
-    assert seen["allowed"] == {"streams": {"m.py:M.generate": "x + 1: zeros"}}
+    assert seen["allowed"]["streams"]["count"] == 1
+    assert seen["allowed"]["streams"]["in"] == {"m.py:M.generate": "x + 1: zeros"}
     assert seen["survived"] == {"m.py m.py:M.generate: x + 1 | zeros, always": "the law"}
     assert json.loads(text_of(seen)) == seen
-    assert '"loss.scalar": [3, 1]' in text_of(seen)
+    assert '"loss.scalar": [ 3, 1 ]' in text_of(seen)
 
 
 def test_the_share_that_is_killed_is_told_of_faults_that_break_something() -> None:
