@@ -62,7 +62,7 @@ NOTHING = 1e-3
 
 def looping(model: Model, rate: float = RATE) -> Callable[[Tensor, Tensor], None]:
     """Return a function that takes a step by the notes' own lines."""
-    optimizer = model.optimizer(rate)
+    optimizer = model.optimizer(partial(torch.optim.AdamW, lr=rate))
 
     def take(xb: Tensor, yb: Tensor) -> None:
         try:
