@@ -298,6 +298,19 @@ def the_first(data: Tensor, T: int, B: int) -> Batch:
     return cut(data, T, torch.arange(B) % (len(data) - T - 1))
 
 
+@wrong("batch.advances", "puts the stream back where its first call left it", concepts=("batch",))
+def put_back() -> TorchSubject:
+    left: list[Tensor] = []
+
+    def batch(data: Tensor, T: int, B: int) -> Batch:
+        x, y = drawn(data, T, B)
+        left.append(torch.get_rng_state())
+        torch.set_rng_state(left[0])
+        return x, y
+
+    return subject_of(batch)
+
+
 @mutant("batch.offset-law", "cuts the text into blocks that do not overlap")
 def blocks(data: Tensor, T: int, B: int) -> Batch:
     return cut(data, T, torch.randint((len(data) - 2) // T, (B,)) * T)

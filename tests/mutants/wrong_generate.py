@@ -552,6 +552,17 @@ class OwnGenerator(Steps):
         return torch.multinomial(probs, 1, generator=self.own)
 
 
+@mutant("generate.stream", "puts the stream back where the model's first call left it")
+class PutBack(Steps):
+    left: Tensor | None = None
+
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        out = super().generate(idx, max_new_tokens)
+        self.left = torch.get_rng_state() if self.left is None else self.left
+        torch.set_rng_state(self.left)
+        return out
+
+
 @mutant("generate.one-at-a-time", "draws once, and uses that for all of the new tokens")
 class OneDraw(Steps):
     def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:

@@ -193,8 +193,11 @@ def stream(subject: Subject, case: Nothing) -> None:
 def expect_moves_on(  # noqa: PLR0913  two of them by name
     model: Model, idx: Tensor, n: int, generator: torch.Generator | None, *, what: str, cause: str
 ) -> None:
-    """Ask whether a second continuation of idx by n tokens differs from the first."""
-    first, second = (model.generate(idx.clone(), n, generator=generator) for _ in range(2))
+    """Ask whether a third continuation of idx by n tokens differs from the second.
+
+    The first may still follow from a seed, and all others from a state that is put back.
+    """
+    _, first, second = (model.generate(idx.clone(), n, generator=generator) for _ in range(3))
     seen = f"the same {len(idx) * n} tokens twice"
     expect(not alike(first, second), what=what, expected="different tokens", seen=seen, cause=cause)
 
