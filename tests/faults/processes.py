@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any
 
-LIMIT = 120.0
+LIMIT = 400.0
 """Seconds for one call: one that takes longer is taken for a hang."""
 
 
