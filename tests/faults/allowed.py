@@ -8,9 +8,10 @@ wider cases than the clauses have, by the oracle. If it does not, it is a gap in
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -87,9 +88,10 @@ def allowance(right: Right, fault: Fault) -> tuple[str, str]:
     generates = right.whole and Part.GENERATE in right.make().parts
     with faulty(None):
         coupled = generates and all(alike_to_loop(right.make()))
+        modes = (False, True) if right.whole and is_steady(right.make()) else (False,)
     try:
         with faulty(fault):
-            keep(right, coupled=coupled)
+            keep(right, modes, coupled=coupled)
     except Broken as broken:
         return "", f"{broken.cause}: {broken.expected} | {broken.seen}"
     except (SubjectError, SubjectCrash) as error:
@@ -126,18 +128,24 @@ def kind_of_change(right: Right, fault: Fault) -> str:
     return ANY
 
 
-def keep(right: Right, *, coupled: bool) -> None:
-    """Raise Broken unless the subject keeps the contract on wide cases."""
+def keep(right: Right, modes: Sequence[bool], *, coupled: bool) -> None:
+    """Raise Broken unless the subject keeps the contract on wide cases, in these modes."""
     subject = right.make()
     if right.whole:
         for name, call in calls_of_models(subject):
             keep_moving(name, call)
-        (keep_table if right.profile == BIGRAM else keep_order)(subject)
+        if right.profile == BIGRAM:
+            keep_table(subject)
+        else:
+            keep_order(subject, modes)
         if Part.GENERATE in subject.parts:
             if coupled:
                 like = all(alike_to_loop(subject))
                 expect_equal(like, True, what="tokens of a loop", cause="other draws")
-            (keep_law if right.profile == BIGRAM else keep_chain)(subject)
+            if right.profile == BIGRAM:
+                keep_law(subject)
+            else:
+                keep_chain(subject, modes)
     for part, keeps in PARTS.items():
         if part in subject.parts:
             keeps(subject)
@@ -325,12 +333,24 @@ def alike_to_loop(subject: TorchSubject) -> Iterator[bool]:
             yield out.shape == idx.shape and int((out != idx).any(dim=1).sum()) <= UNLIKE
 
 
-def keep_order(subject: TorchSubject) -> None:
+def is_steady(subject: TorchSubject) -> bool:
+    """Return whether a model gives the same scores in both modes."""
+    model, idx = subject.model(11), torch.arange(20).view(2, 10) % 11
+    seen = []
+    for mode in (False, True):
+        model.train(mode=mode)
+        seen.append(model(idx).logits)
+    return torch.equal(*seen)
+
+
+def keep_order(subject: TorchSubject, modes: Sequence[bool]) -> None:
     """Raise Broken unless scores follow from the tokens so far, and the loss from the scores."""
     seed_all(11)
     model = subject.model(11)
     assert isinstance(model, TorchModel)
-    for B, T in ((1, 1), (1, 9), (4, 6), (6, 33), (2, 40), (1, 64)):
+    sizes = ((1, 1), (1, 9), (4, 6), (6, 33), (2, 40), (1, 64))
+    for mode, (B, T) in product(modes, sizes):
+        model.train(mode=mode)
         idx = torch.tensor(np.random.default_rng(T).integers(0, 11, (B, T)))
         idx[:: 1 + B // 3, -1] = 10
         logits, loss = model(idx, idx.roll(1, dims=1))
@@ -345,14 +365,16 @@ def keep_order(subject: TorchSubject) -> None:
             expect_near(model(idx[b : b + 1]).logits, whole[b : b + 1], near, "logits of one row")
         for t in range(1, T + 1):
             expect_near(model(idx[:, :t]).logits, whole[:, :t], near, "logits of a beginning")
+    model.train(mode=False)
     keep_slope(model)
 
 
-def keep_chain(subject: TorchSubject) -> None:
+def keep_chain(subject: TorchSubject, modes: Sequence[bool]) -> None:
     """Raise Broken unless two tokens in a row are drawn by the law that the scores state."""
     seed_all(12)
     model = subject.model(11)
-    for T in (1, 5, 33):
+    for mode, T in product(modes, (1, 5, 33)):
+        model.train(mode=mode)
         prompt = torch.arange(T)[None] * 4 % 11
         drawn = model.generate(prompt.repeat(4096, 1), 2)[:, -2:]
         counts = torch.bincount(drawn[:, 0], minlength=11).numpy()
