@@ -79,6 +79,13 @@ def alarms(session: nox.Session) -> None:
 
 
 @nox.session
+def power(session: nox.Session) -> None:
+    """Compute the weakest faults that the statistical clauses notice; --write records them."""
+    install(session, "test")
+    session.run("python", "tests/mutants/power.py", *session.posargs)
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Change the reference and the oracle line by line: a test must fail, or a list say why not."""
     install(session, "mutation")

@@ -11,11 +11,13 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
 
 from reference.conformance.reports.example import KILLS, answers_of, kills_of
+from reference.conformance.reports.power import POWER, power_of
 from reference.spec.catalogue import CONCEPTS, catalogue
 from reference.spec.clause import PROFILES, Clause, Level
 from reference.spec.errata import ERRATA, Erratum
 from spec_site import notes
 from spec_site.domain import SpecDomain, reference_to
+from spec_site.grid import table
 
 BY_ID = {clause.id: clause for clause in catalogue(None)}
 
@@ -114,6 +116,7 @@ def _chosen(directive: SphinxDirective) -> list[Clause]:
     for module in CONCEPTS:  # so that a page is read anew when what it shows has changed
         directive.env.note_dependency(str(module.__file__))
     directive.env.note_dependency(str(KILLS))
+    directive.env.note_dependency(str(POWER))
     chosen = []
     for written in directive.content:
         if written.strip() and written.strip() not in BY_ID:
@@ -145,9 +148,21 @@ def _clause_box(directive: SphinxDirective, clause: Clause) -> nodes.Node:
         box += _field("Needs", *needed[1:])
     if clause.profiles != PROFILES:
         box += _field("Of the profile", nodes.Text(" and ".join(clause.profiles)))
+    box += _power(clause)
     box += _folded("The check", [_code(clause)], f"check-{clause.id}")
     box += _seen(clause)
     return box
+
+
+def _power(clause: Clause) -> list[nodes.Node]:
+    """Show the weakest fault of each family that the clause notices, if it judges by chance."""
+    power = power_of(clause.id)
+    if power is None:
+        return []
+    heads = ["Weakest that at least 99% of runs notice", *power["columns"]]
+    rows = [[[nodes.Text(text)] for text in (name, *row)] for name, row in power["rows"].items()]
+    widths = [40, *(60 // len(power["columns"]) for _column in power["columns"])]
+    return [_folded("Power table", [table(heads, rows, widths)], f"power-{clause.id}")]
 
 
 def _way(clause: Clause) -> nodes.Node:

@@ -3,7 +3,7 @@
 Each directive leaves a mark, which is replaced once all pages have been read.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from docutils import nodes
@@ -20,10 +20,8 @@ from reference.spec.errata import ERRATA
 from spec_site import fault_tables, notes
 from spec_site.boxes import counted, in_code, notes_link
 from spec_site.domain import SpecDomain, reference_to
+from spec_site.grid import Row, table
 from spec_site.trace import trace
-
-Cell = Sequence[nodes.Node]
-Row = Sequence[Cell]
 
 
 class table_mark(nodes.General, nodes.Element):  # noqa: N801  docutils names its nodes so
@@ -65,7 +63,7 @@ def _clauses(env: BuildEnvironment, page: str) -> list[nodes.Node]:
             if clause.concept == concept
         ]
         found.append(nodes.rubric("", concept))
-        found.append(_table(["Level", "Clause", "What it says"], rows, [10, 30, 60]))
+        found.append(table(["Level", "Clause", "What it says"], rows, [10, 30, 60]))
     return found
 
 
@@ -84,7 +82,7 @@ def _matrix(env: BuildEnvironment, page: str) -> list[nodes.Node]:
             ]
         )
     heads = ["Notes", "Clause", "Check", "Seen to catch", "Page"]
-    return [_table(heads, rows, [10, 30, 25, 20, 15])]
+    return [table(heads, rows, [10, 30, 25, 20, 15])]
 
 
 def _lines(env: BuildEnvironment, page: str) -> list[nodes.Node]:
@@ -109,7 +107,7 @@ def _lines(env: BuildEnvironment, page: str) -> list[nodes.Node]:
                 clauses,
             ]
         )
-    return [_table(["Line", "The notes", "Page", "Code", "Clauses"], rows, [8, 32, 15, 20, 25])]
+    return [table(["Line", "The notes", "Page", "Code", "Clauses"], rows, [8, 32, 15, 20, 25])]
 
 
 def _questions(env: BuildEnvironment, page: str) -> list[nodes.Node]:
@@ -129,7 +127,7 @@ def _questions(env: BuildEnvironment, page: str) -> list[nodes.Node]:
                 [_page_link(env, home, page)],
             ]
         )
-    return [_table(["", "The notes ask", "What answers, when run", "Page"], rows, [12, 38, 38, 12])]
+    return [table(["", "The notes ask", "What answers, when run", "Page"], rows, [12, 38, 38, 12])]
 
 
 def _errata(env: BuildEnvironment, page: str) -> list[nodes.Node]:
@@ -146,7 +144,7 @@ def _errata(env: BuildEnvironment, page: str) -> list[nodes.Node]:
                 [_page_link(env, home, page)],
             ]
         )
-    return [_table(["", "The notes", "What is so", "Page"], rows, [6, 40, 40, 14])]
+    return [table(["", "The notes", "What is so", "Page"], rows, [6, 40, 40, 14])]
 
 
 def _faults(table: Callable[[str], fault_tables.Table]) -> Callable[..., list[nodes.Node]]:
@@ -200,21 +198,6 @@ def _listed(links: Sequence[nodes.Node]) -> list[nodes.Node]:
     for link in links:
         found += [nodes.Text(", "), link]
     return found[1:]
-
-
-def _table(heads: Sequence[str], rows: Iterable[Row], widths: Sequence[int]) -> nodes.Node:
-    columns = [nodes.colspec(colwidth=width) for width in widths]
-    group = nodes.tgroup("", *columns, cols=len(heads))
-    group += nodes.thead("", _row([[nodes.Text(head)] for head in heads]))
-    group += nodes.tbody("", *(_row(row) for row in rows))
-    return nodes.table("", group, classes=["generated"])
-
-
-def _row(cells: Row) -> nodes.row:
-    row = nodes.row()
-    for cell in cells:
-        row += nodes.entry("", nodes.paragraph("", "", *cell))
-    return row
 
 
 def _always(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -428,10 +428,12 @@ _WIDTH: WeakKeyDictionary[Subject, float | None] = WeakKeyDictionary()
 
 
 def _widened(subject: Subject, C: int, seed: int, width: float | None) -> Model:
+    afterwards = int(torch.randint(2**31, ()))  # so that what is drawn follows from the run's seed
     seed_all(seed)  # for what the kit does not write: biases, and models that are no torch's
     model = model_with(subject, C, seed)
     if width is not None and not model.can_be_set:
         model.widen(seed, width)
+    seed_all(afterwards)
     return model
 
 

@@ -124,7 +124,7 @@ def judge_all(tasks: list[Task], given: Namespace) -> list[Judged]:
             tally[one.outcome] += 1
             print(one.line(), file=out, flush=True)
             if one.outcome not in {"killed", "equivalent"}:
-                told = result.get("reason") or result.get("gap") or result.get("kit")
+                told = result.get("reason") or result.get("gap") or result["kit"][0]
                 print(f"{one.outcome}: {one.site.name} | {one.name.rpartition('| ')[2]} | {told}")
             if len(found) % 100 == 0:
                 spent = time.perf_counter() - begin

@@ -126,7 +126,9 @@ def judged(
     ends = {TimeoutError: "hang", EOFError: "crash"}
     calls = [partial(judge, task, by_all=number < by_all) for number, task in enumerate(tasks)]
     for number, found in in_children(calls, workers):
-        if isinstance(found, Exception):
+        if type(found) in ends:
             yield tasks[number], {"outcome": "killed", "clauses": [ends[type(found)]]}
+        elif isinstance(found, Exception):
+            yield tasks[number], {"outcome": "kit-error", "clauses": [], "kit": [str(found)]}
         else:
             yield tasks[number], found

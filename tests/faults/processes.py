@@ -2,13 +2,14 @@
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any
 
-LIMIT = 120.0
+LIMIT = 400.0
 """Seconds for one call: one that takes longer is taken for a hang."""
 
 
@@ -17,8 +18,8 @@ def in_children(
 ) -> Iterator[tuple[int, Any]]:
     """Make each call in a process of its own; yield its number and its answer as they come.
 
-    The answer is TimeoutError() if the call takes longer than the limit, and EOFError() if its
-    process ends without one.
+    The answer is TimeoutError() if the call takes longer than the limit, EOFError() if its process
+    ends without one, and a RuntimeError with the traceback if the call itself raises.
     """
     context = get_context("fork")
     waiting = list(enumerate(calls))[::-1]
@@ -51,4 +52,9 @@ def child(call: Callable[[], object], to: Connection) -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
-    to.send(call())
+    try:
+        answer = call()
+    except Exception:  # noqa: BLE001  whatever it is, it is our own mistake
+        to.send(RuntimeError(traceback.format_exc()))
+    else:
+        to.send(answer)

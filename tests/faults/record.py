@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import statistics
 import sys
@@ -100,7 +101,7 @@ def record(
         "by all clauses": {
             "killed": len(broken),
             "median": statistics.median(broken) if broken else 0,
-            "95th percentile": broken[int(0.95 * (len(broken) - 1))] if broken else 0,
+            "95th percentile": broken[math.ceil(0.95 * len(broken)) - 1] if broken else 0,
         },
         "kills, and alone": kills(every),
         "allowed": allowed(every),

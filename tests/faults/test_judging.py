@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from allowed import REASONS, allowance
+from allowed import FINE, REASONS, allowance
 from instrument import SITES, Fault, Site, Visits, copy_of
 from judging import Task, Tried, faults_at, judge, judged, tried
 from operators import Call
 from processes import in_children
 from record import Judged, grouped, kills, record, shares, text_of
-from trial import DRAWS, Right
+from trial import ANY, DRAWS, NUMBERS, START, Right
 
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
@@ -77,11 +77,13 @@ def test_a_draw_that_nobody_uses_is_allowed_and_a_seed_is_not(right: Right, tria
     assert "seeds the stream" in gap
 
 
-def test_each_clause_that_allows_something_is_a_choice() -> None:
+def test_a_clause_that_allows_something_is_a_choice_or_states_its_power() -> None:
     choices = {one.id for one in catalogue(None) if one.level is Level.CHOICE}
-    named = re.findall(r"[a-z]+\.[a-z-]+", " ".join(REASONS.values()))
-    assert named
-    assert set(named) <= choices
+    powers = {one.id for one in catalogue(None) if "Power:" in (one.check.__doc__ or "")}
+    for kind, reason in REASONS.items():
+        named = re.findall(r"[a-z]+\.[a-z-]+", reason)
+        assert set(named) <= (powers if kind == FINE else choices)
+        assert named or kind in {NUMBERS, START, ANY}
 
 
 def test_faults_that_change_no_number_are_left_out() -> None:
@@ -116,7 +118,7 @@ def test_a_record_counts_by_part_operator_and_clause() -> None:
     assert seen["by part"]["construction"] == [0, 0, 0, 1, 0]
     assert seen["by operator"]["ones"] == [1, 0, 0, 0, 0]
     assert kills(EVERY) == {"loss.scalar": [3, 1]}
-    assert seen["by all clauses"]["median"] == 1.5
+    assert seen["by all clauses"] == {"killed": 2, "median": 1.5, "95th percentile": 2}
     assert seen["allowed"]["streams"]["count"] == 1
     assert seen["allowed"]["streams"]["in"] == {"m.py:M.generate": "x + 1: zeros"}
     assert seen["survived"] == {"m.py m.py:M.generate: x + 1 | zeros, always": "the law"}
