@@ -193,11 +193,11 @@ def _repeats(idx: Tensor) -> bool:
 
 
 def _size(owner: object) -> int | None:
-    """Return C of a model: the most rows that a parameter has."""
+    """Return C of a model: the rows of its last parameter, which make the scores."""
     if not isinstance(owner, nn.Module) or "_parameters" not in vars(owner):
         return None  # a module that is not initialised has no parameters() yet
-    shapes = [tuple(one.shape) for one in owner.parameters()]
-    return max((shape[0] for shape in shapes if len(shape) > 1), default=None)
+    shapes = [one.shape for one in owner.parameters()]
+    return shapes[-1][0] if shapes and shapes[-1] else None
 
 
 class Wrapping(ast.NodeTransformer):

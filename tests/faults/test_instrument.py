@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from instrument import SITES, Fault, copy_of, faulty, watching
+from instrument import SITES, Fault, _size, copy_of, faulty, watching
 from torch import nn
 from trial import differs, digest_of
 
@@ -139,6 +139,13 @@ def test_a_condition_is_read_off_a_models_call(
             model(torch.tensor(idx))
         applied.append(state.applied)
     assert applied == [1, 0]
+
+
+def test_the_vocabulary_of_a_model_is_what_it_scores() -> None:
+    model = nn.Module()
+    model.places, model.head = nn.Embedding(64, 4), nn.Linear(4, 5)
+    assert _size(model) == 5
+    assert _size(nn.Module()) is None
 
 
 def test_watching_tells_values_and_conditions_that_hold_now_and_then(wrapped: ModuleType) -> None:
