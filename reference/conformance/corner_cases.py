@@ -328,7 +328,7 @@ CASES: dict[type[c.Case], Cases] = {
     c.ContextLawCase: Cases(
         corners=(
             c.ContextLawCase(C=3, table=1, draws=27 * 2**11, T=3),
-            c.ContextLawCase(C=17, table=1, draws=5 * 2**17, T=1),
+            c.ContextLawCase(C=17, table=1, draws=3 * 2**18, T=1),
             c.ContextLawCase(C=65, table=1, draws=2**17, T=1),
             c.ContextLawCase(C=257, table=1, draws=7 * 2**14, T=1),
         ),
