@@ -147,9 +147,9 @@ def _errata(env: BuildEnvironment, page: str) -> list[nodes.Node]:
     return [table(["", "The notes", "What is so", "Page"], rows, [6, 40, 40, 14])]
 
 
-def _faults(table: Callable[[str], fault_tables.Table]) -> Callable[..., list[nodes.Node]]:
+def _faults(figures: Callable[[str], fault_tables.Table]) -> Callable[..., list[nodes.Node]]:
     """Return what lists figures of the machine-made faults."""
-    return lambda _env, page: [_table(*table(page))]
+    return lambda _env, page: [table(*figures(page))]
 
 
 TABLES: dict[str, Callable[[BuildEnvironment, str], list[nodes.Node]]] = {
