@@ -472,7 +472,7 @@ def arguments(subject: Subject, case: HistoryCase) -> None:
     "history.twin",
     (Part.PARAMETERS, Part.TENSORS),
     (CAUSAL,),
-    needs=("causal.lengths", "loss.live", "generate.reproducible", "generate.pure.mode"),
+    needs=("causal.lengths", "causal.loss", "generate.reproducible", "generate.pure.mode"),
 )
 def twin(subject: Subject, case: HistoryCase) -> None:
     """Whatever was called before, a model gives what a new one with the same parameters gives.
@@ -481,7 +481,7 @@ def twin(subject: Subject, case: HistoryCase) -> None:
     Tolerance: 256 eps m for logits up to m, and as much for the loss.
     Source: forward() > how input is > passed through the layers
     """
-    old, deeds = wide_model(subject, case.C, 0), list[str]()
+    old, deeds = _whole(wide_model(subject, case.C, 0), case), list[str]()
     optimizer = old.optimizer(partial(torch.optim.SGD, lr=0.1))
     for number, deed in enumerate(case.deeds, start=1):
         read, _, off = deed.partition(" in ")
@@ -491,9 +491,11 @@ def twin(subject: Subject, case: HistoryCase) -> None:
         ):
             continue
         deeds.append(deed)
-        new = _like(subject, old)
+        new = _whole(subject.model(case.C), case)
+        _take(new, old)
+        new.train(mode=any(old.modes().values()))
         if read == "write":
-            _take(old, wide_model(subject, case.C, number))
+            _take(old, _whole(wide_model(subject, case.C, number), case))
         elif read == "zero_grad":
             optimizer.zero_grad()
         elif read == "step":
@@ -504,12 +506,11 @@ def twin(subject: Subject, case: HistoryCase) -> None:
             _expect_alike(case, deeds, old, new, off)
 
 
-def _like(subject: Subject, old: Model) -> Model:
-    """Make a new model, and put it into the state of another."""
-    new = subject.model(old.C)
-    _take(new, old)
-    new.train(mode=any(old.modes().values()))
-    return new
+def _whole(model: Model, case: HistoryCase) -> Model:
+    """Return a model that has all its parameters: some make them at their first call."""
+    if not all(value.numel() for value in model.parameters().values()):
+        model(case.tensor())
+    return model
 
 
 def _take(model: Model, other: Model) -> None:
