@@ -317,7 +317,7 @@ def _in_parts(rows: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.cat([function(part) for part in rows.split(2**14 // rows.shape[1])])
 
 
-@clause("causal.law", GENERATE, ONLY, needs=("generate.cached", "generate.rows-independent"))
+@clause("causal.law", GENERATE, ONLY, needs=("generate.cached", "generate.stream"))
 def law(subject: Subject, case: ContextLawCase) -> None:
     """The next token is drawn from the law that the model's own logits state of the whole prompt.
 

@@ -146,7 +146,7 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
         expect_independent(one, other, alarm=ALARM / 8, what=what, cause=cause)
 
 
-@clause("generate.law", GENERATE, needs=("generate.rows-independent", "embedding.row-lookup"))
+@clause("generate.law", GENERATE, needs=("generate.stream", "embedding.row-lookup"))
 def law(subject: Subject, case: LawCase) -> None:
     """The next token is drawn from the softmax of the last token's scores.
 
@@ -178,7 +178,7 @@ AT_ONCE = 2**20
 """Scores that one call computes."""
 
 
-@clause("generate.stream", GENERATE, PROFILES, needs=("generate.law", "causal.law"))
+@clause("generate.stream", GENERATE, PROFILES, needs=("generate.rows-independent",))
 def stream(subject: Subject, case: Nothing) -> None:
     """Calls one after the other go on in the random stream: they differ, and seed nothing again.
 
@@ -186,6 +186,8 @@ def stream(subject: Subject, case: Nothing) -> None:
     Source: torch.multinomial(probs, num_samples=1)
     """
     model, idx = model_of(subject, torch.zeros(32, 32)), tokens(((0,),) * 64)
+    if len(continued(model, idx, 1)[:, 1].unique()) == 1:
+        return  # it always takes the likeliest token: the clauses about the law tell of that
     cause = "generate seeds the random stream at every call, or draws nothing at random"
     expect_moves_on(model, idx, 1, None, what="two continuations of one prompt", cause=cause)
 
