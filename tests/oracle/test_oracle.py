@@ -354,4 +354,5 @@ def test_the_bound_of_a_sum_by_hand() -> None:
 
 def test_the_tokens_that_a_prompt_holds() -> None:
     marks = held(np.array([[2, 0], [1, 1]]), 3)
+    assert marks.dtype == np.bool
     assert marks.tolist() == [[True, False, True], [False, True, False]]
