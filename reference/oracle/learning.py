@@ -5,13 +5,15 @@ mean over all of them, in nats per token.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
 
 from reference.oracle.counts import Counts, Weights
 
-Entries = Float64[np.ndarray, "*dims"]
+Entries: TypeAlias = Float64[np.ndarray, "*dims"]
+"""The numbers of a parameter of any shape."""
 
 
 def softmax(logits: Float64[np.ndarray, "*dims C"]) -> Float64[np.ndarray, "*dims C"]:

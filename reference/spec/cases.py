@@ -393,6 +393,7 @@ class ChainCase(TokensCase):
 READS = {"forward": "m(idx)", "loss": "m(idx, targets)", "generate": "m.generate(idx, 3)"}
 """What only reads the model, with or without gradients, by how it is written."""
 GRADIENTS_OFF = {"no_grad": "torch.no_grad()", "inference_mode": "torch.inference_mode()"}
+"""What turns gradients off, by how a deed ends and by how it is written."""
 DEEDS = {
     **READS,
     **{

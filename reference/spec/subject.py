@@ -88,6 +88,7 @@ class Output(NamedTuple):
 
 
 MakeOptimizer: TypeAlias = "Callable[[Iterable[Tensor]], torch.optim.Optimizer]"
+"""What makes one of torch's optimizers of parameters."""
 
 
 @runtime_checkable
