@@ -507,7 +507,9 @@ def test_our_own_engine_is_checked_by_name(
     report = json.loads(capsys.readouterr().out)
     verdicts = {one["id"]: one["verdict"] for one in report["clauses"]}
     assert verdicts["generate.law"] == "PASS"
-    assert {said for name, said in verdicts.items() if name.startswith(lacks)} == {"SKIP"}
+    # The notes' own loop runs on any model.
+    lacking = {name: said for name, said in verdicts.items() if name.startswith(lacks)}
+    assert {said for name, said in lacking.items() if name != "training.loop"} == {"SKIP"}
 
 
 def test_an_engine_of_ours_and_a_subject_are_one_too_many(

@@ -42,6 +42,21 @@ NO_TRANSCRIPT_SHOWS = {
     "goes on learning from what it generates",
 }
 """Specimens whose mistake is in the memory of one process."""
+ONLY_IN_OUR_PROCESS = {
+    "puts a new parameter in the place of the table when it generates",
+    "shares its numbers with its deep copies",
+    "has its table outside of its state once it has generated",
+    "keeps a copy of the table for as long as it lies in one place",
+    "keeps a copy of the table until its version changes",
+    "clears the gradient when it computes a loss",
+    "clears the gradient when it generates",
+    "draws noise for a dropout of 0, in evaluation too",
+    "keeps the rows of a call in inference mode, which no later one can use",
+    "seeds torch with 1337 after each step",
+    "seeds NumPy when a text is encoded",
+    "shuffles the characters before it sorts them",
+}
+"""Specimens whose mistake is in what no message holds: parameters, torch's modes and streams."""
 
 
 @cache
@@ -202,7 +217,7 @@ def test_every_wrong_implementation_of_these_clauses_is_caught(mutants: ModuleTy
     specimens = [mutants.specimens()[number] for number in numbers]
     assert len(specimens) > 300
     missed = {one.name for one in specimens if (one.breaks, one.name) not in first}
-    assert missed == NO_TRANSCRIPT_SHOWS
+    assert missed == NO_TRANSCRIPT_SHOWS | ONLY_IN_OUR_PROCESS
     survive = [
         one.name
         for one in specimens
@@ -343,7 +358,7 @@ def spoil_flip(folder: Path) -> None:
 
 def spoil_manifest(folder: Path) -> None:
     file = folder / files.MANIFEST
-    file.write_text(file.read_text().replace('"clauses": 59', '"clauses": 58'))
+    file.write_text(file.read_text().replace('"clauses": 67', '"clauses": 66'))
 
 
 def spoil_version(folder: Path) -> None:
