@@ -76,10 +76,11 @@ SMALL = (
     (3, 2, 3, "contiguous"),
     (3, 33, 2, "contiguous"),
     (65, 4, 8, "contiguous"),
+    (5, 2, 70, "contiguous"),
     (300, 1, 2, "contiguous"),
 )
 """C, B, T and layout: one of each, few of each, a batch and a vocabulary like the notes', more
-tokens than a byte holds."""
+positions than 64, more tokens than a byte holds."""
 ODD = ((2, 2, 2, "transposed"), (3, 2, 3, "transposed"), (4, 3, 2, "strided"))
 
 
@@ -246,7 +247,9 @@ CONTEXTS = (
     (5, 2, 5, "contiguous"),
     (65, 4, 8, "contiguous"),
     (3, 2, 17, "contiguous"),
+    (5, 6, 9, "contiguous"),
     (5, 1, 40, "contiguous"),
+    (5, 1, 70, "contiguous"),
 )
 ANY_CONTEXT = st.one_of(SHAPE, LONG)
 
@@ -348,7 +351,7 @@ CASES: dict[type[c.Case], Cases] = {
     c.LawCase: Cases(
         corners=(
             c.LawCase(C=17, draws=3 * 2**18),
-            c.LawCase(C=65, draws=2**17),
+            c.LawCase(C=65, draws=2**17, training=True),
             c.LawCase(C=257, draws=7 * 2**14),
         ),
     ),
@@ -368,7 +371,7 @@ CASES: dict[type[c.Case], Cases] = {
     c.CachedCase: Cases(
         corners=(
             *corners(c.CachedCase, sizes=CONTEXTS[:5], table=0, n=3),
-            *corners(c.CachedCase, sizes=CONTEXTS[5:], table=0, n=24),
+            *corners(c.CachedCase, sizes=CONTEXTS[5:-1], table=0, n=24),
         ),
         more=token_case(c.CachedCase, table=TABLE, n=st.integers(1, 12)),
     ),
@@ -376,7 +379,7 @@ CASES: dict[type[c.Case], Cases] = {
         corners=(
             c.ContextLawCase(C=3, table=1, draws=27 * 2**11, T=3),
             c.ContextLawCase(C=17, table=1, draws=3 * 2**18, T=1),
-            c.ContextLawCase(C=65, table=1, draws=2**17, T=1),
+            c.ContextLawCase(C=65, table=1, draws=2**17, T=1, training=True),
             c.ContextLawCase(C=257, table=1, draws=7 * 2**14, T=1),
         ),
     ),
@@ -384,6 +387,7 @@ CASES: dict[type[c.Case], Cases] = {
         corners=(
             c.ChainLawCase(C=5, table=1, draws=2**11, T=1, n=12),
             c.ChainLawCase(C=5, table=2, draws=2**10, T=8, n=24),
+            c.ChainLawCase(C=5, table=3, draws=2**8, T=68, n=4),
         )
     ),
     c.TrainingCase: Cases(

@@ -136,6 +136,22 @@ def graded_table(C: int) -> Table:
     return torch.tensor(np.log(graded_law(C))[rank] + middle[:, None], dtype=torch.float32)
 
 
+def even_table(C: int) -> Table:
+    """Make a table in which few draws show much: the last token has 0.2, the others about as much.
+
+    Of these the likeliest in each row is three times as likely as the least likely.
+
+    Shape: -> (C, C), float32.
+    """
+    tokens = np.arange(C)
+    rank = (tokens[None, :] - tokens[:, None]) * 7 % (C - 1)  # (C, C)
+    law = 1.5 - rank / (C - 1)
+    law[:, -1] = 0.0
+    law *= 0.8 / law.sum(axis=1, keepdims=True)
+    law[:, -1] = 0.2
+    return torch.tensor(np.log(law), dtype=torch.float32)
+
+
 def certain_table(successors: list[int], gap: float = 80.0) -> Table:
     """Make a table after which each token has one successor: exp(-80) is 2e-35.
 
@@ -608,6 +624,8 @@ class LawCase(Case):
 
     C: int
     draws: int
+    training: bool = False
+    """Whether the model is in training mode, where this changes no scores."""
 
     def check(self) -> None:
         """Raise unless there are enough draws, and not too many."""
@@ -621,7 +639,8 @@ class LawCase(Case):
 
     def code(self) -> str:
         """Give the sizes."""
-        return f"vocab_size = {self.C}  # {self.draws:,} draws"
+        mode = "\nm.train()" if self.training else ""
+        return f"vocab_size = {self.C}  # {self.draws:,} draws{mode}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -807,7 +826,8 @@ def _fits(value: object, hint: object) -> bool:
     if not inner:
         if hint is float and type(value) is int:  # as JSON may have it
             return abs(value) <= MOST_LOGIT
-        return isinstance(value, hint) and not isinstance(value, bool)  # type: ignore[arg-type]  # a type
+        is_bool = isinstance(value, bool)  # which would count as an int
+        return isinstance(value, hint) and is_bool == (hint is bool)  # type: ignore[arg-type]  # a type
     if not isinstance(value, tuple):
         return False
     if inner[-1] is Ellipsis:

@@ -20,13 +20,14 @@ from pathlib import Path
 
 import torch
 from instrument import SITES, Fault
-from judging import Task, Tried, faults_at, judged, tried
+from judging import Task, Tried, faults_at, judged, plan_of, tried
 from operators import OPERATORS
 from processes import in_children
 from record import SEEN, Judged, digest, record, seen, text_of
 from rights import rights
-from trial import Right, digest_of
+from trial import Right
 
+from reference.conformance.runner import planned, run
 from reference.conformance.subjects import own
 
 MOST = 12_000
@@ -132,14 +133,23 @@ def judge_all(tasks: list[Task], given: Namespace) -> list[Judged]:
     return found
 
 
+def warm_up(every: list[Right]) -> None:
+    """Draw the cases of every clause, and import what torch imports late: once for all children."""
+    profiles = dict.fromkeys(right.profile for right in every)
+    for right in [next(one for one in every if one.profile == profile) for profile in profiles]:
+        clauses = replace(plan_of(right), clauses=planned(None, None, right.profile))
+        for _ in run(own.reference_subject, clauses):
+            pass
+
+
 def main() -> int:
     """Run, and return the exit code."""
     given = options()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     begin = time.perf_counter()
-    digest_of(own.reference_subject, whole=True)  # which imports what torch imports late
     chosen, known = list(rights()), seen()
+    warm_up(chosen)
     inputs = digest()
     if given.only:
         names = rights_of(given.only)

@@ -222,11 +222,31 @@ class Turned(torch.autograd.Function):
         return -slope
 
 
-@mistake("training.downhill", "a GPT whose gradients have their signs turned")
+@mistake("gradient.slope", "a GPT whose gradients have their signs turned")
 class UphillGPT(GPT):
     def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
         turned: Tensor = Turned.apply(logits)  # type: ignore[no-untyped-call]  # torch's
         return super().loss(turned, idx, targets)
+
+
+class Detached(nn.Embedding):
+    def forward(self, idx: Tensor) -> Tensor:
+        return super().forward(idx).detach()
+
+
+@mistake("gradient.slope", "a GPT whose positions are detached, and never learn")
+class PositionsDetached(GPT):
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.places = Detached(BLOCK, WIDTH)
+
+
+@mistake("training.downhill", "a GPT in float32 only, whose gradients have their signs turned")
+class UphillInFloat32(UphillGPT):
+    def scores(
+        self, idx: Tensor, cache: Cache | None = None, real: Tensor | None = None, past: int = 0
+    ) -> Tensor:
+        return super().scores(idx, cache, real, past).float()
 
 
 # -- the future leaks --
@@ -408,6 +428,23 @@ class Smoothed(GPT):
         return F.cross_entropy(logits.flatten(0, 1), targets.reshape(-1), label_smoothing=0.05)
 
 
+@mistake("causal.logits.targets", "a GPT that gives logarithms of probabilities with targets")
+class LogsWithTargets(GPT):
+    def forward(
+        self, idx: Tensor, targets: Tensor | None = None, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        logits, loss = super().forward(idx, targets, attention_mask)
+        return (logits if loss is None else logits.log_softmax(dim=-1)), loss
+
+
+@mistake("causal.loss.training", "a GPT with label smoothing in training only")
+class SmoothedInTraining(GPT):
+    def loss(self, logits: Tensor, idx: Tensor, targets: Tensor) -> Tensor:
+        smoothing = 0.05 if self.training else 0.0
+        targets = targets.reshape(-1)
+        return F.cross_entropy(logits.flatten(0, 1), targets, label_smoothing=smoothing)
+
+
 # -- padding --
 
 
@@ -524,6 +561,25 @@ class TopFifty(Alone):
         values, _places = scores.topk(min(50, scores.shape[1]))
         scores = scores.masked_fill(scores < values[:, -1:], float("-inf"))
         return super().choose(scores, do_sample=do_sample)
+
+
+@mistake("causal.law", "a GPT whose top_k is 50 in training only")
+class TopFiftyInTraining(TopFifty):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        choose = TopFifty.choose if self.training else Alone.choose
+        return choose(self, scores, do_sample=do_sample)
+
+
+@mistake("generate.alone", "a GPT that takes the likeliest token if there is one sequence")
+class GreedyAlone(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        return super().choose(scores, do_sample=do_sample and len(scores) > 1)
+
+
+@mistake("generate.law.exact", "a GPT that draws from scores rounded to two decimals")
+class RoundedScores(Alone):
+    def choose(self, scores: Tensor, *, do_sample: bool) -> Tensor:
+        return super().choose(scores.round(decimals=2), do_sample=do_sample)
 
 
 @mistake("causal.law", "a GPT that draws among its two hundred likeliest tokens")

@@ -349,10 +349,12 @@ def all_but_one(logits: Tensor) -> Tensor:
     return F.softmax(logits.masked_fill(logits < least, -torch.inf), dim=1)
 
 
-@changed_law("generate.law", "draws from the fifty likeliest tokens")
 def top_50(logits: Tensor) -> Tensor:
     values, places = logits.topk(min(50, logits.shape[1]))
     return torch.zeros_like(logits).scatter(1, places, F.softmax(values, dim=1))
+
+
+changed_law("generate.law", "draws from the fifty likeliest tokens")(top_50)
 
 
 @changed_law("generate.law", "draws no token whose score is below the fiftieth")
@@ -418,6 +420,43 @@ def mixed_in(logits: Tensor) -> Tensor:
 @changed_law("generate.law", "rounds the probabilities to two decimals")
 def two_decimals(logits: Tensor) -> Tensor:
     return F.softmax(logits, dim=1).round(decimals=2)
+
+
+@mutant("generate.law", "leaves out all but the fifty likeliest tokens in training mode")
+class FilteredInTraining(Steps):
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        for _ in range(max_new_tokens):
+            logits = self.look(self(idx)[0])
+            law = top_50(logits) if self.training else self.law(logits)
+            idx = self.join(idx, self.draw(law))
+        return idx
+
+
+@changed_law("generate.law.exact", "draws from scores rounded to two decimals")
+def rounded_scores(logits: Tensor) -> Tensor:
+    return F.softmax(logits.round(decimals=2), dim=1)
+
+
+@changed_law("generate.law.exact", "draws at a temperature of 0.998")
+def nearly_1(logits: Tensor) -> Tensor:
+    return F.softmax(logits / 0.998, dim=1)
+
+
+@mutant("generate.alone", "draws from the fifty likeliest tokens if there is one sequence")
+class FilteredAlone(Steps):
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        for _ in range(max_new_tokens):
+            logits = self.look(self(idx)[0])
+            idx = self.join(idx, self.draw(self.law(logits) if len(idx) > 1 else top_50(logits)))
+        return idx
+
+
+@mutant("generate.stream", "seeds torch with 1337 in training, for more than 50 tokens")
+class SeedsInTraining(Steps):
+    def generate(self, idx: Tensor, max_new_tokens: int) -> Tensor:
+        if self.training and self.token_embedding_table.num_embeddings > 50:
+            torch.manual_seed(1337)
+        return super().generate(idx, max_new_tokens)
 
 
 @mutant("generate.law", "draws from the table's column of the last token")

@@ -6,6 +6,11 @@ from torch import Tensor
 from reference.spec.measures import PROBE, both_gradients, pulled
 from reference.spec.subject import Subject
 
+NO_SLOPE = (
+    "the gradient is not that of this loss: its sign is turned, part of the loss is detached or "
+    "computed from copies, or something is rounded or written over on the way"
+)
+
 
 def wrong_value(subject: Subject) -> str:
     """Return how the gradient of the loss differs from the right one."""

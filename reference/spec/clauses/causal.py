@@ -40,6 +40,7 @@ from reference.spec.measures import (
     loss_of,
     mean_cross_entropy,
     rounding_of_sums,
+    try_training,
     wide_model,
 )
 from reference.spec.randomness import seed_all
@@ -74,7 +75,7 @@ def expect_beginning(model: Model, seen: Tensor, whole: Tensor, *, what: str, ca
 def block_size(subject: Subject, case: Nothing) -> str:
     """A model may take sequences of any length, or up to a block_size; longer ones are not tried.
 
-    Choice: the longest sequence that it takes is looked for among those of 1 to 64 tokens.
+    Choice: the longest sequence that it takes is looked for among those of 1 to 128 tokens.
     Source: T is the current sequence length of the context > it can change as new tokens are
     generated
     """
@@ -166,7 +167,7 @@ def context(subject: Subject, case: ContextCase) -> str:
     return "its own token alone" if near else "the tokens before it"
 
 
-@clause("causal.loss", (Part.LOSS,), ONLY, needs=("loss.scalar", "causal.prefix"))
+@clause("causal.loss", (Part.LOSS,), ONLY, needs=("causal.logits.targets",))
 def loss(subject: Subject, case: ContextLossCase) -> None:
     """The loss is the mean cross-entropy of the model's own logits: at position t, of targets[t].
 
@@ -178,11 +179,68 @@ def loss(subject: Subject, case: ContextLossCase) -> None:
     idx, targets = case.tensor(), case.target_tensor()
     logits = logits_of(model, idx)
     seen, want = loss_of(model, idx, targets), mean_cross_entropy(logits, targets)
-    most = 2 * float(logits.detach().abs().max()) + math.log(case.C)
-    terms = torch.finfo(logits.dtype).eps * (case.C + idx.numel() + 4)
-    near = 2 * rounding_of_sums(model, logits) + terms * most
-    cause = partial(causes.another_loss, subject)
+    near, cause = loss_tolerance(model, logits), partial(causes.another_loss, subject)
     expect_close(seen, want, tolerance=near, what="loss", cause=cause)
+
+
+@clause(
+    "causal.logits.targets",
+    (Part.LOSS,),
+    ONLY,
+    needs=("loss.scalar", "causal.lengths", "forward.batch-independent"),
+)
+def logits_with_targets(subject: Subject, case: ContextLossCase) -> None:
+    """With targets the logits are the same numbers, as (B, T, C) or flattened to (B*T, C).
+
+    Tolerance: 256 eps m for logits up to m.
+    Source: logits = logits.view(B * T, C) > ( 4 * 8 , 65 ) = ( 32* 65 )
+    """
+    model, idx = wide_model(subject, case.C, case.table), case.tensor()
+    logits = logits_of(model, idx)
+    seen = own_logits(model(idx, case.target_tensor()).logits, case)
+    if seen is not None:
+        near, cause = rounding_of_sums(model, logits), "with targets, forward computes other scores"
+        expect_close(seen, logits, tolerance=near, what="logits with targets", cause=cause)
+
+
+@clause("causal.loss.training", (Part.LOSS,), ONLY, level=SHOULD, needs=("causal.loss",))
+def loss_in_training(subject: Subject, case: ContextLossCase) -> None:
+    """In training mode, too, the loss is that of the logits which come with it.
+
+    Formula: as for causal.loss, of the logits that m(idx, targets) gives, after dropout if any.
+    Tolerance: as for causal.loss.
+    Source: loss > used during training to update the model's weights
+    """
+    model = wide_model(subject, case.C, case.table)
+    model.train(mode=True)
+    idx, targets = case.tensor(), case.target_tensor()
+    answer = model(idx, targets)
+    logits = own_logits(answer.logits, case)
+    if answer.loss is not None and logits is not None:
+        want, near = mean_cross_entropy(logits, targets), loss_tolerance(model, logits)
+        cause = (
+            "in training the loss is of other scores than those that are returned, as by dropout "
+            "between them, or is smoothed or weighted"
+        )
+        expect_close(answer.loss, want, tolerance=near, what="loss in training", cause=cause)
+
+
+def own_logits(logits: Tensor, case: ContextLossCase) -> Tensor | None:
+    """Return the logits that came with a loss as (B, T, C), or None if they are of another form."""
+    B, T = case.tensor().shape
+    known = tuple(logits.shape) in {(B, T, case.C), (B * T, case.C)}
+    return logits.reshape(B, T, case.C) if known and logits.is_floating_point() else None
+
+
+def loss_tolerance(model: Model, logits: Tensor) -> float:
+    """Bound the rounding of the mean cross-entropy of a model's logits.
+
+    Shape: (B, T, C).
+    """
+    B, T, C = logits.shape
+    most = 2 * float(logits.detach().abs().max()) + math.log(C)
+    terms = torch.finfo(logits.dtype).eps * (C + B * T + 4)
+    return 2 * rounding_of_sums(model, logits) + terms * most
 
 
 @clause(
@@ -333,6 +391,8 @@ def law(subject: Subject, case: ContextLawCase) -> None:
     """
     prompts = case.prompts()  # (R, T)
     model = graded_model(subject, case.C, case.table, prompts)
+    if case.training:
+        try_training(model, prompts)
     P = law_of(model, prompts)
     which = torch.arange(case.draws) % len(prompts)
     drawn = _in_parts(prompts[which], lambda part: continued(model, part, 1))[:, -1]

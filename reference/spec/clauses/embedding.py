@@ -118,7 +118,7 @@ def reproducible(subject: Subject, case: SizeCase) -> None:
     expect_equal(list(seen), list(want), what=f"parameters {what}", cause=cause)
     for name, value in want.items():
         expect_equal(seen[name], value, what=f"{name} {what}", cause=cause)
-    near = rounding(models[0], logits[0])
+    near = rounding(subject, models[0], logits[0])
     expect_close(logits[1], logits[0], tolerance=near, what=f"logits {what}", cause=cause)
 
 

@@ -131,7 +131,7 @@ def repeatable(subject: Subject, case: LossCase) -> None:
     copy = first.clone()
 
     def expect_again(what: str) -> None:
-        again, near = logits_of(model, idx).clone(), rounding(model, copy)
+        again, near = logits_of(model, idx).clone(), rounding(subject, model, copy)
         cause = partial(causes.changing, model, idx)
         expect_close(again, copy, tolerance=near, what=what, cause=cause)
 
@@ -162,7 +162,7 @@ def modes(subject: Subject, case: IndexCase) -> None:
         expect_close(
             logits_of(model, idx),
             expected,
-            tolerance=rounding(model, expected),
+            tolerance=rounding(subject, model, expected),
             what=f"logits of the {call} call after train(), against eval()",
             cause="dropout, or another layer that works in training only, changes the logits",
         )
@@ -217,7 +217,7 @@ def batch_independent(subject: Subject, case: IndexCase) -> None:
     expect_close(
         whole,
         alone,
-        tolerance=rounding(model, whole),
+        tolerance=rounding(subject, model, whole),
         what="logits of the batch against those of its rows one by one",
         cause=lambda: causes.influence(subject),
     )
@@ -238,7 +238,7 @@ def memoryless(subject: Subject, case: IndexCase) -> None:
         expect_close(
             whole[:, t],
             alone,
-            tolerance=rounding(model, whole),
+            tolerance=rounding(subject, model, whole),
             what=f"logits at position {t} of {T} against those of its token alone",
             cause=partial(causes.seen_from, model, idx, t, whole[:, t]),
         )
@@ -255,7 +255,7 @@ def non_contiguous(subject: Subject, case: LayoutCase) -> None:
     expect_close(
         logits_of(model, case.tensor()),
         straight,
-        tolerance=rounding(model, straight),
+        tolerance=rounding(subject, model, straight),
         what=f"logits of a {case.layout} idx",
         cause="the tokens are read in the order of memory, not by their places",
     )

@@ -1,10 +1,12 @@
 """generate: (B, T) tokens grow to (B, T + n), each new one drawn from the law of the last."""
 
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from reference.notes import Figures
 from reference.oracle.law import joint_law, law_after
@@ -16,6 +18,7 @@ from reference.spec.cases import (
     Nothing,
     PromptCase,
     certain_table,
+    even_table,
     graded_table,
     model_of,
     notes_corpus,
@@ -38,14 +41,18 @@ from reference.spec.measures import (
     ALARM,
     alike,
     continued,
+    expect_no_seed,
     expect_own_stream,
     grown,
+    law_of,
     logits_of,
     longest,
     overwrite,
+    rounding_of_sums,
+    try_training,
 )
 from reference.spec.randomness import seed_all, seed_torch
-from reference.spec.subject import Model, Part, Subject
+from reference.spec.subject import Model, Part, Subject, SubjectError
 
 GENERATE = (Part.GENERATE,)
 SETTABLE = (Part.GENERATE, Part.TABLE)
@@ -160,12 +167,12 @@ def law(subject: Subject, case: LawCase) -> None:
     Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
     Audit: (B, 1) @audit
     """
-    C, scores = case.C, graded_table(case.C)
-    drawn, model = [], model_of(subject, scores)
+    C, drawn = case.C, []
     last = torch.arange(case.draws) % C
+    model = _graded(subject, case)
     for part in last.split(AT_ONCE // C):
         if model.can_be_set:  # a new model: generate.last-position tells of a second call
-            model = model_of(subject, scores)
+            model = _graded(subject, case)
         drawn.append(continued(model, part[:, None], 1)[:, 1])
     table = model.table().double().numpy()
     counts = torch.bincount(last * C + torch.cat(drawn), minlength=C * C).reshape(C, C).numpy()
@@ -178,6 +185,13 @@ AT_ONCE = 2**20
 """Scores that one call computes."""
 
 
+def _graded(subject: Subject, case: LawCase) -> Model:
+    model = model_of(subject, graded_table(case.C))
+    if case.training:
+        try_training(model, torch.arange(case.C)[:, None])
+    return model
+
+
 @clause("generate.stream", GENERATE, PROFILES, needs=("generate.rows-independent",))
 def stream(subject: Subject, case: Nothing) -> None:
     """Calls one after the other go on in the random stream: they differ, and seed nothing again.
@@ -185,11 +199,18 @@ def stream(subject: Subject, case: Nothing) -> None:
     Alarm: 64 tokens are equal at most once in 1e20 runs, where no token has more than half.
     Source: torch.multinomial(probs, num_samples=1)
     """
-    model, idx = model_of(subject, torch.zeros(32, 32)), tokens(((0,),) * 64)
+    model, idx = model_of(subject, torch.zeros(65, 65)), tokens(((0,),) * 64)
     if len(continued(model, idx, 1)[:, 1].unique()) == 1:
         return  # it always takes the likeliest token: the clauses about the law tell of that
     cause = "generate seeds the random stream at every call, or draws nothing at random"
     expect_moves_on(model, idx, 1, None, what="two continuations of one prompt", cause=cause)
+    most = longest(subject)
+    for C, B, T in ((65, 1, 1), (5, 6, 5), (5, 1, 70)):
+        model, idx = subject.model(C), torch.arange(B * min(T, most)).view(B, -1) % C
+        for mode in (True, False):
+            with suppress(SubjectError):  # of an eval() that fails, forward.modes tells
+                model.train(mode=mode)
+            expect_no_seed(partial(model.generate, idx, 1), what="generate")
 
 
 def expect_moves_on(  # noqa: PLR0913  two of them by name
@@ -265,29 +286,33 @@ def _new_tokens(subject: Subject, case: PromptCase, T: int) -> int:
     return max(1, min(20 + case.n, longest(subject) - T))
 
 
-@clause("generate.alone", GENERATE, needs=("generate.stream", "generate.last-position"))
+@clause(
+    "generate.alone",
+    GENERATE,
+    PROFILES,
+    needs=("generate.stream", "generate.last-position", "causal.chain"),
+)
 def alone(subject: Subject, case: Nothing) -> None:
     """One sequence by itself, short or long, is continued by the same law as one of many.
 
-    Formula: P(next | idx) = softmax(table[idx[0, -1]]), for idx of shape (1, 1) to (1, 40).
-    Alarm: at most 1e-9 a run, by Agrawal's bound: half for 300 calls with one token, half for 300
-    with forty.
-    Power: the likeliest token every time, or a temperature of 0.1, is noticed.
+    Formula: P(next | idx) = softmax(logits[0, -1]), for idx of shape (1, 1) to (1, 70).
+    Alarm: at most 1e-9 a run: half for 300 calls with one token, half for 300 with seventy.
+    Power: of a model whose table can be set, a top_k of 50 of 65 tokens or less is noticed, a token
+    taken for another, the likeliest token every time, and a temperature of 0.3.
     Source: T is the current sequence length of the context during generation > idx > (one row)
     """
-    probabilities = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.6, 0.3], [0.3, 0.1, 0.6]])
-    model = model_of(subject, probabilities.log())
-    P = softmax(model.table().double().numpy())
-    context = tokens((tuple(number % 3 for number in range(40)),))
-    last = int(context[0, -1])
+    C = 65
+    model = model_of(subject, even_table(C))
+    context = torch.arange(70)[None] * 7 % C  # (1, 70)
     for T, cause in (
         (1, "a sequence by itself is continued by another law than one of many"),
-        (40, "a long sequence is continued by another law than a short one"),
+        (70, "a long sequence is continued by another law than a short one"),
     ):
-        drawn = [continued(model, context[:, -T:], 1)[0, -1:] for _ in range(300)]
-        counts = torch.bincount(torch.cat(drawn), minlength=3).numpy()
-        what = f"tokens drawn after token {last}, one sequence of {T} at a time"
-        expect_law(counts, P[last], alarm=ALARM / 2, what=what, cause=cause)
+        idx = context[:, -min(T, longest(subject)) :]
+        drawn = torch.cat([continued(model, idx, 1)[0, -1:] for _ in range(300)])
+        counts = torch.bincount(drawn, minlength=C).numpy()[None]
+        law = law_of(model, idx)
+        expect_graded(counts, law, idx.numpy(), alarm=ALARM / 2, cause=cause)
 
 
 @clause("generate.one-at-a-time", GENERATE, needs=("generate.alone",))
@@ -321,6 +346,64 @@ def one_at_a_time(subject: Subject, case: JointLawCase) -> None:
         a, b, c = out[:, -3:].unbind(dim=1)
         counts = torch.bincount((a * C + b) * C + c, minlength=C**3).numpy()
         expect_law(counts, want.flatten(), alarm=ALARM / 3, what=what, cause=cause)
+
+
+@clause(
+    "generate.law.exact",
+    GENERATE,
+    PROFILES,
+    needs=("generate.one-at-a-time", "generate.alone"),
+)
+def exact_law(subject: Subject, case: Nothing) -> None:
+    """A generate that draws by the random numbers of the notes' own lines draws their tokens.
+
+    Formula: idx_next = multinomial(softmax(m(idx).logits[:, -1])), from the same state of torch's
+    stream.
+    Alarm: at most 1e-9 a run. By rounding, a right model draws another token in one of 200,000
+    draws. It is turned down for more than 8 of 32,768 or 3 of 512; of a GPT for more, by 4 times
+    the tolerance of its logits. A model that draws by other numbers, or in another way, differs in
+    a quarter of the draws or more, and is not asked.
+    Power: scores rounded to two decimals are noticed, and a temperature of 0.998 or 1.002.
+    Source: F.softmax(logits, dim=1) > torch.multinomial(probs, num_samples=1) > (B, 1)
+    """
+    C, most = 65, longest(subject)
+    for training in (False, True):
+        model = model_of(subject, graded_table(C))
+        if training:
+            try_training(model, torch.arange(C)[:, None])
+        for B, T, calls, least in ((2**15, 1, 1, 8), (2**9, 70, 1, 3), (1, 1, 512, 3)):
+            idx = torch.arange(B * min(T, most)).view(B, -1) * 3 % C
+            off = 0
+            for call in range(calls):
+                seen, want = _both(model, (idx + call) % C, seed=call)
+                off += int((seen != want).sum())
+            logits = logits_of(model, idx[:1])
+            if logits.dtype not in {torch.float32, torch.float64}:
+                return  # of which the softmax may be taken in another type
+            near = 0.0 if model.can_be_set else 4 * rounding_of_sums(model, logits)
+            draws, allowed = B * calls, int(least + near * B * calls)
+            expect(
+                off <= allowed or off > draws / 4,
+                what=f"tokens of {B} rows of {idx.shape[1]}{', in training' * training}, against "
+                "those of the notes' own lines on the same stream",
+                expected=f"the same {draws:,}, but for {allowed} at most",
+                seen=f"{off:,} others",
+                cause="generate draws from scores that are a little off: rounded, of a type that "
+                "holds fewer digits, or divided by a temperature near 1",
+            )
+
+
+def _both(model: Model, idx: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the next tokens by generate, and by the notes' own lines from the same state.
+
+    Shape: (B, T) -> (B,), (B,).
+    """
+    seed_all(seed)
+    seen = continued(model, idx, 1)[:, -1]
+    seed_all(seed)
+    with torch.no_grad():
+        probs = F.softmax(logits_of(model, idx)[:, -1], dim=1)
+    return seen, torch.multinomial(probs, num_samples=1)[:, 0]
 
 
 @clause(

@@ -32,7 +32,7 @@ def any_length(subject: Subject, case: LongCase) -> None:
     expect_close(
         whole,
         pieces,
-        tolerance=rounding(model, whole),
+        tolerance=rounding(subject, model, whole),
         what=f"logits of {T} tokens against those of its tokens one by one",
         cause="long sequences are scored otherwise than short ones",
     )

@@ -126,7 +126,7 @@ def _numbers(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: one.detach().double().flatten().clone().numpy() for name, one in tensors.items()}
 
 
-@clause("training.downhill", LOOP, (CAUSAL,), needs=("training.loop",))
+@clause("training.downhill", LOOP, (CAUSAL,), needs=("training.loop", "gradient.slope"))
 def downhill(subject: Subject, case: TrainingCase) -> None:
     """The notes' loop on one batch lowers its loss.
 
