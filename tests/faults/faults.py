@@ -137,9 +137,8 @@ def warm_up(every: list[Right]) -> None:
     """Draw the cases of every clause, and import what torch imports late: once for all children."""
     profiles = dict.fromkeys(right.profile for right in every)
     for right in [next(one for one in every if one.profile == profile) for profile in profiles]:
-        clauses = replace(plan_of(right), clauses=planned(None, None, right.profile))
-        for _ in run(own.reference_subject, clauses):
-            pass
+        plan = replace(plan_of(right), clauses=planned(None, None, right.profile))
+        list(run(own.reference_subject(), plan))
 
 
 def main() -> int:
