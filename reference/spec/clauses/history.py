@@ -112,8 +112,9 @@ class Life:
 
     def _begin(self) -> None:
         """Make an optimizer of the parameters as they are, and clear their gradients."""
-        with suppress(SubjectError):  # of a model without parameters; a step tells of that
-            self.optimizer = self.model.optimizer(partial(torch.optim.SGD, lr=self.case.rate))
+        if Part.PARAMETERS in self.subject.parts:
+            with suppress(SubjectError):  # of parameters that SGD does not take; a step tells
+                self.optimizer = self.model.optimizer(partial(torch.optim.SGD, lr=self.case.rate))
         self._clear()
 
     def _clear(self) -> None:
