@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from reference.spec.cases import READS
+from reference.spec.histories import READS
 from reference.spec.measures import alike
 
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reference.oracle.learning import gradient as table_gradient, softmax
-from reference.spec.cases import DEEDS, HistoryCase
 from reference.spec.causes import history as causes
 from reference.spec.clause import CAUSAL, SHOULD, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_equal, shown
+from reference.spec.histories import DEEDS, HistoryCase
 from reference.spec.measures import (
     alike,
     gradient_tolerance,
