@@ -23,11 +23,14 @@ from instrument import SITES, Fault
 from judging import Task, Tried, faults_at, judged, tried
 from operators import OPERATORS
 from processes import in_children
-from record import SEEN, Judged, digest, record, seen, text_of
+from record import SEEN, Judged, record, seen, text_of
 from rights import rights
 from trial import Right, digest_of
 
 from reference.conformance.subjects import own
+
+# isort: split
+from digest import digest  # of a folder that `rights` puts on the path
 
 MOST = 12_000
 """Faults of a whole run: a fair sample of all."""
