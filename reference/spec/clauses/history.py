@@ -146,7 +146,7 @@ class Life:
         answer, learns = None, {}
         read, _, off = deed.partition(" in ")
         if read in {"forward", "loss", "generate"}:
-            answer = self._read(read, off, idx, targets)
+            answer = read_of(self.model, read, off, idx, targets)
             if read == "loss" and not off and isinstance(answer, Output):
                 learns[LOSS] = answer.loss is not None and answer.loss.requires_grad
         elif read.startswith("backward"):
@@ -177,13 +177,6 @@ class Life:
             idx=idx,
             targets=targets,
         )
-
-    def _read(self, read: str, off: str, idx: Tensor, targets: Tensor) -> Output | Tensor:
-        with WITHOUT[off]():
-            if read == "generate":
-                return self.model.generate(idx, NEW).clone()
-            logits, loss = self.model(idx, targets if read == "loss" else None)
-            return Output(logits.clone(), loss)  # as it is now, whatever later calls write there
 
     def _backward(self, idx: Tensor, targets: Tensor, table: Tensor, *, twice: bool) -> None:
         loss = self.model(idx, targets).loss
@@ -225,6 +218,15 @@ class Life:
         return wanted
 
 
+def read_of(model: Model, read: str, off: str, idx: Tensor, targets: Tensor) -> Output | Tensor:
+    """Return copies of what forward or generate gives, which no later call can write into."""
+    with WITHOUT[off]():
+        if read == "generate":
+            return model.generate(idx, NEW).clone()
+        logits, loss = model(idx, None if read == "forward" else targets)
+        return Output(logits.clone(), loss)
+
+
 def readable(gradient: Tensor) -> Tensor:
     """Return a copy without the numbers that a certain table leaves next to nothing."""
     return F.hardshrink(gradient, IMPOSSIBLE)
@@ -241,18 +243,20 @@ def possible(subject: Subject) -> frozenset[str]:
     return _POSSIBLE[subject]
 
 
-def _is_possible(subject: Subject, deed: str) -> bool:
-    def lacks(one: str) -> bool:
-        return bool(NEEDED.get(one.split(maxsplit=1)[0], set()) - subject.parts)
+def lacks(subject: Subject, deed: str) -> bool:
+    """Return whether a deed takes a part that the subject does not have."""
+    return bool(NEEDED.get(deed.split(maxsplit=1)[0], set()) - subject.parts)
 
-    if lacks(deed):
+
+def _is_possible(subject: Subject, deed: str) -> bool:
+    if lacks(subject, deed):
         return False
     if Part.PARAMETERS not in subject.parts:
         return deed in ANY_MODEL
     # Some models cannot be used once they are copied or converted; in training some have dropout.
     after: dict[str, tuple[str, ...]] = {"train": ("forward", "loss")}
     after |= dict.fromkeys(Remake, ("forward", "backward", "step"))
-    deeds = (deed, *(one for one in after.get(deed, ()) if not lacks(one)))
+    deeds = (deed, *(one for one in after.get(deed, ()) if not lacks(subject, one)))
     case = HistoryCase(C=3, idx=((0, 1),), deeds=deeds)
     try:
         moments = list(Life(subject, case).moments())
@@ -486,10 +490,7 @@ def twin(subject: Subject, case: HistoryCase) -> None:
     optimizer = old.optimizer(partial(torch.optim.SGD, lr=0.1))
     for number, deed in enumerate(case.deeds, start=1):
         read, _, off = deed.partition(" in ")
-        if (
-            read not in {*NEEDED, *ANY_MODEL, "zero_grad"}
-            or NEEDED.get(read, set()) - subject.parts
-        ):
+        if read not in {*NEEDED, *ANY_MODEL, "zero_grad"} or lacks(subject, read):
             continue
         deeds.append(deed)
         new = _whole(subject.model(case.C), case)
@@ -533,15 +534,12 @@ def _expect_alike(
     def ask(model: Model) -> Output | SubjectError:
         seed_all(1337)
         try:
-            with WITHOUT[off]():
-                if read == "generate":
-                    return Output(model.generate(case.tensor(), NEW).clone(), None)
-                logits, loss = model(case.tensor(), None if read == "forward" else case.tensor())
-            if read == "backward" and loss is not None:
-                model.backward(loss)
+            answer = read_of(model, read, off, case.tensor(), case.tensor())
+            if read == "backward" and isinstance(answer, Output) and answer.loss is not None:
+                model.backward(answer.loss)
         except SubjectError as error:
             return error
-        return Output(logits.clone(), loss)
+        return answer if isinstance(answer, Output) else Output(answer, None)
 
     want, seen = ask(new), ask(old)
     if isinstance(want, SubjectError):
