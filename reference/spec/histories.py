@@ -8,9 +8,9 @@ from reference.shapes import Ids, Table
 from reference.spec.cases import TokensCase, certain_table, require, table_of
 
 READS = {"forward": "m(idx)", "loss": "m(idx, targets)", "generate": "m.generate(idx, 3)"}
-"""What only reads the model, with or without gradients, by how it is written."""
+"""Deeds that only read the model, and how each is written."""
 GRADIENTS_OFF = {"no_grad": "torch.no_grad()", "inference_mode": "torch.inference_mode()"}
-"""What turns gradients off, by how a deed ends and by how it is written."""
+"""Contexts that turn gradients off, by how a deed ends, and how each is written."""
 DEEDS = {
     **READS,
     **{
@@ -32,16 +32,16 @@ DEEDS = {
     "m.load_state_dict(state)",
     "double": "m = m.double()",
 }
-"""What users do to a model, one after the other, by how it is written."""
+"""What users do to a model, and how each deed is written."""
 MOST_DEEDS = 64
-"""Longest history."""
+"""Most deeds in a history."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryCase(TokensCase):
     """What a user does to one model, in order.
 
-    Each table makes one successor of each token certain, other ones than the table before.
+    Each table makes one successor of each token certain, a different one than the table before.
     """
 
     deeds: tuple[str, ...]
@@ -55,7 +55,7 @@ class HistoryCase(TokensCase):
         require(is_known, "deeds", self.deeds, allowed)
 
     def written(self, number: int) -> Table:
-        """Make the table that is written after so many others, (C, C)."""
+        """Make the table that is written after `number` others, (C, C)."""
         return history_table(self.C, number)
 
     def target_tensor(self) -> Ids:
@@ -95,7 +95,7 @@ class HistoryCase(TokensCase):
 
 
 def history_table(C: int, number: int) -> Table:
-    """Make the table that a history writes after so many others.
+    """Make the table that a history writes after `number` others.
 
     Shape: -> (C, C), float32.
     """

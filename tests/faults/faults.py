@@ -87,7 +87,7 @@ def every_task(every: list[Right], workers: int, *, twice: bool) -> list[Task]:
 
 
 def rights_of(file: Path) -> set[str]:
-    """Return the names of the right code in a file of faults, or none if some are not told."""
+    """Return the names of the right code in a file of faults, or no names if one is missing."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     told = all("right" in line for line in lines)
     return {line["right"] for line in lines} if told else set()

@@ -24,7 +24,7 @@ PARTS = {
     "vocabulary": "vocabulary",
     "training": "training step",
 }
-"""The parts that are no model's, by the concept of their clauses."""
+"""Parts outside of the model, by the concept of their clauses."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Judged:
 def record(
     every: Sequence[Judged], inputs: str, *, faults: int, expressions: int
 ) -> dict[str, Any]:
-    """Return what a run saw that has this digest of its inputs."""
+    """Return the record of a run whose inputs have this digest."""
     by_all = [one for one in every if one.outcome == "killed" and one.found.get("by_all")]
     broken = sorted(len(one.found["clauses"]) for one in by_all)
     told: dict[str, Any] = {
@@ -113,7 +113,7 @@ def shares(counts: Mapping[str, int]) -> str:
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[int]]:
-    """Return what became of each group: as many as `OUTCOMES` has, in its order."""
+    """Return how often each of `OUTCOMES` occurs in each group, in that order."""
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     for group, outcome in pairs:
         groups[group][outcome] += 1
