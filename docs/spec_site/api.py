@@ -58,6 +58,7 @@ PUBLIC: Final = (
     "reference.spec.catalogue",
     "reference.spec.errata",
     "reference.spec.cases",
+    "reference.spec.histories",
     "reference.spec.expect",
     "reference.spec.subject",
     "reference.spec.randomness",

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from reference.spec import cases as c
+from reference.spec.histories import DEEDS, HistoryCase
 
 ALPHABET = "ab \nAZ09éß中🙂"
 STRANGERS = "Ж€🜚"
@@ -221,12 +222,12 @@ HISTORIES = (
 
 def _histories() -> Cases:
     made = [
-        c.HistoryCase(C=5, idx=((0, 2), (3, 4)), deeds=tuple(history.split(", ")))
+        HistoryCase(C=5, idx=((0, 2), (3, 4)), deeds=tuple(history.split(", ")))
         for history in HISTORIES
     ]
-    deeds = st.lists(st.sampled_from(sorted(c.DEEDS)), min_size=2, max_size=10).map(tuple)
+    deeds = st.lists(st.sampled_from(sorted(DEEDS)), min_size=2, max_size=10).map(tuple)
     shapes = st.tuples(st.integers(1, 2), st.integers(1, 3))
-    more = token_case(c.HistoryCase, C=st.integers(3, 5), shape=shapes, deeds=deeds)
+    more = token_case(HistoryCase, C=st.integers(3, 5), shape=shapes, deeds=deeds)
     return Cases(corners=tuple(made), more=more)
 
 
@@ -315,7 +316,7 @@ CASES: dict[type[c.Case], Cases] = {
             n=st.integers(1, 12),
         ),
     ),
-    c.HistoryCase: _histories(),
+    HistoryCase: _histories(),
     c.BatchCase: Cases(
         corners=(
             # So long that a window at the end, which is for OffsetCase, is hardly ever drawn.
@@ -433,7 +434,7 @@ def needed(case: c.Case) -> int:
     match case:
         case c.PromptCase():
             length = len(case.idx[0]) + case.n
-        case c.HistoryCase():
+        case HistoryCase():
             length = len(case.idx[0]) + 3
         case c.PaddedCase():
             length = len(case.idx[0]) + 1

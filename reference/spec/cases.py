@@ -8,11 +8,10 @@ seeds from FULL on have all the digits that float32 holds.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from inspect import formatannotation
-from itertools import count
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import numpy as np
@@ -196,7 +195,7 @@ class Case:
         """
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name, least)
-            _require(least <= value <= most, name, value, f"be an integer from {least} to {most}")
+            require(least <= value <= most, name, value, f"be an integer from {least} to {most}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +229,8 @@ class TokensCase(Case):
         B, T = len(self.idx), len(self.idx[0])
         is_small = B * T <= MOST_TOKENS and B * T * self.C <= MOST_SCORES
         most = min(MOST_TOKENS, MOST_SCORES // self.C)
-        _require(is_small, "idx", self.idx, f"hold at most {most} tokens")
-        _require(self.layout in LAYOUTS, "layout", self.layout, f"be one of {', '.join(LAYOUTS)}")
+        require(is_small, "idx", self.idx, f"hold at most {most} tokens")
+        require(self.layout in LAYOUTS, "layout", self.layout, f"be one of {', '.join(LAYOUTS)}")
 
     def tensor(self) -> Ids:
         """Give idx, (B, T)."""
@@ -315,10 +314,10 @@ class BadTokenCase(LossCase):
         row, column = self.place
         B, T = len(self.idx), len(self.idx[0])
         is_inside = 0 <= row < B and 0 <= column < T
-        _require(is_inside, "place", self.place, f"lie in idx, before [{B}, {T}]")
+        require(is_inside, "place", self.place, f"lie in idx, before [{B}, {T}]")
         is_outside = not 0 <= self.token < self.C and -(2**63) <= self.token < 2**63
         allowed = f"be a 64-bit integer outside 0 to {self.C - 1}"
-        _require(is_outside, "token", self.token, allowed)
+        require(is_outside, "token", self.token, allowed)
 
     def spoilt(self, rows: Ids) -> Ids:
         """Replace it."""
@@ -406,102 +405,6 @@ class ChainCase(TokensCase):
         )
 
 
-READS = {"forward": "m(idx)", "loss": "m(idx, targets)", "generate": "m.generate(idx, 3)"}
-"""What only reads the model, with or without gradients, by how it is written."""
-GRADIENTS_OFF = {"no_grad": "torch.no_grad()", "inference_mode": "torch.inference_mode()"}
-"""What turns gradients off, by how a deed ends and by how it is written."""
-DEEDS = {
-    **READS,
-    **{
-        f"{read} in {off}": f"with {context}: {line}"
-        for off, context in GRADIENTS_OFF.items()
-        for read, line in READS.items()
-    },
-    "backward": "m(idx, targets)[1].backward()",
-    "backward twice": "loss = m(idx, targets)[1]; loss.backward(retain_graph=True); "
-    "loss.backward()",
-    "zero_grad": "optimizer.zero_grad()",
-    "step": "optimizer.step()",
-    "write": "with torch.no_grad(): table.copy_({next})",
-    "write data": "table.data = {next}",
-    "train": "m.train()",
-    "eval": "m.eval()",
-    "deepcopy": "m = copy.deepcopy(m)",
-    "state_dict": "state = m.state_dict(); m = BigramLanguageModel(vocab_size); "
-    "m.load_state_dict(state)",
-    "double": "m = m.double()",
-}
-"""What users do to a model, one after the other, by how it is written."""
-MOST_DEEDS = 64
-"""Longest history."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HistoryCase(TokensCase):
-    """What a user does to one model, in order.
-
-    Each table makes one successor of each token certain, other ones than the table before.
-    """
-
-    deeds: tuple[str, ...]
-
-    def check(self) -> None:
-        """Raise unless each deed is one of `DEEDS`."""
-        super().check()
-        _require(self.C > 2, "C", self.C, "be 3 or more, so that tables differ")  # noqa: PLR2004  as said
-        allowed = f"be 1 to {MOST_DEEDS} of {', '.join(DEEDS)}"
-        is_known = 0 < len(self.deeds) <= MOST_DEEDS and set(self.deeds) <= DEEDS.keys()
-        _require(is_known, "deeds", self.deeds, allowed)
-
-    def written(self, number: int) -> Table:
-        """Make the table that is written after so many others, (C, C)."""
-        return history_table(self.C, number)
-
-    def target_tensor(self) -> Ids:
-        """Return targets that no written table makes likely, (B, T)."""
-        return (self.tensor() - 1) % self.C
-
-    @property
-    def rate(self) -> float:
-        """A learning rate at which one step makes the targets certain."""
-        return 200.0 * self.tensor().numel()
-
-    def shorter(self) -> Iterator["HistoryCase"]:
-        """Yield the histories in which one deed is left out."""
-        for place in range(len(self.deeds) if len(self.deeds) > 1 else 0):
-            yield replace(self, deeds=self.deeds[:place] + self.deeds[place + 1 :])
-
-    def code(self) -> str:
-        """Write the history as lines of Python."""
-        optimizer = f"optimizer = torch.optim.SGD(m.parameters(), lr={self.rate:g})"
-        reach = "table = next(m.parameters())"
-        lines = [
-            super().code(),
-            "targets = (idx - 1) % vocab_size",
-            "m = BigramLanguageModel(vocab_size)  # your class",
-            f"{reach}; {optimizer}",
-        ]
-        tables = count()
-        for deed in ("write", *self.deeds):
-            line = DEEDS[deed]
-            if "{next}" in line:  # from reference.spec.cases
-                line = line.format(next=f"history_table({self.C}, {next(tables)})")
-            lines.append(line)
-            if deed in {"deepcopy", "state_dict"}:
-                lines.append(f"{reach}; {optimizer}")
-        imports = ["import copy"] if "deepcopy" in self.deeds else []
-        return "\n".join([*imports, "from reference.spec.cases import history_table", *lines])
-
-
-def history_table(C: int, number: int) -> Table:
-    """Make the table that a history writes after so many others.
-
-    Shape: -> (C, C), float32.
-    """
-    by = 1 + number % (C - 2)  # and never C - 1: that is where the targets are
-    return certain_table([(token + by) % C for token in range(C)]) + table_of(C, number)
-
-
 @dataclass(frozen=True, kw_only=True)
 class BatchCase(Case):
     """A text of N tokens, all different, and the batch to draw from it."""
@@ -514,7 +417,7 @@ class BatchCase(Case):
         """Raise unless there are two windows to choose from."""
         super().check()
         allowed = f"be at least block_size + 2, {self.block_size + 2}"
-        _require(self.block_size + 2 <= self.N, "N", self.N, allowed)
+        require(self.block_size + 2 <= self.N, "N", self.N, allowed)
 
     def data(self) -> TokenStream:
         """Give the text: its tokens tell where they stand, and are neither their places nor sorted.
@@ -582,10 +485,10 @@ class StrangerCase(Case):
         _check_text("text", self.text)
         _check_text("other", self.other)
         length = len(self.other)
-        _require(0 <= self.place < length, "place", self.place, f"lie in 0 to {length - 1}")
+        require(0 <= self.place < length, "place", self.place, f"lie in 0 to {length - 1}")
         unknown = set(self.other) - set(self.text)
         allowed = "have one character that is not in the text, at `place`"
-        _require(unknown == {self.other[self.place]}, "other", self.other, allowed)
+        require(unknown == {self.other[self.place]}, "other", self.other, allowed)
 
     def code(self) -> str:
         """Give both."""
@@ -604,10 +507,10 @@ class LogitsCase(Case):
         _check_rectangle("rows", self.rows)
         most = MOST_SCORES
         is_small = sum(map(len, self.rows)) <= most
-        _require(is_small, "rows", self.rows, f"hold at most {most} numbers")
+        require(is_small, "rows", self.rows, f"hold at most {most} numbers")
         is_finite = all(abs(one) <= MOST_LOGIT for row in self.rows for one in row)
         allowed = f"hold numbers from {-MOST_LOGIT:g} to {MOST_LOGIT:g}"
-        _require(is_finite, "rows", self.rows, allowed)
+        require(is_finite, "rows", self.rows, allowed)
 
     def tensor(self) -> Tensor:
         """Give them as a tensor, float32."""
@@ -630,12 +533,12 @@ class LawCase(Case):
     def check(self) -> None:
         """Raise unless there are enough draws, and not too many."""
         super().check()
-        _require(self.C > 1, "C", self.C, "be 2 or more, so that something is drawn")
+        require(self.C > 1, "C", self.C, "be 2 or more, so that something is drawn")
         self._check_draws(least=LAW_DRAWS * self.C, most=LIMITS["draws"][1])
 
     def _check_draws(self, *, least: int, most: int) -> None:
         allowed = f"lie in {least} to {most} for this C"
-        _require(least <= self.draws <= most, "draws", self.draws, allowed)
+        require(least <= self.draws <= most, "draws", self.draws, allowed)
 
     def code(self) -> str:
         """Give the sizes."""
@@ -652,7 +555,7 @@ class JointLawCase(LawCase):
     def check(self) -> None:
         """Raise unless the joint law of that many tokens can be computed."""
         super().check()
-        _require(self.C <= MOST_LAW, "C", self.C, f"be at most {MOST_LAW}")
+        require(self.C <= MOST_LAW, "C", self.C, f"be at most {MOST_LAW}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -667,7 +570,7 @@ class ContextLawCase(LawCase):
         super().check()
         # T is at most 4,096 here, whose power would be a number of thousands of digits.
         fits = self.T <= MOST_LAW and self.C ** (self.T + 1) <= MOST_SCORES
-        _require(fits, "T", self.T, f"leave at most {MOST_SCORES} scores of all prompts")
+        require(fits, "T", self.T, f"leave at most {MOST_SCORES} scores of all prompts")
         self._check_draws(least=LAW_DRAWS * self.C**self.T, most=LIMITS["draws"][1])
 
     def prompts(self) -> Ids:
@@ -705,7 +608,7 @@ class TrainingCase(Case):
         super().check()
         count = len(self.batches)
         allowed = f"be 2 to {MOST_BATCHES} pairs of idx and targets"
-        _require(2 <= count <= MOST_BATCHES, "batches", self.batches, allowed)  # noqa: PLR2004  as said
+        require(2 <= count <= MOST_BATCHES, "batches", self.batches, allowed)  # noqa: PLR2004  as said
         for number, (idx, targets) in enumerate(self.batches):
             try:
                 PairsCase(C=self.C, idx=idx, targets=targets).check()
@@ -780,13 +683,14 @@ def from_json(kind: type[CaseT], saved: object) -> CaseT:
         raise CaseError(f"the case is {brief(saved)}; it must be an object with {names}")
     values = {name: _tuples(name, saved[name], MOST_NESTED) for name in names}
     for name, value in values.items():
-        _require(_fits(value, hints[name]), name, value, f"be {formatannotation(hints[name])}")
+        require(_fits(value, hints[name]), name, value, f"be {formatannotation(hints[name])}")
     case = kind(**{name: _converted(value, hints[name]) for name, value in values.items()})
     case.check()
     return case
 
 
-def _require(holds: bool, field: str, value: object, allowed: str) -> None:  # noqa: FBT001  what is required
+def require(holds: bool, field: str, value: object, allowed: str) -> None:  # noqa: FBT001  what is required
+    """Raise CaseError, which names the field, unless what is required holds."""
     if not holds:
         raise CaseError(f"{field} of the case is {brief(value)}; it must {allowed}")
 
@@ -794,23 +698,23 @@ def _require(holds: bool, field: str, value: object, allowed: str) -> None:  # n
 def _check_rectangle(field: str, rows: tuple[tuple[object, ...], ...]) -> None:
     lengths = set(map(len, rows))
     allowed = "have one row or more, all of the same length, 1 or more"
-    _require(len(lengths) == 1 and 0 not in lengths, field, rows, allowed)
+    require(len(lengths) == 1 and 0 not in lengths, field, rows, allowed)
 
 
 def _check_rows(field: str, rows: Rows, C: int, *, shape: tuple[int, int] | None = None) -> None:
     _check_rectangle(field, rows)
     is_alike = shape is None or shape == (len(rows), len(rows[0]))
-    _require(is_alike, field, rows, f"have the shape of idx, {shape}")
+    require(is_alike, field, rows, f"have the shape of idx, {shape}")
     for b, row in enumerate(rows):
         for t, token in enumerate(row):
-            _require(0 <= token < C, f"{field}[{b}][{t}]", token, f"be a token from 0 to {C - 1}")
+            require(0 <= token < C, f"{field}[{b}][{t}]", token, f"be a token from 0 to {C - 1}")
 
 
 def _check_text(field: str, text: str) -> None:
     allowed = f"have 1 to {MOST_CHARACTERS} characters"
-    _require(1 <= len(text) <= MOST_CHARACTERS, field, text, allowed)
+    require(1 <= len(text) <= MOST_CHARACTERS, field, text, allowed)
     is_whole = not any("\ud800" <= one <= "\udfff" for one in text)
-    _require(is_whole, field, text, "have no half of a surrogate pair")
+    require(is_whole, field, text, "have no half of a surrogate pair")
 
 
 def _tuples(name: str, value: object, at_most: int) -> object:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +20,15 @@ from reference.conformance.corner_cases import CASES, cases_of, needed
 from reference.conformance.errors import ProfileError, UnknownClauseError
 from reference.conformance.isolation.run import IsolatedRun
 from reference.conformance.runner import Plan, planned
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.target import Target
 from reference.conformance.verdicts import Report, Result
 from reference.model import BigramLanguageModel
 from reference.spec.cases import PromptCase
 from reference.spec.catalogue import catalogue
+from reference.spec.causes.causal import uncached
 from reference.spec.clause import BIGRAM, CAUSAL, PROFILES, Level
-from reference.spec.measures import LONGEST
+from reference.spec.measures import LONGEST, wide_model
 
 # beartype draws from Python's random stream, which Hypothesis forbids while it draws a case.
 pytestmark = pytest.mark.usefixtures("own_checks_only")
@@ -97,6 +100,23 @@ def test_a_wrong_gpt_is_caught_with_a_cause_that_names_it(zoo: ModuleType, name:
     report = judged(getattr(zoo, name), clause)
     (broken,) = (result for result in report.broken() if result.id == clause)
     assert re.search(words, broken.cause), broken.cause
+
+
+def test_rows_share_a_cache_only_if_one_changes_how_another_is_continued(zoo: ModuleType) -> None:
+    class Off(zoo.GPT):  # type: ignore[name-defined,misc]  # of a module found at run time
+        """So little that a row alone is continued as it should be on most seeds."""
+
+        def step(self, idx: Tensor, cache: Any, past: int) -> Tensor:
+            scores: Tensor = super().step(idx, cache, past)
+            return scores * 1.2 if cache is not None and past else scores
+
+    def cause(model: type) -> str:
+        make = partial(wide_model, TorchSubject(factory=model), 5, 0)
+        rows = torch.tensor([[0, 1], [2, 4]])
+        return uncached(make, rows, 8, greedy=False, agree=lambda some, n: len(some) == 1 or n < 3)
+
+    assert cause(zoo.RowsShareCache).startswith("the rows of a batch share their cache")
+    assert cause(Off) == "the fast generate leaves the plain one at new token 2"
 
 
 def test_the_smallest_case_of_a_leak_is_two_tokens(zoo: ModuleType) -> None:

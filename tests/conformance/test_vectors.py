@@ -40,9 +40,6 @@ NO_TRANSCRIPT_SHOWS = {
     "writes every answer into one buffer",
     "reads a transposed prompt in the order of memory",
     "goes on learning from what it generates",
-}
-"""Specimens whose mistake is in the memory of one process."""
-ONLY_IN_OUR_PROCESS = {
     "puts a new parameter in the place of the table when it generates",
     "shares its numbers with its deep copies",
     "has its table outside of its state once it has generated",
@@ -56,7 +53,13 @@ ONLY_IN_OUR_PROCESS = {
     "seeds NumPy when a text is encoded",
     "shuffles the characters before it sorts them",
 }
-"""Specimens whose mistake is in what no message holds: parameters, torch's modes and streams."""
+"""Specimens whose mistake no message holds: in memory, parameters, torch's modes or streams."""
+SHOWN = (
+    "adds a billionth",
+    "computes its probabilities at the first generate, and keeps them",
+    "keeps the softmax of the table for the loss, with its graph",
+)
+"""Specimens that a check through the pipe does see."""
 
 
 @cache
@@ -217,7 +220,7 @@ def test_every_wrong_implementation_of_these_clauses_is_caught(mutants: ModuleTy
     specimens = [mutants.specimens()[number] for number in numbers]
     assert len(specimens) > 300
     missed = {one.name for one in specimens if (one.breaks, one.name) not in first}
-    assert missed == NO_TRANSCRIPT_SHOWS | ONLY_IN_OUR_PROCESS
+    assert missed == NO_TRANSCRIPT_SHOWS
     survive = [
         one.name
         for one in specimens
@@ -233,7 +236,8 @@ def test_what_they_do_not_catch_is_seen_by_no_check_through_the_pipe(mutants: Mo
     specimens = {one.name: one for one in mutants.specimens()}
     for name in NO_TRANSCRIPT_SHOWS:
         assert not mutants.seen_through_the_pipe(specimens[name])
-    assert mutants.seen_through_the_pipe(specimens["adds a billionth"])
+    for name in SHOWN:
+        assert mutants.seen_through_the_pipe(specimens[name])
 
 
 def test_what_they_are_said_to_catch_is_known() -> None:

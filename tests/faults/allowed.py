@@ -58,33 +58,33 @@ from reference.spec.randomness import seed_all, streams
 from reference.spec.subject import Part, SubjectError
 
 FINE = "fine"
-"""What a fault is that changes numbers to draw by, and in a trial only the draws."""
+"""Kind of a fault that changes the numbers to draw by, which only the draws show in a trial."""
 REASONS = {
     STREAMS: "moves the random stream on by more or less, and changes nothing that comes back: how "
     "much of it is used is left open (generate.same-stream, batch.documented, training.documented)",
-    DRAWS: "draws by the same law in another way: which numbers of the stream make which draw is "
-    "left open (generate.same-stream, batch.documented), and the last window that fits may be "
+    DRAWS: "draws by the same law in a different way: which numbers of the stream make which draw "
+    "is left open (generate.same-stream, batch.documented), and the last window that fits may be "
     "drawn or not (batch.last-window)",
     NUMBERS: "changes last digits only, within the tolerances that the clauses state",
     FINE: "changes the law of the draws by less than hundreds of thousands of draws can tell: less "
     "than the power that generate.law and batch.offset-law state",
-    START: "new models start from another table: the notes do not say from which, and right ones "
-    "start from zeros",
-    ANY: "is another model, which keeps all promises: of a black box the table is what its logits "
-    "say, and in the causal profile any function of the tokens so far will do, for sequences up to "
-    "any length (causal.block-size)",
+    START: "new models start from a different table: the notes do not say from which, and right "
+    "ones start from zeros",
+    ANY: "is a different model, which keeps all promises: of a black box the table is what its "
+    "logits say, and in the causal profile any function of the tokens so far will do, for "
+    "sequences up to any length (causal.block-size)",
 }
 """What a fault may do, by the kind of difference that has to be overlooked."""
 ALARM = 1e-9
 FEW = 300
 """Batches of eight windows of 10,000, no two of which are alike."""
 UNLIKE = 2
-"""Tokens of a call that may differ from those of a plain loop over the model's own logits, which
-rounding brings about; a thousandth of the logits would make more."""
+"""Rows of a call that may differ from a plain loop over the model's own logits because of rounding;
+a change of the logits by a thousandth would make more differ."""
 
 
 def allowance(right: Right, fault: Fault) -> tuple[str, str]:
-    """Return why the contract allows what a fault does, and else "" and what it breaks."""
+    """Return why the contract allows what a fault does, or "" and what the fault breaks."""
     warnings.simplefilter("ignore")
     kind = kind_of_change(right, fault)
     generates = right.whole and Part.GENERATE in right.make().parts
@@ -99,14 +99,14 @@ def allowance(right: Right, fault: Fault) -> tuple[str, str]:
     except (SubjectError, SubjectCrash) as error:
         return "", str(error)
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        return "", f"what comes back is of another form: {error!r}"
+        return "", f"what comes back has a different form: {error!r}"
     if kind == ANY and not another_model(right):
-        return "", "other numbers, and no promise is seen to be broken"
+        return "", "different numbers, and no promise is seen to be broken"
     return kind, ""
 
 
 def another_model(right: Right) -> bool:
-    """Return whether a model may give other numbers, as long as it keeps to them."""
+    """Return whether a model may give different numbers, if it keeps to them."""
     return right.whole and (right.profile != BIGRAM or right.make().access is None)
 
 
@@ -200,7 +200,7 @@ def model_calls(
 
 
 def keep_moving(name: str, call: Callable[[], object]) -> None:
-    """Raise Broken if two streams are one after a call."""
+    """Raise Broken if two different streams are the same after a call."""
     after = []
     for seed in (1, 2):
         seed_all(seed)
@@ -214,7 +214,7 @@ def keep_moving(name: str, call: Callable[[], object]) -> None:
         if one == other:
             raise Broken(
                 expected="two seeds are still apart after the call",
-                seen="one state of the stream",
+                seen="the same state",
                 cause=f"{name} seeds the stream",
             )
 
@@ -298,28 +298,20 @@ def expect_pairs(now: Tensor, then: Tensor, P: np.ndarray, what: str) -> None:
             expect_law(counts[token], P[token], alarm=ALARM, what=what, cause="the law")
 
 
-LOOPS = ((20_000, 1, 1), (300, 5, 3), (64, 40, 4), (1, 55, 2), (1, 3, 40))
-"""B, T and n."""
+LOOPS = ((20_000, 1, 1), (300, 5, 3), (64, 40, 4), (1, 55, 2), (1, 3, 40), *[(1, 1, 20)] * 20)
+"""B, T and n of the calls that are compared with a loop."""
 
 
 def alike_to_loop(subject: TorchSubject) -> Iterator[bool]:
     """Yield whether generate draws as a plain loop over the model's logits does, on one seed.
 
-    Only if it uses as much of the stream.
+    Calls that use more or less of the stream are left out.
     """
     for C in (5, 65):
         seed_all(C)
         model = subject.model(C)
         assert isinstance(model, TorchModel)
-        sizes = (
-            (20_000, 1, 1),
-            (300, 5, 3),
-            (64, 40, 4),
-            (1, 55, 2),
-            (1, 3, 40),
-            *[(1, 1, 20)] * 20,
-        )
-        for seed, (B, T, n) in enumerate(sizes):
+        for seed, (B, T, n) in enumerate(LOOPS):
             start = (torch.arange(B * T).view(B, T) * 3 + seed) % C
             seed_all(seed)
             out = model.generate(start, n)
@@ -331,7 +323,7 @@ def alike_to_loop(subject: TorchSubject) -> Iterator[bool]:
                     p = model(idx).logits[:, -1].softmax(dim=-1)
                     idx = torch.cat([idx, torch.multinomial(p, 1)], dim=1)
             if used != streams():
-                continue  # it draws more or less, or in another way
+                continue  # it draws more or less, or in a different way
             yield out.shape == idx.shape and int((out != idx).any(dim=1).sum()) <= UNLIKE
 
 

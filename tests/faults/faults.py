@@ -23,12 +23,15 @@ from instrument import SITES, Fault
 from judging import Task, Tried, faults_at, judged, plan_of, tried
 from operators import OPERATORS
 from processes import in_children
-from record import SEEN, Judged, digest, record, seen, text_of
+from record import SEEN, Judged, record, seen, text_of
 from rights import rights
 from trial import Right
 
 from reference.conformance.runner import planned, run
 from reference.conformance.subjects import own
+
+# isort: split
+from digest import digest  # of a folder that `rights` puts on the path
 
 MOST = 12_000
 """Faults of a whole run: a fair sample of all."""
@@ -85,7 +88,7 @@ def every_task(every: list[Right], workers: int, *, twice: bool) -> list[Task]:
 
 
 def rights_of(file: Path) -> set[str]:
-    """Return the names of the right code in a file of faults, or none if some are not told."""
+    """Return the names of the right code in a file of faults, or no names if one is missing."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     told = all("right" in line for line in lines)
     return {line["right"] for line in lines} if told else set()

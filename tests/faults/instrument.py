@@ -63,7 +63,7 @@ class Visits:
     """The values, in order; None if one was a tensor, or if they are many."""
 
     def add(self, value: Any, call: Call) -> None:
-        """Note one visit."""
+        """Record one visit."""
         self.held[call.held] += 1
         if self.numbers is not None and type(value) is int:
             self.numbers[value] = None
@@ -83,7 +83,7 @@ MOST_NUMBERS = 16
 
 @dataclass
 class State:
-    """What is done at sites at this moment."""
+    """What is done and seen at sites now."""
 
     fault: Fault | None = None
     memory: Memory = field(default_factory=Memory)
@@ -93,7 +93,7 @@ class State:
     calls: dict[str, Call] = field(default_factory=dict)
     numbers: "WeakKeyDictionary[Any, dict[str, int]]" = field(default_factory=WeakKeyDictionary)
     free: "Counter[str]" = field(default_factory=Counter)
-    """The calls so far of each function that is no method."""
+    """Calls so far of each function that is not a method."""
 
 
 SITES: list[Site] = []
@@ -145,7 +145,7 @@ def at_site(number: int, value: Any) -> Any:
 
 
 def at_call(function: str, arguments: dict[str, Any]) -> None:
-    """Note how a function is called."""
+    """Record how a function is called."""
     if STATE.fault is None and STATE.seen is None:
         return
     owner = arguments.get("self")

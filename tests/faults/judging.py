@@ -1,4 +1,4 @@
-"""What becomes of each fault: tried and judged in a process of its own."""
+"""What becomes of each fault: each is tried and judged in its own process."""
 
 import time
 import warnings
@@ -57,7 +57,7 @@ def tried(right: Right, *, twice: bool) -> Tried | None:
 def faults_at(site: int, kind: str, visits: Visits) -> Iterator[Fault]:
     """Yield each operator at a site, always and under a condition that holds now and then.
 
-    Those that leave every number as it is are no faults.
+    Those that leave every number as it is are not faults.
     """
     conditions = visits.now_and_then
     for place, operator in enumerate(OPERATORS[kind]):

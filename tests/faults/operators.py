@@ -2,7 +2,7 @@
 
 An operator takes the value of one expression and returns what a mistaken one would have. It gets a
 `Memory`, in which it can keep something from one call to the next. A condition limits it to some
-calls of the function that the expression stands in.
+calls of the function that contains the expression.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Call:
-    """How a function was called: as far as its arguments show."""
+    """How a function was called, as far as its arguments show."""
 
     number: int = 1
     B: int | None = None
@@ -131,7 +131,7 @@ def keep_top(x: Tensor, k: int) -> Tensor:
 
 
 def probabilities(x: Tensor) -> Tensor:
-    """Take numbers for probabilities if they are, and for scores if not."""
+    """Return probabilities as they are, and the softmax of scores."""
     return x if bool((x >= 0).all()) else x.softmax(dim=-1)
 
 
@@ -278,7 +278,7 @@ def write_into(value: Any, memory: Memory) -> Any:
 
 @both
 def add_into(value: Any, memory: Memory) -> Any:
-    """Add 1 to the value where it lies."""
+    """Add 1 to the value in place."""
     with torch.no_grad():
         value.add_(1)
     return value

@@ -1,4 +1,4 @@
-"""Calls in processes of their own, some at a time: one that hangs or crashes ends alone."""
+"""Calls, each in its own process, a few at a time: one that hangs or crashes ends alone."""
 
 import os
 import time
@@ -16,7 +16,7 @@ LIMIT = 400.0
 def in_children(
     calls: Sequence[Callable[[], Any]], workers: int, limit: float = LIMIT
 ) -> Iterator[tuple[int, Any]]:
-    """Make each call in a process of its own; yield its number and its answer as they come.
+    """Make each call in its own process; yield its number and its answer as they come.
 
     The answer is TimeoutError() if the call takes longer than the limit, EOFError() if its process
     ends without one, and a RuntimeError with the traceback if the call itself raises.

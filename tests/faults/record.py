@@ -1,11 +1,9 @@
-"""What a run saw, as `seen.json` keeps it, and the digest of all that it follows from."""
+"""What a run saw, as `seen.json` keeps it."""
 
-import hashlib
 import json
 import math
 import re
 import statistics
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +14,9 @@ from allowed import REASONS
 from instrument import Fault, Site
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 SEEN = HERE / "seen.json"
 BEFORE = HERE / "before.json"
 """The same faults against the clauses as they were before any was changed for them."""
-OURS = (HERE, HERE.parent / "mutants", ROOT / "reference")
 OUTCOMES = ("killed", "allowed", "survived", "equivalent", "kit-error")
 PARTS = {
     "batch": "get_batch",
@@ -28,7 +24,7 @@ PARTS = {
     "vocabulary": "vocabulary",
     "training": "training step",
 }
-"""The parts that are no model's, by the concept of their clauses."""
+"""Parts outside of the model, by the concept of their clauses."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +65,10 @@ class Judged:
         return json.dumps(at | vars(self.fault) | dict(self.found))
 
 
-def digest() -> str:
-    """Digest all that the outcome follows from: what is imported of ours, the corpus, the pins."""
-    files = [getattr(module, "__file__", None) for module in sys.modules.values()]
-    paths = {Path(file).resolve() for file in files if file}
-    paths = {path for path in paths if set(OURS) & {*path.parents}}
-    paths |= {ROOT / "reference/tinyshakespeare/twin.npz", ROOT / "constraints.txt"}
-    whole = hashlib.sha256()
-    for path in sorted(paths):
-        whole.update(f"{path.relative_to(ROOT)} {path.stat().st_size}\n".encode())
-        whole.update(path.read_bytes())
-    return whole.hexdigest()
-
-
 def record(
     every: Sequence[Judged], inputs: str, *, faults: int, expressions: int
 ) -> dict[str, Any]:
-    """Return what a run saw that has this digest of its inputs."""
+    """Return the record of a run whose inputs have this digest."""
     by_all = [one for one in every if one.outcome == "killed" and one.found.get("by_all")]
     broken = sorted(len(one.found["clauses"]) for one in by_all)
     told: dict[str, Any] = {
@@ -130,7 +113,7 @@ def shares(counts: Mapping[str, int]) -> str:
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[int]]:
-    """Return what became of each group: as many as `OUTCOMES` has, in its order."""
+    """Return how often each of `OUTCOMES` occurs in each group, in that order."""
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     for group, outcome in pairs:
         groups[group][outcome] += 1

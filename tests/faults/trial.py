@@ -50,7 +50,7 @@ class Right:
         return self.concepts is None or "forward" in self.concepts
 
 
-class Different(Exception):  # noqa: N818  no error: it ends a trial early
+class Different(Exception):  # noqa: N818  not an error: it ends a trial early
     """The trial differs from an earlier one, from this step on."""
 
 
@@ -131,7 +131,7 @@ def differs(
     whole: bool,
     loose: frozenset[str] = frozenset(),
 ) -> bool:
-    """Return whether a trial goes otherwise than expected; it ends where it does."""
+    """Return whether a trial differs from what is expected; it ends at the first difference."""
     try:
         return digest_of(make, whole=whole, expected=expected, loose=loose) != list(expected)
     except Different:

@@ -10,7 +10,6 @@ What it saw follows from the files that it reads: `--write` also notes their dig
 one specimen for each clause and some of the right ones, to see that all is as it was noted.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -27,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import torch  # noqa: E402  after the path
+from digest import digest  # noqa: E402  likewise
 from zoo import Specimen, specimens  # noqa: E402  likewise
 
 from reference.conformance.runner import Plan, planned, run  # noqa: E402  likewise
@@ -169,19 +169,6 @@ def written(zoo: list[Specimen], rows: list[Row]) -> str:
     choices = {name: answers(seen) for name, seen in recorded(zoo, rows).items()}
     both = {"kills": killed(zoo, rows), "choices": choices}
     return json.dumps(both, indent=1, ensure_ascii=False) + "\n"
-
-
-def digest() -> str:
-    """Digest all that the outcome follows from: what is imported of ours, the corpus, the pins."""
-    files = [getattr(module, "__file__", None) for module in sys.modules.values()]
-    paths = {Path(file).resolve() for file in files if file}
-    paths = {path for path in paths if {HERE, ROOT / "reference"} & {*path.parents}}
-    paths |= {ROOT / "reference/tinyshakespeare/twin.npz", ROOT / "constraints.txt"}
-    whole = hashlib.sha256()
-    for path in sorted(paths):
-        whole.update(f"{path.relative_to(ROOT)} {path.stat().st_size}\n".encode())
-        whole.update(path.read_bytes())
-    return whole.hexdigest()
 
 
 def part(zoo: list[Specimen]) -> list[int]:

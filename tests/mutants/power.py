@@ -40,9 +40,9 @@ from reference.spec.measures import graded_model, logits_of
 SEEDS = 200
 """Runs of a clause for each strength."""
 SHARE = 100
-"""Of so many runs one may notice nothing."""
+"""One run in this many may miss the fault."""
 TRIAL = 20
-"""Runs for each strength on the way to the weakest, of which one may notice nothing too."""
+"""Runs for each strength while the weakest is searched for; here too, one may miss the fault."""
 EACH = 2
 """Runs for each top_k but the greatest."""
 FEW = 4096
@@ -219,7 +219,7 @@ class Recorded:
 
 
 def record() -> None:
-    """Ask the GPT for its scores."""
+    """Record the GPT's scores after all prompts of the cases."""
     gpt = TorchSubject(factory=GPT)
     for case in CASES[ContextLawCase].corners:
         assert isinstance(case, ContextLawCase)
@@ -249,7 +249,7 @@ def _shared(dice: Tensor, share: float) -> Tensor:
 
 
 def sharing_offsets(share: float) -> TorchSubject:
-    """Return a get_batch of which every other row takes its neighbour's offset now and then."""
+    """Return a get_batch whose every other row has its neighbour's offset in a share of draws."""
     return _batches(lambda dice, places: (_shared(dice, share) * places).long())
 
 
@@ -303,7 +303,7 @@ OTHERS: dict[str, dict[str, tuple[tuple[float, ...], Plant]]] = {
 
 
 def notices(clause: Clause, subject: TorchSubject, cases: Iterable[Case], seed: int) -> bool:
-    """Return whether a run of the clause on these cases turns the subject down."""
+    """Return whether a run of the clause on these cases fails the subject."""
     with isolated_streams():
         return any(isinstance(try_case(clause, subject, case, seed), Broken) for case in cases)
 
@@ -319,7 +319,7 @@ def is_sure(clause: Clause, subject: TorchSubject, cases: Iterable[Case], seeds:
 
 
 def weakest(clause: Clause, strengths: tuple[float, ...], plant: Plant) -> str:
-    """Return the weakest fault that is noticed, or "none": of weaker ones none is either."""
+    """Return the weakest fault that is noticed, or "none" if even the strongest is not."""
     cases = CASES[clause.case].corners
     count = bisect_left(
         strengths, 1, key=lambda one: not is_sure(clause, plant(one), cases, TRIAL)

@@ -46,10 +46,14 @@ from reference.spec.subject import SubjectError  # noqa: E402  likewise
 
 
 class Carrier(Wire):
-    """A specimen in place of a process: all goes through JSON, and nothing else does."""
+    """A specimen in place of a process: all goes through JSON, and nothing else does.
+
+    Its draws leave the kit's random streams as they are, and it does not see the kit's contexts.
+    """
 
     def __init__(self, specimen: Specimen) -> None:
-        self.player = SubjectPlayer(specimen.make())
+        with isolated_streams():
+            self.player = SubjectPlayer(specimen.make())
 
     @property
     def open(self) -> bool:
@@ -62,7 +66,8 @@ class Carrier(Wire):
         asked = parsed(line(0, operation, fields))
         question = {name: asked[name] for name in asked if name not in {"seq", "op"}}
         try:
-            answer = self.player.ask(operation, question)
+            with isolated_streams(), torch.inference_mode(mode=False), torch.enable_grad():
+                answer = self.player.ask(operation, question)
         except RefusalError as error:
             raise SubjectError(operation, str(error), error) from error
         return Answer(b"", parsed(json.dumps(answer).encode()))

@@ -14,8 +14,9 @@ from reference.conformance.corner_cases import CASES
 from reference.conformance.subjects.own import reference_subject
 from reference.conformance.verdicts import Verdict
 from reference.model import BigramLanguageModel
-from reference.spec.cases import DEEDS, Case, HistoryCase
+from reference.spec.cases import Case
 from reference.spec.clauses.history import Life, possible
+from reference.spec.histories import DEEDS, HistoryCase
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from reference.spec.cases import READS
+from reference.spec.histories import READS
 from reference.spec.measures import alike
 
 
@@ -14,12 +14,12 @@ def reading(deeds: Sequence[str]) -> str:
 
 
 def moved(deeds: Sequence[str]) -> str:
-    """Return why the table may be another than what was written or trained."""
+    """Return why the table may differ from what was written or trained."""
     last = deeds[-1]
     if last == "step":
         return (
-            "the optimizer trains another tensor: a call has put a new parameter in the place of "
-            "the one that the optimizer was made for"
+            "the optimizer trains a different tensor: a call has replaced the parameter that the "
+            "optimizer was made for"
         )
     if last in {"deepcopy", "state_dict"}:
         return "a copy shares the numbers of its original, or does not get them"
@@ -30,7 +30,7 @@ def stale(logits: Tensor, earlier: Sequence[Tensor]) -> str:
     """Return whether logits are those of an earlier table, of which the last is the present one."""
     if any(alike(logits, one) for one in earlier[:-1]):
         return "forward keeps the table, or its rows, from before it was written or trained"
-    return "forward mixes something of an earlier call into its logits"
+    return "forward mixes something from an earlier call into its logits"
 
 
 def stale_draws(last: Tensor, new: Tensor, possible: Sequence[Tensor]) -> str:
@@ -43,7 +43,7 @@ def stale_draws(last: Tensor, new: Tensor, possible: Sequence[Tensor]) -> str:
             "generate keeps the probabilities, or a copy of the table, from before it was written "
             "or trained"
         )
-    return "generate keeps something of an earlier call"
+    return "generate keeps something from an earlier call"
 
 
 def summed(deeds: Sequence[str], gradient: Tensor) -> str:

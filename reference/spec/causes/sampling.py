@@ -1,4 +1,4 @@
-"""Why tokens may be drawn from another law than the softmax of the scores that are there."""
+"""Why tokens may not be drawn from the softmax of the scores."""
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -13,9 +13,9 @@ Scores = Float64[np.ndarray, "R C"]
 Prompts = Int64[np.ndarray, "R T"]
 
 SURE = 20
-"""Expected draws of something that never comes: by chance once in e^20 runs."""
+"""Expected draws above which tokens are said never to come; by chance, once in e^20 runs."""
 SIGMAS = 5
-"""Standard deviations that are taken for a difference."""
+"""Standard deviations that count as a difference."""
 
 
 def changed(counts: Drawn, scores: Scores, prompts: Prompts) -> str:

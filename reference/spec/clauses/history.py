@@ -1,4 +1,4 @@
-"""A model over its lifetime: whatever was called before, each call goes by the table as it is now.
+"""A model over its lifetime: whatever was called before, each call uses the current table.
 
 Each clause plays histories: sequences of what users do to a model, in any order. After each deed it
 compares one thing with what the oracle says of the current table. A history that fails is shortened
@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reference.oracle.learning import gradient as table_gradient, softmax
-from reference.spec.cases import DEEDS, HistoryCase
 from reference.spec.causes import history as causes
 from reference.spec.clause import CAUSAL, SHOULD, clause
 from reference.spec.expect import Broken, expect, expect_close, expect_equal, shown
+from reference.spec.histories import DEEDS, HistoryCase
 from reference.spec.measures import (
     alike,
     gradient_tolerance,
@@ -42,9 +42,9 @@ NEEDED = {
     "backward": {Part.LOSS, Part.GRADIENT},
     "step": {Part.LOSS, Part.GRADIENT},
 }
-"""The parts that a deed takes, by its first word."""
+"""Parts that a deed needs, by its first word."""
 ANY_MODEL = ("forward", "loss", "generate", "backward", "write", "train", "eval")
-"""Deeds for models that are no modules of torch's."""
+"""Deeds that can be done to a model that is not a torch module."""
 NEW = 3
 """Tokens that generate is asked for."""
 IMPOSSIBLE = 1e-20
@@ -55,29 +55,29 @@ WITHOUT = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
 }
-"""By how a deed ends: the context in which gradients are on or off."""
+"""Contexts that turn gradients on or off, by how a deed ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What is seen of a model after one deed, and what should be."""
+    """What a model shows after one deed, and what it should show."""
 
     case: HistoryCase
     deeds: tuple[str, ...]
-    """All so far."""
+    """All deeds so far."""
     table: Tensor
     """(C, C), as the other tensors."""
     wanted_table: Tensor
     near: float
-    """How far these two may be apart."""
+    """Largest difference allowed between these two."""
     answer: Output | Tensor | None
-    """What forward or generate gave."""
+    """What forward or generate returned, if the deed called it."""
     wanted_loss: Tensor
     gradient: Tensor
     wanted_gradient: Tensor
     gradient_near: float
     learns: dict[str, bool]
-    """For each parameter, and the loss: whether gradients reach it."""
+    """Whether gradients reach each parameter, and the loss."""
     modes: dict[str, bool]
     wanted_modes: dict[str, bool]
     drew: bool
@@ -88,7 +88,7 @@ class Moment:
 
     @property
     def after(self) -> str:
-        """Say where in the history this is."""
+        """Where in the history this is."""
         *before, last = self.deeds
         return f"{last} after {', '.join(before)}" if before else f"{last} of a new model"
 
@@ -102,18 +102,19 @@ class Life:
         self.model.set_table(case.written(0))
         self.gradient = torch.zeros(case.C, case.C, dtype=torch.float64)
         self.backwards = 0
-        """How many gradients it is the sum of."""
+        """Number of gradients that it is the sum of."""
         self.written = 1
         self.wanted_modes = self.model.modes()
         self.deeds: tuple[str, ...] = ()
-        """All so far, one that failed included."""
+        """All deeds so far, including one that failed."""
         self.optimizer: Optimizer | None = None
         self._begin()
 
     def _begin(self) -> None:
         """Make an optimizer of the parameters as they are, and clear their gradients."""
-        with suppress(SubjectError):  # of a model without parameters; a step tells of that
-            self.optimizer = self.model.optimizer(partial(torch.optim.SGD, lr=self.case.rate))
+        if Part.PARAMETERS in self.subject.parts:
+            with suppress(SubjectError):  # of parameters that SGD does not take; a step tells
+                self.optimizer = self.model.optimizer(partial(torch.optim.SGD, lr=self.case.rate))
         self._clear()
 
     def _clear(self) -> None:
@@ -122,16 +123,16 @@ class Life:
         self.gradient, self.backwards = torch.zeros_like(self.gradient), 0
 
     def _gradient(self) -> Tensor:
-        """Return the gradient of the table, which is 0 as long as there is none."""
+        """Return the gradient of the table, or zeros if it has none."""
         found = self.model.gradient() if Part.GRADIENT in self.subject.parts else None
         return torch.zeros_like(self.gradient) if found is None else readable(found.double())
 
     def learns(self) -> dict[str, bool]:
-        """Return for each parameter whether gradients reach it."""
+        """Return whether gradients reach each parameter."""
         return {name: one.requires_grad for name, one in self.model.parameters().items()}
 
     def moments(self) -> Iterator[Moment]:
-        """Do one deed after the other, and look at the model after each."""
+        """Do one deed after another, and yield what the model shows after each."""
         can = possible(self.subject)
         for deed in self.case.deeds:
             if deed in can:
@@ -145,7 +146,7 @@ class Life:
         answer, learns = None, {}
         read, _, off = deed.partition(" in ")
         if read in {"forward", "loss", "generate"}:
-            answer = self._read(read, off, idx, targets)
+            answer = read_of(self.model, read, off, idx, targets)
             if read == "loss" and not off and isinstance(answer, Output):
                 learns[LOSS] = answer.loss is not None and answer.loss.requires_grad
         elif read.startswith("backward"):
@@ -177,13 +178,6 @@ class Life:
             targets=targets,
         )
 
-    def _read(self, read: str, off: str, idx: Tensor, targets: Tensor) -> Output | Tensor:
-        with WITHOUT[off]():
-            if read == "generate":
-                return self.model.generate(idx, NEW).clone()
-            logits, loss = self.model(idx, targets if read == "loss" else None)
-            return Output(logits.clone(), loss)  # as it is now, whatever later calls write there
-
     def _backward(self, idx: Tensor, targets: Tensor, table: Tensor, *, twice: bool) -> None:
         loss = self.model(idx, targets).loss
         if loss is None:
@@ -205,7 +199,7 @@ class Life:
         return wanted - move, 4 * torch.finfo(before.dtype).eps * most
 
     def _change(self, deed: str, wanted: Tensor) -> Tensor:
-        """Do what is neither reading nor learning, and return the table that should be."""
+        """Do a deed that neither reads nor learns, and return the table that should be left."""
         model = self.model
         if deed.startswith("write"):
             table = self.case.written(self.written)
@@ -224,8 +218,17 @@ class Life:
         return wanted
 
 
+def read_of(model: Model, read: str, off: str, idx: Tensor, targets: Tensor) -> Output | Tensor:
+    """Return copies of what forward or generate returns: later calls cannot write into them."""
+    with WITHOUT[off]():
+        if read == "generate":
+            return model.generate(idx, NEW).clone()
+        logits, loss = model(idx, None if read == "forward" else targets)
+        return Output(logits.clone(), loss)
+
+
 def readable(gradient: Tensor) -> Tensor:
-    """Return a copy without the numbers that a certain table leaves next to nothing."""
+    """Return a copy in which numbers too small to matter are 0."""
     return F.hardshrink(gradient, IMPOSSIBLE)
 
 
@@ -233,25 +236,27 @@ _POSSIBLE: WeakKeyDictionary[Subject, frozenset[str]] = WeakKeyDictionary()
 
 
 def possible(subject: Subject) -> frozenset[str]:
-    """Return the deeds that a new model of the subject's can take."""
+    """Return the deeds that can be done to a new model of the subject."""
     if subject not in _POSSIBLE:
         _POSSIBLE[subject] = frozenset(DEEDS)
         _POSSIBLE[subject] = frozenset(deed for deed in DEEDS if _is_possible(subject, deed))
     return _POSSIBLE[subject]
 
 
-def _is_possible(subject: Subject, deed: str) -> bool:
-    def lacks(one: str) -> bool:
-        return bool(NEEDED.get(one.split(maxsplit=1)[0], set()) - subject.parts)
+def lacks(subject: Subject, deed: str) -> bool:
+    """Return whether a deed needs a part that the subject does not have."""
+    return bool(NEEDED.get(deed.split(maxsplit=1)[0], set()) - subject.parts)
 
-    if lacks(deed):
+
+def _is_possible(subject: Subject, deed: str) -> bool:
+    if lacks(subject, deed):
         return False
     if Part.PARAMETERS not in subject.parts:
         return deed in ANY_MODEL
     # Some models cannot be used once they are copied or converted; in training some have dropout.
     after: dict[str, tuple[str, ...]] = {"train": ("forward", "loss")}
     after |= dict.fromkeys(Remake, ("forward", "backward", "step"))
-    deeds = (deed, *(one for one in after.get(deed, ()) if not lacks(one)))
+    deeds = (deed, *(one for one in after.get(deed, ()) if not lacks(subject, one)))
     case = HistoryCase(C=3, idx=((0, 1),), deeds=deeds)
     try:
         moments = list(Life(subject, case).moments())
@@ -270,14 +275,14 @@ class Played:
     """A history up to its end, or to the call that failed."""
 
     learned: dict[str, bool]
-    """For each parameter of the new model, and the loss: whether gradients reach it."""
+    """Whether gradients reach each parameter of the new model, and the loss."""
     moments: tuple[Moment, ...]
     deeds: tuple[str, ...]
     error: SubjectError | None
 
 
 def played(subject: Subject, case: HistoryCase) -> Played:
-    """Play a history, or return what was seen of it when another clause asked: it is the same."""
+    """Play a history, once for all clauses, and return what it shows."""
     known = _PLAYED.setdefault(subject, {})
     if case not in known:
         life, moments, error = Life(subject, case), list[Moment](), None
@@ -485,10 +490,7 @@ def twin(subject: Subject, case: HistoryCase) -> None:
     optimizer = old.optimizer(partial(torch.optim.SGD, lr=0.1))
     for number, deed in enumerate(case.deeds, start=1):
         read, _, off = deed.partition(" in ")
-        if (
-            read not in {*NEEDED, *ANY_MODEL, "zero_grad"}
-            or NEEDED.get(read, set()) - subject.parts
-        ):
+        if read not in {*NEEDED, *ANY_MODEL, "zero_grad"} or lacks(subject, read):
             continue
         deeds.append(deed)
         new = _whole(subject.model(case.C), case)
@@ -507,7 +509,7 @@ def twin(subject: Subject, case: HistoryCase) -> None:
 
 
 def _whole(model: Model, case: HistoryCase) -> Model:
-    """Return a model that has all its parameters: some make them at their first call."""
+    """Return the model with all its parameters: some models make them at their first call."""
     if not all(value.numel() for value in model.parameters().values()):
         model(case.tensor())
     return model
@@ -532,15 +534,12 @@ def _expect_alike(
     def ask(model: Model) -> Output | SubjectError:
         seed_all(1337)
         try:
-            with WITHOUT[off]():
-                if read == "generate":
-                    return Output(model.generate(case.tensor(), NEW).clone(), None)
-                logits, loss = model(case.tensor(), None if read == "forward" else case.tensor())
-            if read == "backward" and loss is not None:
-                model.backward(loss)
+            answer = read_of(model, read, off, case.tensor(), case.tensor())
+            if read == "backward" and isinstance(answer, Output) and answer.loss is not None:
+                model.backward(answer.loss)
         except SubjectError as error:
             return error
-        return Output(logits.clone(), loss)
+        return answer if isinstance(answer, Output) else Output(answer, None)
 
     want, seen = ask(new), ask(old)
     if isinstance(want, SubjectError):
