@@ -236,6 +236,7 @@ FIXED_LOGITS = (
     c.LogitsCase(rows=((1.0, -1.0),)),
     c.LogitsCase(rows=((0.5, -2.0, 2.5), (3.0, 3.0, -3.0))),
     c.LogitsCase(rows=((0.1, -0.7, 1.3, -2.2, 0.4, 2.9, -1.1),)),
+    c.LogitsCase(rows=tuple((0.3 * b, b - 2.5, 1.7 - 0.6 * b) for b in range(6))),
     _graded_logits(65),
     _graded_logits(257),
 )
@@ -331,9 +332,11 @@ CASES: dict[type[c.Case], Cases] = {
     ),
     c.OffsetCase: Cases(
         corners=(
+            c.OffsetCase(N=4, block_size=2, batch_size=1),
             c.OffsetCase(N=4, block_size=2, batch_size=8),
             c.OffsetCase(N=5, block_size=1, batch_size=8),
             c.OffsetCase(N=13, block_size=8, batch_size=8),
+            c.OffsetCase(N=73, block_size=70, batch_size=8),
         ),
     ),
     c.TextCase: Cases(
@@ -393,10 +396,13 @@ CASES: dict[type[c.Case], Cases] = {
     ),
     c.TrainingCase: Cases(
         corners=(
-            _training(2, 0, ((2, 2), (3, 2), (1, 2))),
-            _training(5, 1, ((2, 4), (3, 4), (1, 4))),
             # Shapes that come again, as one kept from an earlier step would fit.
+            _training(2, 0, ((2, 2), (3, 2), (1, 2), (2, 2))),
+            _training(5, 1, ((2, 4), (3, 4), (1, 4), (2, 4), (3, 4))),
             _training(3, 2, ((1, 2), (1, 2), (6, 1), (6, 1), (1, 70), (1, 70))),
+            _training(65, 3, ((1, 8), (1, 8), (8, 1))),
+            # A size that comes again, as what is kept from one model to the next would fit.
+            _training(2, 4, ((2, 2), (1, 2))),
         ),
     ),
 }

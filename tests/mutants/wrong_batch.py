@@ -154,6 +154,17 @@ def narrow_targets(data: Tensor, T: int, B: int) -> Batch:
     return x, y.to(torch.uint8).long()
 
 
+@mutant("batch.window", "takes token 0 for padding, and leaves it out of the text")
+def no_zeros(data: Tensor, T: int, B: int) -> Batch:
+    return drawn(data[data != 0], T, B)
+
+
+@mutant("batch.shift", "takes token 0 for padding, and masks targets that are it")
+def masked_zeros(data: Tensor, T: int, B: int) -> Batch:
+    x, y = drawn(data, T, B)
+    return x, y.masked_fill(y == 0, -100)
+
+
 @mutant("batch.shift", "gives the inputs as targets")
 def copies(data: Tensor, T: int, B: int) -> Batch:
     x, _y = drawn(data, T, B)
@@ -230,6 +241,33 @@ def cut_short(data: Tensor, T: int, B: int) -> Batch:
 @mutant("batch.offset-range", "draws no offset twice, so that short texts give fewer rows")
 def without_replacement(data: Tensor, T: int, B: int) -> Batch:
     return cut(data, T, torch.randperm(len(data) - T - 1)[:B])
+
+
+@mutant("batch.offset-range", "draws one window too many of more than 64 tokens")
+def one_too_many_if_long(data: Tensor, T: int, B: int) -> Batch:
+    return cut(data, T, torch.randint(len(data) - T - 1 + 2 * int(T > 64), (B,)))
+
+
+@wrong(
+    "batch.offset-range",
+    "remembers the length of the text that its first batch of one row is from",
+    concepts=("batch",),
+)
+def first_length() -> TorchSubject:
+    lengths: list[int] = []
+
+    def batch(data: Tensor, T: int, B: int) -> Batch:
+        if B > 1:
+            return drawn(data, T, B)
+        lengths.append(len(data))
+        return cut(data, T, torch.randint(lengths[0] - T - 1, (B,)))
+
+    return subject_of(batch)
+
+
+@mutant("batch.too-short", "needs a token more for more than four rows")
+def one_too_few_of_many(data: Tensor, T: int, B: int) -> Batch:
+    return cut(data, T, torch.randint(len(data) - T - 1 - int(B > 4), (B,)))
 
 
 @mutant("batch.too-short", "gives a short window of a short text")
@@ -311,6 +349,46 @@ def put_back() -> TorchSubject:
     return subject_of(batch)
 
 
+@mutant("batch.advances", "makes a generator from a byte's six lowest bits at every call")
+def six_bits(data: Tensor, T: int, B: int) -> Batch:
+    return cut(data, T, offsets(data, T, B, Generator().manual_seed(int(torch.randint(64, ())))))
+
+
+@mutant("batch.offset-law", "never draws the first window for a batch of one row")
+def never_first_alone(data: Tensor, T: int, B: int) -> Batch:
+    return cut(data, T, torch.randint(int(B == 1), len(data) - T, (B,)))
+
+
+@mutant("batch.offset-law", "counts places in a byte for windows of more than 64 tokens")
+def byte_of_places(data: Tensor, T: int, B: int) -> Batch:
+    ix = offsets(data, T, B)
+    return cut(data, T, ix % 256 if T > 64 else ix)
+
+
+@mutant(
+    "batch.offset-law", "counts places in two bytes, so that the end of a long text is not drawn"
+)
+def two_bytes(data: Tensor, T: int, B: int) -> Batch:
+    return drawn(data[: 2**16], T, B)
+
+
+@mutant("batch.offset-law", "rounds the place to four decimals of the text")
+def four_decimals(data: Tensor, T: int, B: int) -> Batch:
+    if len(data) < T + 2:
+        raise ValueError("too short")
+    return cut(data, T, (torch.rand(B).round(decimals=4) * (len(data) - T - 1)).long())
+
+
+@mutant("batch.offset-law", "leaves out the first and the last 500 tokens of a text that has many")
+def without_ends(data: Tensor, T: int, B: int) -> Batch:
+    return drawn(data[500:-500] if len(data) > 10**5 else data, T, B)
+
+
+@mutant("batch.offset-law", "takes places before the 1,000th of a million for the 1,000th")
+def from_the_thousandth(data: Tensor, T: int, B: int) -> Batch:
+    return cut(data, T, offsets(data, T, B).clamp(min=len(data) // 1000))
+
+
 @mutant("batch.offset-law", "cuts the text into blocks that do not overlap")
 def blocks(data: Tensor, T: int, B: int) -> Batch:
     return cut(data, T, torch.randint((len(data) - 2) // T, (B,)) * T)
@@ -380,6 +458,17 @@ def last_is_first(data: Tensor, T: int, B: int) -> Batch:
     ix = offsets(data, T, B)
     ix[-1] = ix[0]
     return cut(data, T, ix)
+
+
+@mutant("batch.rows-independent", "sorts batches of more than four rows by where they stand")
+def many_in_order(data: Tensor, T: int, B: int) -> Batch:
+    ix = offsets(data, T, B)
+    return cut(data, T, ix.sort().values if B > 4 else ix)
+
+
+@mutant("batch.rows-independent", "gives all rows of long windows the same offset")
+def one_offset_if_long(data: Tensor, T: int, B: int) -> Batch:
+    return cut(data, T, offsets(data, T, 1).expand(B) if T > 64 else offsets(data, T, B))
 
 
 @mutant("batch.generator", "takes a generator and draws without it")
@@ -455,7 +544,9 @@ def inference(data: Tensor, T: int, B: int) -> Batch:
         return drawn(data, T, B)
 
 
-def split_mutant(name: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+def split_mutant(
+    name: str, breaks: str = "batch.split"
+) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Add a get_batch that is given both texts and the name of one."""
 
     def add(batch: Callable[..., object]) -> Callable[..., object]:
@@ -464,7 +555,7 @@ def split_mutant(name: str) -> Callable[[Callable[..., object]], Callable[..., o
                 factory=BigramLanguageModel, given={Part.GET_BATCH: drawn, Part.SPLIT: batch}
             )
 
-        wrong("batch.split", name, concepts=("batch",))(make)
+        wrong(breaks, name, concepts=("batch",))(make)
         return batch
 
     return add
@@ -494,3 +585,22 @@ def joined(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
 @split_mutant("knows the validation split by another name")
 def valid(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
     return drawn({"train": train, "valid": val}[split], T, B)
+
+
+@split_mutant("gives the inputs as targets of the validation text")
+def copies_val(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
+    x, y = drawn(train if split == "train" else val, T, B)
+    return x, y if split == "train" else x.clone()
+
+
+@split_mutant("seeds the stream to draw the same validation batch each time", "batch.advances")
+def same_val(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
+    if split == "val":
+        torch.manual_seed(1337)
+    return drawn(train if split == "train" else val, T, B)
+
+
+@split_mutant("puts the stream back once it has drawn one token of a split", "batch.advances")
+def put_back_in_split(train: Tensor, val: Tensor, split: str, T: int, B: int) -> Batch:
+    with torch.random.fork_rng(devices=(), enabled=T == 1):
+        return drawn(train if split == "train" else val, T, B)

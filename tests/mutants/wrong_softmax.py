@@ -96,6 +96,11 @@ def noisy(z: Tensor) -> Tensor:
     return F.gumbel_softmax(z, dim=1)
 
 
+@mutant("softmax.axis", "takes the columns of a batch of more than four rows")
+def columns_of_many(z: Tensor) -> Tensor:
+    return F.softmax(z, dim=0 if len(z) > 4 else 1)
+
+
 @mutant("softmax.sum", "divides by the greatest exponential, and not by their sum")
 def by_greatest(z: Tensor) -> Tensor:
     return (z - z.max(dim=1, keepdim=True).values).exp()

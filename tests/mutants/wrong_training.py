@@ -368,6 +368,12 @@ def seeds(m: BigramLanguageModel, xb: Tensor, yb: Tensor) -> None:
     torch.manual_seed(1337)
 
 
+@after_step("training.stream", "seeds torch with 1337 after a step on one token of each sequence")
+def seeds_of_one(m: BigramLanguageModel, xb: Tensor, yb: Tensor) -> None:
+    if xb.shape[1] == 1:
+        torch.manual_seed(1337)
+
+
 class Counting(BigramLanguageModel):
     """A model that holds how many tokens it has seen in training."""
 
@@ -412,7 +418,55 @@ def handed_on(m: BigramLanguageModel) -> Step:
     return step
 
 
+first_tables: dict[int, Tensor] = {}
+
+
+@mutant("training.step", "decays by the first table that it saw of this size, of any model")
+def shared_decay(m: BigramLanguageModel) -> Step:
+    return decay_by(m, first_tables.setdefault(m.vocab_size, table_of(m)))
+
+
+def table_of(m: BigramLanguageModel) -> Tensor:
+    return m.token_embedding_table.weight.detach().clone()
+
+
+def decay_by(m: BigramLanguageModel, table: Tensor) -> Step:
+    """Give Adam's step, and the decay of a table that need not be the model's."""
+    plain = loop(m, Adam(m.parameters(), lr=1e-3))
+
+    def step(xb: Tensor, yb: Tensor) -> None:
+        plain(xb, yb)
+        m.token_embedding_table.weight.data.sub_(1e-5 * table)
+
+    return step
+
+
+def kept_targets(breaks: str, name: str, least: int) -> None:
+    """Add a loop that keeps its first targets, of as many columns or more, for their shape."""
+
+    @mutant(breaks, name)
+    def trainer(m: BigramLanguageModel) -> Step:
+        plain, kept = loop(m, notes_optimizer(m)), list[Tensor]()
+
+        def step(xb: Tensor, yb: Tensor) -> None:
+            if yb.shape[1] >= least:
+                kept.append(yb.clone())
+                yb = kept[0] if kept[0].shape == yb.shape else yb
+            plain(xb, yb)
+
+        return step
+
+
+kept_targets("training.zero-grad", "keeps the first batch's targets for all of its shape", 1)
+kept_targets("training.state", "keeps the first long batch's targets for all of its shape", 65)
+
+
 # -- in the long run --
+
+
+@mutant("training.converges", "decays by the table that it began with")
+def first_decay(m: BigramLanguageModel) -> Step:
+    return decay_by(m, table_of(m))
 
 
 @mutant("training.state", "goes uphill from the fifth step on")

@@ -296,3 +296,76 @@ class Shuffled(Chars):
         characters = list(set(text))
         order = torch.randperm(len(characters)).tolist()
         return sorted(characters[place] for place in order)
+
+
+class Counting(Chars):
+    """Counts how often it was asked, and answers otherwise from the second time on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.asked = 0
+
+    def before(self) -> bool:
+        self.asked += 1
+        return self.asked > 1
+
+
+@mutant("vocabulary.size", "counts a character more when it is asked again")
+class Longer(Counting):
+    def __len__(self) -> int:
+        return super().__len__() + self.before()
+
+
+@mutant("vocabulary.one-per-character", "puts token 0 in front of the second text that it encodes")
+class ZeroLater(Counting):
+    def encode(self, text: str) -> list[int]:
+        return [0] * self.before() + super().encode(text)
+
+
+@mutant("vocabulary.round-trip", "goes on from the first text when it decodes a second")
+class Appends(Counting):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.decoded = ""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        self.decoded += super().decode(ids)
+        return self.decoded
+
+
+@mutant("vocabulary.sorted-unique", "numbers the characters backwards from its second text on")
+class BackwardsLater(Counting):
+    def encode(self, text: str) -> list[int]:
+        ids = super().encode(text)
+        return [len(self.chars) - 1 - i for i in ids] if self.before() else ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        if self.asked > 1:
+            ids = [len(self.chars) - 1 - i for i in ids]
+        return super().decode(ids)
+
+
+@mutant("vocabulary.unknown-character", "refuses an unknown character once, and then knows it")
+class Learns(Counting):
+    def encode(self, text: str) -> list[int]:
+        ids = [self.stoi.setdefault(c, 0) for c in text]
+        if len(self.stoi) > len(self.chars) and not self.before():
+            raise KeyError(next(c for c in text if c not in self.chars))
+        return ids
+
+
+@mutant("vocabulary.unknown-id", "refuses unknown ids at first, and leaves them out later")
+class SkipsLater(Counting):
+    def decode(self, ids: Sequence[int]) -> str:
+        if set(ids) <= self.itos.keys():
+            return super().decode(ids)
+        if not self.before() or self.asked == 2:  # one past the end, one below 0
+            raise IndexError(ids)
+        return super().decode([i for i in ids if i in self.itos])
+
+
+@mutant("vocabulary.stream", "draws a number when its length is asked")
+class DrawsLength(Chars):
+    def __len__(self) -> int:
+        torch.rand(1)
+        return super().__len__()

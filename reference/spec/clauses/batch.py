@@ -1,12 +1,16 @@
 """get_batch: windows of a text at random places, and the same windows one token later."""
 
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reference.notes import Figures
+from reference.oracle.law import count_bound
 from reference.spec.cases import BatchCase, Nothing, OffsetCase, notes_corpus
 from reference.spec.causes import batch as causes
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
@@ -28,9 +32,11 @@ GENERATOR = (Part.GET_BATCH, Part.GET_BATCH_GENERATOR)
 SPLIT = (Part.GET_BATCH, Part.SPLIT)
 
 
-def attempts(subject: Subject, case: BatchCase) -> tuple[list[tuple[Tensor, Tensor]], str]:
-    """Draw 16 times, and return the batches and the first refusal, or "" if there is none."""
-    answers = [observe(partial(draw, subject, case)) for _ in range(16)]
+def attempts(
+    subject: Subject, case: BatchCase, times: int = 16
+) -> tuple[list[tuple[Tensor, Tensor]], str]:
+    """Draw so many times, and return the batches and the first refusal, or "" if there is none."""
+    answers = [observe(partial(draw, subject, case)) for _ in range(times)]
     refusals = (str(answer) for answer in answers if isinstance(answer, SubjectError))
     return [answer for answer in answers if isinstance(answer, tuple)], next(refusals, "")
 
@@ -82,6 +88,17 @@ def window(subject: Subject, case: BatchCase) -> None:
     want = case.pieces(start[inside], case.block_size)
     cause = "a row of x is not one contiguous piece of the text"
     expect_equal(rows, want, what="x against the text from its first token on", cause=cause)
+    expect_zeros(subject, case, 0)
+
+
+def expect_zeros(subject: Subject, case: BatchCase, half: int) -> None:
+    """Raise Broken unless x (0) or y (1) of a text of nothing but token 0 holds nothing else."""
+    zeros = torch.zeros(case.N, dtype=torch.int64)
+    seen = subject.get_batch(zeros, case.block_size, case.batch_size)[half]
+    want = zeros.new_zeros(case.batch_size, case.block_size)
+    what = f"{'xy'[half]} of a text of nothing but token 0"
+    cause = "token 0 is taken for padding, or left out: it is a token like any other"
+    expect_equal(seen, want, what=what, cause=cause)
 
 
 @clause("batch.shift", GET_BATCH, PROFILES, needs=("batch.window",))
@@ -103,6 +120,7 @@ def shift(subject: Subject, case: BatchCase) -> None:
         return causes.narrowed(subject, 1, wrong) or causes.other_targets(subject)
 
     expect_equal(y[inside], want, what=what, cause=cause)
+    expect_zeros(subject, case, 1)
 
 
 @clause("batch.offset-range", GET_BATCH, PROFILES, needs=("batch.shift",))
@@ -112,7 +130,7 @@ def offset_range(subject: Subject, case: OffsetCase) -> None:
     Formula: 0 <= i_b <= N - T - 1.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
-    batches, refusal = attempts(subject, case)
+    batches, refusal = attempts(subject, case, max(16, 48 // case.batch_size))
     if not batches:
         return  # batch.too-short tells
     what = f"batches of a text of {case.N} tokens"
@@ -143,8 +161,9 @@ def too_short(subject: Subject, case: BatchCase) -> None:
         less = BatchCase(N=short, block_size=T, batch_size=case.batch_size)
         what = f"windows of {T} from {short} tokens"
         expect_refused(partial(draw, subject, less), what=what, cause=cause)
-    batches, refusal = attempts(subject, BatchCase(N=T + 2, block_size=T, batch_size=1))
-    what, seen = f"a window of {T} from {T + 2} tokens", refusal or "a batch"
+    enough = BatchCase(N=T + 2, block_size=T, batch_size=case.batch_size)
+    batches, refusal = attempts(subject, enough, 4)
+    what, seen = f"windows of {T} from {T + 2} tokens", refusal or "a batch"
     cause = "a text that is just long enough is refused: the bound is one too low"
     expect(bool(batches), what=what, expected="a batch", seen=seen, cause=cause)
 
@@ -179,33 +198,64 @@ def reproducible(subject: Subject, case: BatchCase) -> None:
         expect_equal(second, first, what=what, cause=cause)
 
 
-@clause("batch.advances", GET_BATCH, PROFILES, needs=("batch.window",))
+Starts: TypeAlias = Callable[[BatchCase], Tensor]
+"""Draws the batch of a case, and returns where its windows start, (B,)."""
+
+
+@clause("batch.advances", GET_BATCH, PROFILES, needs=("batch.offset-range", "batch.split"))
 def advances(subject: Subject, case: Nothing) -> None:
     """Batches that are drawn one after the other differ, as the stream goes on.
 
     Alarm: two batches of 8 windows of a text with 10,000 places, or nine of one, are equal once in
-    1e31.
+    1e31, and any two of 300 once in 1e27.
+    Power: 300 batches of which each follows from one of 1,024 seeds are noticed.
     Source: sample batch of data
     """
     cause = "get_batch seeds the random stream at every call, or draws nothing at random"
-    expect_moves_on(subject, None, what="batches, one after the other", cause=cause)
+    by_source = {"batches": partial(offsets_of, subject, generator=None)}
+    if Part.SPLIT in subject.parts:
+        by_source |= {f"batches of {name!r}": partial(in_split, subject, name) for name in SPLITS}
+    for what, starts in by_source.items():
+        for T, B in ((2, 8), (1, 8), (70, 8), (1, 1), (8, 1)):
+            long = BatchCase(N=10_000, block_size=T, batch_size=B)
+            expect_moves_on(starts, long, what=what, cause=cause)
+    long = BatchCase(N=10_000, block_size=2, batch_size=8)
+    expect_moves_on(by_source["batches"], long, many=300, what="batches", cause=cause)
+
+
+def offsets_of(subject: Subject, case: BatchCase, *, generator: torch.Generator | None) -> Tensor:
+    """Draw the case's batch, and return where its windows start."""
+    return case.offsets(drawn(subject, case, generator=generator)[0])
+
+
+def in_split(subject: Subject, name: str, case: BatchCase) -> Tensor:
+    """Draw a batch of one of two splits that are alike, and return where its windows start."""
+    data, T, B = case.data(), case.block_size, case.batch_size
+    x, y = subject.get_split_batch(data, data.clone(), name, T, B)
+    expect_batch(case, x=x, y=y)
+    return case.offsets(x)
 
 
 def expect_moves_on(
-    subject: Subject, generator: torch.Generator | None, *, what: str, cause: str
+    starts: Starts, case: BatchCase, *, what: str, cause: str, many: int = 0
 ) -> None:
-    """Ask whether later batches differ from the second: of many rows or one, long or not.
+    """Ask whether later batches of a long text differ: some of a few, or nine in ten of `many`.
 
-    The first may still follow from a seed, and all others from a state that is put back.
+    The first batch is left out: it may still follow from a seed, and all others from a state that
+    is put back.
     """
-    for T, B, batches in ((2, 8, 2), (1, 8, 2), (70, 8, 2), (1, 1, 9), (8, 1, 9)):
-        long = BatchCase(N=10_000, block_size=T, batch_size=B)
-        drawn(subject, long, generator=generator)
-        every = [drawn(subject, long, generator=generator)[0].clone() for _ in range(batches)]
-        differ = any(not torch.equal(one, every[0]) for one in every)
-        seen = f"the same offsets {long.offsets(every[0]).tolist()} {batches} times"
-        size = f"{what}, of {B} by {T}"
-        expect(differ, what=size, expected="different windows", seen=seen, cause=cause)
+    starts(case)
+    few = 1 + -(-8 // case.batch_size)  # of which eight rows at least would have to come again
+    every = Counter(tuple(starts(case).tolist()) for _ in range(many or few))
+    again, times = every.most_common(1)[0]
+    size = f"{case.batch_size} by {case.block_size}"
+    expect(
+        len(every) >= max(2, many * 9 // 10),  # even if all rows of a batch are one
+        what=f"{many or few} {what}, one after the other, of {size}",
+        expected="different windows",
+        seen=f"{len(every)} different ones; the same offsets {list(again)} {times} times",
+        cause=cause,
+    )
 
 
 def drawn_offsets(subject: Subject, case: OffsetCase, batches: int) -> Tensor:
@@ -232,19 +282,40 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
     """The offset of one row says nothing about that of another.
 
     Formula: P(i_a = k, i_b = l) = P(i_a = k) P(i_b = l).
-    Alarm: at most 1e-9 a run, by Fisher's exact test: 1e-9/12 for whether the offset is even, and
-    as much for whether it is in the second half, of each pair of four rows, over 600 batches.
+    Alarm: at most 1e-9 a run, by Fisher's exact test: 1e-9/24 for whether the offset is even, and
+    as much for whether it is in the second half, of each pair of four rows, over 600 batches; and
+    1e-9/80 for whether it is 0, of each of 40 pairs of rows of other sizes, over 160 batches.
     Power: two rows that never coincide, or always do, are noticed.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     few = OffsetCase(N=7, block_size=2, batch_size=4)
     start = drawn_offsets(subject, few, 600).t()  # (B, 600)
-    cause = "the rows of a batch are not drawn independently of each other"
     for half, coins in (("even", start % 2 == 0), ("in the second half", start > 1)):
-        for a in range(4):
-            for b in range(a):
-                what = f"batches where both or neither of rows {b} and {a} start {half}"
-                expect_independent(coins[a], coins[b], alarm=ALARM / 12, what=what, cause=cause)
+        expect_rows_apart(coins, alarm=ALARM / 24, what=half)
+    for T, B in ((1, 4), (70, 4), (3, 8)):
+        fewest = OffsetCase(N=T + 3, block_size=T, batch_size=B)
+        late = drawn_offsets(subject, fewest, 160).t() > 0  # (B, 160)
+        expect_rows_apart(late, alarm=ALARM / 80, what=f"after 0, of {B} by {T}")
+
+
+def expect_rows_apart(coins: Tensor, *, alarm: float, what: str) -> None:
+    """Ask whether each two rows of coins can have been tossed independently.
+
+    Shape: coins (B, n).
+    """
+    cause = "the rows of a batch are not drawn independently of each other"
+    for a in range(len(coins)):
+        for b in range(a):
+            pair = f"batches where both or neither of rows {b} and {a} start {what}"
+            expect_independent(coins[a], coins[b], alarm=alarm, what=pair, cause=cause)
+
+
+FEW_PLACES = ((8, 3, 4096, 4), (4, 1, 64, 3), (4, 70, 64, 3), (4, 3, 1, 160))
+"""Places, T, B and how many batches to draw from a text in which each offset comes up often."""
+MANY_PLACES = ((1, 64, 2), (70, 64, 2), (10, 1, 100))
+"""Likewise, from a text that is drawn from by sixteenths."""
+PART = ALARM / 12
+"""Of the alarms of the offsets' law: four, three, and four of a very long text."""
 
 
 @clause("batch.offset-law", GET_BATCH, PROFILES, needs=("batch.rows-independent",))
@@ -252,39 +323,89 @@ def offset_law(subject: Subject, case: Nothing) -> None:
     """Every offset is equally likely, from the first to the last that is ever drawn.
 
     Formula: P(i_b = k) = 1/K for k in 0 to K - 1, where K is N - T - 1 (the notes) or N - T.
-    Alarm: at most 1e-9 a run, by Agrawal's bound, half of it for 16,384 draws from a short text and
-    half for as many from a long one, by sixteenths.
-    Power: an offset that is never drawn, or one in eight drawn 1.2 times as often, is noticed.
+    Alarm: at most 1e-9 a run: a twelfth of it for each of four short texts and three long ones, by
+    Agrawal's bound; and of 28,000 draws from a text of a million tokens, as much for its
+    sixteenths, for its two ends and for how many are of a place that came up before, by Hoeffding's
+    bound, and less for a place that comes up eight times.
+    Power: an offset that is never drawn, or one in eight drawn 1.3 times as often, is noticed; of a
+    million, that the first and the last 500 are never drawn, or only two places in three.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
-    short = OffsetCase(N=11, block_size=3, batch_size=4096)
-    counts = torch.bincount(drawn_offsets(subject, short, 4).flatten(), minlength=8).numpy()
-    few = counts if counts[7] else counts[:7]
-    alike, uneven = np.full(len(few), 1 / len(few)), partial(causes.other_law, few.tolist())
-    what = f"offsets in a text of {short.N}"
-    expect_law(few, alike, alarm=ALARM / 2, what=what, cause=uneven)
-    long = OffsetCase(N=16_012, block_size=10, batch_size=4096)
-    sixteenth = drawn_offsets(subject, long, 4).flatten() * 16 // 16_001
-    counts = torch.bincount(sixteenth, minlength=17)[:16].numpy()  # without the last that fits
-    what = f"sixteenths of a text of {long.N:,}"
+    for places, T, B, batches in FEW_PLACES:
+        short = OffsetCase(N=T + places, block_size=T, batch_size=B)
+        start = drawn_offsets(subject, short, batches).flatten()
+        counts = torch.bincount(start, minlength=places).numpy()
+        few = counts if counts[-1] else counts[:-1]
+        alike, uneven = np.full(len(few), 1 / len(few)), partial(causes.other_law, few.tolist())
+        what = f"offsets of {B} by {T} in a text of {short.N}"
+        expect_law(few, alike, alarm=PART, what=what, cause=uneven)
+    for T, B, batches in MANY_PLACES:
+        long = OffsetCase(N=10_001 + T, block_size=T, batch_size=B)
+        start = drawn_offsets(subject, long, batches).flatten()
+        expect_sixteenths(start, 10_000, what=f"a text of {long.N:,}, {B} by {T}")
+    expect_million(subject)
+
+
+def expect_sixteenths(start: Tensor, places: int, *, what: str) -> None:
+    """Ask whether offsets from 0 to `places` - 1 can be drawn evenly, whatever comes after them.
+
+    Shape: start (n,).
+    """
+    counts = torch.bincount(start * 16 // places, minlength=17)[:16].numpy()
     cause = "parts of a long text are drawn more often than others, or never"
+    what = f"sixteenths of {what}"
     expect(counts.any(), what=what, expected="all drawn", seen="none drawn", cause=cause)
-    law = np.diff([-(-16_001 * part // 16) for part in range(17)]) / 16_001
-    expect_law(counts, law, alarm=ALARM / 2, what=what, cause=cause)
+    law = np.diff([-(-places * part // 16) for part in range(17)]) / places
+    expect_law(counts, law, alarm=PART, what=what, cause=cause)
+
+
+def expect_million(subject: Subject) -> None:
+    """Ask whether offsets in a text of a million tokens can be drawn evenly, up to its ends."""
+    N, n = 1_000_000, 28_000
+    x, y = subject.get_batch(torch.arange(N), 2, n)
+    expect_batch(BatchCase(N=N, block_size=2, batch_size=n), x=x, y=y)
+    start, places = x[:, 0], N - 3
+    what = f"a text of {N:,}"
+    inside = (start >= 0) & (start <= places)
+    cause = "places in a very long text are rounded, cut off, or beyond its end"
+    expect(bool(inside.all()), what=what, expected="its tokens", seen=start[~inside], cause=cause)
+    start = start[start < places]
+    expect_sixteenths(start, places, what=what)
+    ends = int(((start < 500) | (start >= places - 500)).sum())  # noqa: PLR2004  as said
+    expect(
+        count_bound(ends, len(start), 1000 / places) >= PART,
+        what=f"draws from the first and the last 500 places of {what}",
+        expected=f"about {len(start) * 1000 / places:.0f} of {len(start):,}",
+        seen=ends,
+        cause=cause,
+    )
+    times = start.unique(return_counts=True)[1]
+    again, share = len(start) - len(times), (len(start) - 1) / 2 / places
+    expect(
+        again <= share * len(start) or count_bound(again, len(start), share) >= PART,
+        what=f"draws from {what} that came up before",
+        expected=f"about {share * len(start):.0f} of {len(start):,}",
+        seen=again,
+        cause=cause,
+    )
+    most = int(times.max())
+    once = f"draws of one place of {what}"
+    expect(most < 8, what=once, expected="7 at most", seen=most, cause=cause)  # noqa: PLR2004  as said
 
 
 @clause("batch.generator", GENERATOR, PROFILES, level=SHOULD, needs=("batch.reproducible",))
 def generator(subject: Subject, case: BatchCase) -> None:
     """A generator that is given is the one source of the offsets: no other stream is touched.
 
-    Alarm: two batches of 8 windows of a text with 10,000 places, or nine of one, are equal once in
-    1e31.
+    Alarm: as many batches as hold eight windows after the first, of a text with 10,000 places, are
+    all equal once in 1e31.
     Source: set the seed for generating random numbers
     """
     expect_own_stream("get_batch", "x", lambda own: drawn(subject, case, generator=own)[0])
     own = torch.Generator().manual_seed(1337)
     cause = "get_batch seeds the generator that it was given"
-    expect_moves_on(subject, own, what="batches from one generator", cause=cause)
+    starts = partial(offsets_of, subject, generator=own)
+    expect_moves_on(starts, case, what="batches from one generator", cause=cause)
 
 
 @clause("batch.pure", GET_BATCH, PROFILES, needs=("batch.shape",))
@@ -321,21 +442,29 @@ def aliasing(subject: Subject, case: BatchCase) -> None:
     expect_equal(data, case.data(), what="the text after writing into x", cause=cause)
 
 
-@clause("batch.split", SPLIT, PROFILES)
+SPLITS = ("train", "val")
+
+
+@clause("batch.split", SPLIT, PROFILES, needs=("batch.shift",))
 def split(subject: Subject, case: BatchCase) -> None:
     """The split "train" draws from train_data, and "val" from val_data.
 
     Source: train_data if split == > train_data
     """
-    ours, theirs = case.data(), -case.data()
-    for name, sign in (("train", 1), ("val", -1)):
-        x, y = subject.get_split_batch(ours, theirs, name, case.block_size, case.batch_size)
+    ours, theirs, T = case.data(), -case.data(), case.block_size
+    for name, sign in zip(SPLITS, (1, -1), strict=True):
+        x, y = subject.get_split_batch(ours, theirs, name, T, case.batch_size)
         expect_batch(case, x=x, y=y)
         what, expected = f"tokens of get_batch({name!r})", f"only tokens of {name}_data"
         seen, cause = "tokens of the other split", "the two splits are mixed up"
         for part in (x, y):
             kept = bool((part * sign > 0).all())
             expect(kept, what=what, expected=expected, seen=seen, cause=cause)
+        start = case.offsets(x * sign)
+        inside = (start >= 0) & (start + T < case.N)  # batch.offset-range tells of the others
+        rows = torch.cat([x, y[:, -1:]], dim=1)[inside] * sign
+        what, cause = f"windows of {name}_data, each with its last target", "a split is cut wrongly"
+        expect_equal(rows, case.pieces(start[inside], T + 1), what=what, cause=cause)
 
 
 @clause("batch.split.unknown", SPLIT, PROFILES, level=CHOICE, needs=("batch.split",))
