@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from instrument import SITES, Fault
-from judging import Task, Tried, faults_at, judged, plan_of, tried
+from judging import Task, Tried, faults_at, judged, plans_of, tried
 from operators import OPERATORS
 from processes import in_children
 from record import SEEN, Judged, record, seen, text_of
@@ -140,8 +140,8 @@ def warm_up(every: list[Right]) -> None:
     """Draw the cases of every clause, and import what torch imports late: once for all children."""
     profiles = dict.fromkeys(right.profile for right in every)
     for right in [next(one for one in every if one.profile == profile) for profile in profiles]:
-        plan = replace(plan_of(right), clauses=planned(None, None, right.profile))
-        list(run(own.reference_subject(), plan))
+        every_clause = planned(None, None, right.profile)
+        list(run(own.reference_subject(), replace(plans_of(right)[0], clauses=every_clause)))
 
 
 def main() -> int:

@@ -11,9 +11,10 @@ from allowed import allowance
 from instrument import Fault, Visits, faulty, watching
 from operators import OPERATORS, changes_a_number
 from processes import in_children
-from trial import Right, differs, digest_of
+from trial import ANY, NUMBERS, START, STREAMS, Right, differs, digest_of
 
 from reference.conformance.runner import Plan, planned, run
+from reference.conformance.subjects.torch_models import TorchSubject
 from reference.conformance.verdicts import BROKEN, Result, Verdict
 from reference.spec.clause import Level
 
@@ -21,6 +22,8 @@ EXAMPLES = 4
 """Cases that Hypothesis draws for a clause: as few as in the kill matrix."""
 SLOW = ("generate.law", "causal.law")
 """Clauses that draw hundreds of thousands of tokens."""
+PLAIN = {STREAMS, START, NUMBERS, ANY}
+"""Reasons for which those need not be asked: no law of draws is changed."""
 NOWHERE = Fault(site=-1, kind="float", operator="zeros", condition="always")
 """A fault at no expression, which must change nothing."""
 
@@ -79,25 +82,45 @@ def judge(task: Task, *, by_all: bool) -> dict[str, object]:
     trial = time.perf_counter() - begin
     if not different:
         return {"outcome": "equivalent" if applied else "never", "seconds": [trial]}
-    results: list[Result] = []
-    with faulty(task.fault):
-        for result in run(right.make(), plan_of(right)):
-            results.append(result)
-            if not by_all and breaks(result):
-                break
+    soon, late = plans_of(right)
+    subject = right.make()
+    results = clauses_on(subject, soon, task.fault, {}, by_all=by_all)
+    reason, gap = "", ""
+    if not any(map(ends, results)):
+        reason, gap = allowance(right, task.fault)
+    if by_all or not (reason in PLAIN or any(map(ends, results))):
+        done = {one.id: one for one in results}
+        results += clauses_on(subject, late, task.fault, done, by_all=by_all)
     broken = [one.id for one in results if breaks(one)]
     kit = [one.cause for one in results if one.verdict is Verdict.KIT_ERROR]
-    found: dict[str, object] = {
-        "outcome": "kit-error" if kit else "killed" if broken else "survived",
+    outcome = "kit-error" if kit else "killed" if broken else "allowed" if reason else "survived"
+    return {
+        "outcome": outcome,
         "clauses": broken,
         "kit": kit,
         "seconds": [trial, time.perf_counter() - begin - trial],
         "by_all": by_all,
+        "reason": reason,
+        "gap": gap,
     }
-    if found["outcome"] == "survived":
-        reason, gap = allowance(right, task.fault)
-        found |= {"outcome": "allowed" if reason else "survived", "reason": reason, "gap": gap}
-    return found
+
+
+def clauses_on(
+    subject: TorchSubject, plan: Plan, fault: Fault, done: dict[str, Result], *, by_all: bool
+) -> list[Result]:
+    """Return what clauses say of a fault: all of them, or those up to the first that it breaks."""
+    results: list[Result] = []
+    with faulty(fault):
+        for result in run(subject, plan, done=done):
+            results.append(result)
+            if ends(result) and not by_all:
+                break
+    return results
+
+
+def ends(result: Result) -> bool:
+    """Return whether nothing more need be asked."""
+    return breaks(result) or result.verdict is Verdict.KIT_ERROR
 
 
 def breaks(result: Result) -> bool:
@@ -105,15 +128,19 @@ def breaks(result: Result) -> bool:
     return result.verdict in BROKEN and result.level is not Level.CHOICE
 
 
-def plan_of(right: Right) -> Plan:
-    """Plan all clauses for right code; last, those that take long, and what needs them."""
+def plans_of(right: Right) -> tuple[Plan, Plan]:
+    """Plan all clauses for right code: in a second plan those that take long, and their heirs."""
     clauses = planned(right.concepts, None, right.profile)
     late = set(SLOW)
     for one in clauses:
         if late & set(one.needs):
             late.add(one.id)
-    ordered = sorted(clauses, key=lambda one: one.id in late)
-    return Plan(clauses=tuple(ordered), profile=right.profile, examples=EXAMPLES, smallest=False)
+
+    def plan(*, is_late: bool) -> Plan:
+        chosen = tuple(one for one in clauses if (one.id in late) == is_late)
+        return Plan(clauses=chosen, profile=right.profile, examples=EXAMPLES, smallest=False)
+
+    return plan(is_late=False), plan(is_late=True)
 
 
 def judged(
