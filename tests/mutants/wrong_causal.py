@@ -381,6 +381,16 @@ class SmallMask(GPT):
 # -- the batch, the mode --
 
 
+class OverBatch(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean(dim=0) if self.training else x)
+
+
+@mistake("causal.modes", "a GPT that takes the mean of the batch away in training")
+class BatchNormed(GPT):
+    norm = OverBatch
+
+
 @mistake("forward.batch-independent", "a GPT whose sequences look at each other's mean")
 class Crosstalk(GPT):
     def scores(

@@ -43,7 +43,7 @@ from reference.spec.measures import (
     try_training,
     wide_model,
 )
-from reference.spec.randomness import seed_all
+from reference.spec.randomness import seed_all, streams
 from reference.spec.subject import Model, Part, Subject, SubjectError
 
 GENERATE = (Part.GENERATE,)
@@ -150,6 +150,27 @@ def lengths(subject: Subject, case: ContextCase) -> None:
         except SubjectError as error:
             raise Broken(expected=f"{what}: no error", seen=error.said, cause=cause) from error
         expect_beginning(model, seen, whole, what=what, cause=cause)
+
+
+@clause("causal.modes", profiles=ONLY, level=SHOULD, needs=("causal.lengths",))
+def modes(subject: Subject, case: ContextCase) -> None:
+    """A model that draws nothing in training, as dropout does, has the logits of evaluation there.
+
+    Tolerance: 256 eps m for logits up to m.
+    Source: forward() > how input is > passed through the layers
+    """
+    model, idx = wide_model(subject, case.C, case.table), case.tensor()
+    before = logits_of(model, idx).clone()
+    model.train(mode=True)
+    stream = streams()
+    seen = logits_of(model, idx)
+    if streams() == stream:
+        near, what = rounding_of_sums(model, before), "logits after train(), against eval()"
+        cause = (
+            "a layer works otherwise in training, as one that normalises over the batch does: "
+            "sequences and positions then depend on each other"
+        )
+        expect_close(seen, before, tolerance=near, what=what, cause=cause)
 
 
 @clause("causal.context", profiles=ONLY, level=CHOICE, needs=("causal.lengths",))
