@@ -21,6 +21,7 @@ from trial import (
     ANY,
     BATCHES,
     DRAWS,
+    ERRORS,
     LONG,
     NUMBERS,
     SHAPES,
@@ -65,6 +66,7 @@ REASONS = {
     DRAWS: "draws by the same law in a different way: which numbers of the stream make which draw "
     "is left open (generate.same-stream, batch.documented), and the last window that fits may be "
     "drawn or not (batch.last-window)",
+    ERRORS: "refuses what is to be refused by another error, whose type is left open",
     NUMBERS: "changes last digits only, within the tolerances that the clauses state",
     FINE: "changes the law of the draws by less than hundreds of thousands of draws can tell: less "
     "than the power that generate.law and batch.offset-law state",
@@ -117,7 +119,7 @@ def kind_of_change(right: Right, fault: Fault) -> str:
     may give other numbers, numbers tell nothing.
     """
     overlooked: list[str] = []
-    for kind in (STREAMS, DRAWS, START, NUMBERS):
+    for kind in (STREAMS, DRAWS, ERRORS, START, NUMBERS):
         overlooked.append(kind)
         loose = frozenset(overlooked)
         with faulty(None):

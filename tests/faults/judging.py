@@ -11,7 +11,7 @@ from allowed import allowance
 from instrument import Fault, Visits, faulty, watching
 from operators import OPERATORS, changes_a_number
 from processes import in_children
-from trial import ANY, NUMBERS, START, STREAMS, Right, differs, digest_of
+from trial import ANY, ERRORS, NUMBERS, START, STREAMS, Right, differs, digest_of
 
 from reference.conformance.runner import Plan, planned, run
 from reference.conformance.subjects.torch_models import TorchSubject
@@ -22,7 +22,7 @@ EXAMPLES = 4
 """Cases that Hypothesis draws for a clause: as few as in the kill matrix."""
 SLOW = ("generate.law", "causal.law")
 """Clauses that draw hundreds of thousands of tokens."""
-PLAIN = {STREAMS, START, NUMBERS, ANY}
+PLAIN = {STREAMS, ERRORS, START, NUMBERS, ANY}
 """Reasons for which those need not be asked: no law of draws is changed."""
 NOWHERE = Fault(site=-1, kind="float", operator="zeros", condition="always")
 """A fault at no expression, which must change nothing."""

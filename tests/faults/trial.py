@@ -30,9 +30,10 @@ SIZES = (1, 2, 3, 5, 65, 257)
 TEXTS = ("a", "hello world", "zéa中🙂 a", "".join(map(chr, range(32, 127))) * 2)
 
 
-STREAMS, DRAWS, NUMBERS, START, ANY = "streams", "draws", "numbers", "start", "any"
-"""What a loose trial overlooks: where the streams are, what is drawn, floating-point numbers, the
-table that a new model has."""
+STREAMS, DRAWS, ERRORS, START, NUMBERS = "streams", "draws", "errors", "start", "numbers"
+ANY = "any"
+"""What a loose trial overlooks: where the streams are, what is drawn, which error is raised, the
+table that a new model has, floating-point numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,8 @@ class Digest:
                 answer = _forms(answer)
         except SubjectError as error:
             raised = error.__cause__
-            self.add("raised", type(raised or error).__name__)
+            name = "" if ERRORS in self.loose else type(raised or error).__name__
+            self.add("raised", name)
         except SubjectCrash as error:
             self.add("crashed", str(error))
         else:
