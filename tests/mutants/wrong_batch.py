@@ -365,6 +365,13 @@ def byte_of_places(data: Tensor, T: int, B: int) -> Batch:
     return cut(data, T, ix % 256 if T > 64 else ix)
 
 
+@mutant("batch.offset-law", "moves the first of more than four rows on by one token")
+def first_moved(data: Tensor, T: int, B: int) -> Batch:
+    ix = offsets(data, T, B)
+    ix[0] += int(B > 4)
+    return cut(data, T, ix)
+
+
 @mutant(
     "batch.offset-law", "counts places in two bytes, so that the end of a long text is not drawn"
 )

@@ -166,7 +166,7 @@ def test_the_questions_of_a_run_share_the_alarm_rate_that_the_clause_states(
         given.append(alarm)
 
     module = sys.modules[one.check.__module__]
-    for question in ("expect_law", "expect_graded", "expect_independent"):
+    for question in ("expect_law", "expect_graded", "expect_independent", "expect_count"):
         monkeypatch.setattr(module, question, note, raising=False)
     for case in CASES[one.case].corners:
         one.check(reference_subject(), case)

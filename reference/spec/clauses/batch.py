@@ -284,38 +284,32 @@ def rows_independent(subject: Subject, case: Nothing) -> None:
     Formula: P(i_a = k, i_b = l) = P(i_a = k) P(i_b = l).
     Alarm: at most 1e-9 a run, by Fisher's exact test: 1e-9/24 for whether the offset is even, and
     as much for whether it is in the second half, of each pair of four rows, over 600 batches; and
-    1e-9/80 for whether it is 0, of each of 40 pairs of rows of other sizes, over 160 batches.
+    1e-9/68 for whether it is 0, of each of 34 pairs of rows of other sizes, over 160 batches.
     Power: two rows that never coincide, or always do, are noticed.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     few = OffsetCase(N=7, block_size=2, batch_size=4)
     start = drawn_offsets(subject, few, 600).t()  # (B, 600)
-    for half, coins in (("even", start % 2 == 0), ("in the second half", start > 1)):
-        expect_rows_apart(coins, alarm=ALARM / 24, what=half)
-    for T, B in ((1, 4), (70, 4), (3, 8)):
+    sides = [("even", start % 2 == 0, ALARM / 24), ("in the second half", start > 1, ALARM / 24)]
+    for T, B in ((1, 4), (70, 8)):
         fewest = OffsetCase(N=T + 3, block_size=T, batch_size=B)
         late = drawn_offsets(subject, fewest, 160).t() > 0  # (B, 160)
-        expect_rows_apart(late, alarm=ALARM / 80, what=f"after 0, of {B} by {T}")
-
-
-def expect_rows_apart(coins: Tensor, *, alarm: float, what: str) -> None:
-    """Ask whether each two rows of coins can have been tossed independently.
-
-    Shape: coins (B, n).
-    """
+        sides.append((f"after 0, of {B} by {T}", late, ALARM / 68))
     cause = "the rows of a batch are not drawn independently of each other"
-    for a in range(len(coins)):
-        for b in range(a):
-            pair = f"batches where both or neither of rows {b} and {a} start {what}"
-            expect_independent(coins[a], coins[b], alarm=alarm, what=pair, cause=cause)
+    for side, coins, alarm in sides:
+        for a in range(len(coins)):
+            for b in range(a):
+                what = f"batches where both or neither of rows {b} and {a} start {side}"
+                expect_independent(coins[a], coins[b], alarm=alarm, what=what, cause=cause)
 
 
-FEW_PLACES = ((8, 3, 4096, 4), (4, 1, 64, 3), (4, 70, 64, 3), (4, 3, 1, 160))
+FEW_PLACES = ((8, 3, 4096, 4), (4, 1, 2, 160), (4, 70, 8, 160), (4, 3, 1, 160))
 """Places, T, B and how many batches to draw from a text in which each offset comes up often."""
 MANY_PLACES = ((1, 64, 2), (70, 64, 2), (10, 1, 100))
-"""Likewise, from a text that is drawn from by sixteenths."""
-PART = ALARM / 12
-"""Of the alarms of the offsets' law: four, three, and four of a very long text."""
+"""T, B and how many batches to draw from a text that is judged by sixteenths."""
+PART = ALARM / 14
+"""Of each question about the offsets' law: four about all rows, four about the first or the last,
+three about long texts, and three about a very long one."""
 
 
 @clause("batch.offset-law", GET_BATCH, PROFILES, needs=("batch.rows-independent",))
@@ -323,22 +317,26 @@ def offset_law(subject: Subject, case: Nothing) -> None:
     """Every offset is equally likely, from the first to the last that is ever drawn.
 
     Formula: P(i_b = k) = 1/K for k in 0 to K - 1, where K is N - T - 1 (the notes) or N - T.
-    Alarm: at most 1e-9 a run: a twelfth of it for each of four short texts and three long ones, by
-    Agrawal's bound; and of 28,000 draws from a text of a million tokens, as much for its
-    sixteenths, for its two ends and for how many are of a place that came up before, by Hoeffding's
-    bound, and less for a place that comes up eight times.
+    Alarm: at most 1e-9 a run: a fourteenth of it for each of four short texts and three long ones,
+    and for the first and the last row of two sizes, by Agrawal's bound; and, of 28,000 draws from a
+    text of a million tokens, as much for its sixteenths, for its two ends and for how many are of a
+    place that came up before, by Hoeffding's bound. A place comes up ten times once in 1e16.
     Power: an offset that is never drawn, or one in eight drawn 1.3 times as often, is noticed; of a
     million, that the first and the last 500 are never drawn, or only two places in three.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
     for places, T, B, batches in FEW_PLACES:
         short = OffsetCase(N=T + places, block_size=T, batch_size=B)
-        start = drawn_offsets(subject, short, batches).flatten()
-        counts = torch.bincount(start, minlength=places).numpy()
-        few = counts if counts[-1] else counts[:-1]
-        alike, uneven = np.full(len(few), 1 / len(few)), partial(causes.other_law, few.tolist())
-        what = f"offsets of {B} by {T} in a text of {short.N}"
-        expect_law(few, alike, alarm=PART, what=what, cause=uneven)
+        start = drawn_offsets(subject, short, batches)
+        rows = {"": start}
+        if 1 < B < batches:
+            rows |= {" in the first row": start[:, 0], " in the last row": start[:, -1]}
+        for row, some in rows.items():
+            counts = torch.bincount(some.flatten(), minlength=places).numpy()
+            few = counts if counts[-1] else counts[:-1]
+            alike, uneven = np.full(len(few), 1 / len(few)), partial(causes.other_law, few.tolist())
+            what = f"offsets of {B} by {T} in a text of {short.N}{row}"
+            expect_law(few, alike, alarm=PART, what=what, cause=uneven)
     for T, B, batches in MANY_PLACES:
         long = OffsetCase(N=10_001 + T, block_size=T, batch_size=B)
         start = drawn_offsets(subject, long, batches).flatten()
@@ -372,25 +370,24 @@ def expect_million(subject: Subject) -> None:
     start = start[start < places]
     expect_sixteenths(start, places, what=what)
     ends = int(((start < 500) | (start >= places - 500)).sum())  # noqa: PLR2004  as said
-    expect(
-        count_bound(ends, len(start), 1000 / places) >= PART,
-        what=f"draws from the first and the last 500 places of {what}",
-        expected=f"about {len(start) * 1000 / places:.0f} of {len(start):,}",
-        seen=ends,
-        cause=cause,
-    )
+    of_ends = f"draws from the first and the last 500 places of {what}"
+    expect_count(ends, len(start), 1000 / places, alarm=PART, what=of_ends, cause=cause)
     times = start.unique(return_counts=True)[1]
     again, share = len(start) - len(times), (len(start) - 1) / 2 / places
-    expect(
-        again <= share * len(start) or count_bound(again, len(start), share) >= PART,
-        what=f"draws from {what} that came up before",
-        expected=f"about {share * len(start):.0f} of {len(start):,}",
-        seen=again,
-        cause=cause,
-    )
+    again = max(again, round(share * len(start)))  # fewer are no fault: `share` is a bound
+    before = f"draws from {what} that came up before"
+    expect_count(again, len(start), share, alarm=PART, what=before, cause=cause)
     most = int(times.max())
     once = f"draws of one place of {what}"
-    expect(most < 8, what=once, expected="7 at most", seen=most, cause=cause)  # noqa: PLR2004  as said
+    expect(most < 10, what=once, expected="9 at most", seen=most, cause=cause)  # noqa: PLR2004  as said
+
+
+def expect_count(  # noqa: PLR0913  all but the counts by name
+    count: int, draws: int, share: float, *, alarm: float, what: str, cause: str
+) -> None:
+    """Ask whether so many draws can have hit what each hits with a chance of `share` on average."""
+    kept, expected = count_bound(count, draws, share) >= alarm, f"about {share * draws:.0f}"
+    expect(kept, what=what, expected=f"{expected} of {draws:,}", seen=count, cause=cause)
 
 
 @clause("batch.generator", GENERATOR, PROFILES, level=SHOULD, needs=("batch.reproducible",))

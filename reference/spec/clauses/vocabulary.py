@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from itertools import product
 
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase, notes_corpus
@@ -23,8 +24,9 @@ def size(subject: Subject, case: TextCase) -> None:
     Formula: C = |{characters of the text}|.
     Source: vocab_size > num_ids > 65 unique ids
     """
-    vocabulary, what = subject.vocabulary(case.text), f"vocab_size of {case.text!r}"
-    for time in ("", AGAIN):
+    two = [subject.vocabulary(case.text) for _ in range(2)]
+    what = f"vocab_size of {case.text!r}"
+    for vocabulary, time in product(two, ("", AGAIN)):
         seen = len(vocabulary)
         cause = partial(causes.other_size, seen, case.text)
         expect_equal(seen, len(set(case.text)), what=what + time, cause=cause)
