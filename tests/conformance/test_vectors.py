@@ -40,6 +40,13 @@ NO_TRANSCRIPT_SHOWS = {
     "writes every answer into one buffer",
     "reads a transposed prompt in the order of memory",
     "goes on learning from what it generates",
+    "remembers the length of the text that its first batch of one row is from",
+    "counts a character more when it is asked again",
+    "puts token 0 in front of the second text that it encodes",
+    "goes on from the first text when it decodes a second",
+    "numbers the characters backwards from its second text on",
+    "refuses an unknown character once, and then knows it",
+    "refuses unknown ids at first, and leaves them out later",
 }
 """Specimens whose mistake is in the memory of one process."""
 ONLY_IN_OUR_PROCESS = {
@@ -53,8 +60,10 @@ ONLY_IN_OUR_PROCESS = {
     "draws noise for a dropout of 0, in evaluation too",
     "keeps the rows of a call in inference mode, which no later one can use",
     "seeds torch with 1337 after each step",
+    "seeds torch with 1337 after a step on one token of each sequence",
     "seeds NumPy when a text is encoded",
     "shuffles the characters before it sorts them",
+    "draws a number when its length is asked",
 }
 """Specimens whose mistake is in what no message holds: parameters, torch's modes and streams."""
 
