@@ -401,6 +401,7 @@ CASES: dict[type[c.Case], Cases] = {
             _training(5, 1, ((2, 4), (3, 4), (1, 4), (2, 4), (3, 4))),
             _training(3, 2, ((1, 2), (1, 2), (6, 1), (6, 1), (1, 70), (1, 70))),
             _training(65, 3, ((1, 8), (1, 8), (8, 1))),
+            _training(3, 5, ((6, 3), (6, 3))),
             # A size that comes again, as what is kept from one model to the next would fit.
             _training(2, 4, ((2, 2), (1, 2))),
         ),

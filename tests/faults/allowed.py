@@ -70,8 +70,8 @@ REASONS = {
     NUMBERS: "changes last digits only, within the tolerances that the clauses state",
     FINE: "changes the law of the draws by less than hundreds of thousands of draws can tell: less "
     "than the power that generate.law, generate.law.exact and batch.offset-law state",
-    START: "new models start from a different table: the notes do not say from which, and right "
-    "ones start from zeros",
+    START: "new models start from a different table, or hold numbers that nothing reads: the notes "
+    "do not say which",
     ANY: "is a different model, which keeps all promises: of a black box the table is what its "
     "logits say, and in the causal profile any function of the tokens so far will do, for "
     "sequences up to any length (causal.block-size)",

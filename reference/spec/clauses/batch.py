@@ -457,6 +457,9 @@ def split(subject: Subject, case: BatchCase) -> None:
         for part in (x, y):
             kept = bool((part * sign > 0).all())
             expect(kept, what=what, expected=expected, seen=seen, cause=cause)
+            other = (part * sign)[~torch.isin(part * sign, case.data())]
+            changed = "tokens of a split become others on the way into a batch"
+            expect(not len(other), what=what, expected=expected, seen=other, cause=changed)
         start = case.offsets(x * sign)
         inside = (start >= 0) & (start + T < case.N)  # batch.offset-range tells of the others
         rows = torch.cat([x, y[:, -1:]], dim=1)[inside] * sign
