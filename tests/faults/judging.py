@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from allowed import allowance
+from allowed import allowance, kind_of_change
 from instrument import Fault, Visits, faulty, watching
 from operators import OPERATORS, changes_a_number
 from processes import in_children
@@ -23,7 +23,7 @@ EXAMPLES = 4
 SLOW = ("generate.law", "causal.law")
 """Clauses that draw hundreds of thousands of tokens."""
 PLAIN = {STREAMS, ERRORS, START, NUMBERS, ANY}
-"""Reasons for which those need not be asked: no law of draws is changed."""
+"""Kinds of change for which it is seen first whether they are allowed: no law is changed."""
 NOWHERE = Fault(site=-1, kind="float", operator="zeros", condition="always")
 """A fault at no expression, which must change nothing."""
 
@@ -85,12 +85,16 @@ def judge(task: Task, *, by_all: bool) -> dict[str, object]:
     soon, late = plans_of(right)
     subject = right.make()
     results = clauses_on(subject, soon, task.fault, {}, by_all=by_all)
-    reason, gap = "", ""
+    kind = reason = gap = ""
     if not any(map(ends, results)):
-        reason, gap = allowance(right, task.fault)
-    if by_all or not (reason in PLAIN or any(map(ends, results))):
+        kind = kind_of_change(right, task.fault)
+        if kind in PLAIN:
+            reason, gap = allowance(right, task.fault, kind)
+    if by_all or not (reason or any(map(ends, results))):
         done = {one.id: one for one in results}
         results += clauses_on(subject, late, task.fault, done, by_all=by_all)
+    if kind and kind not in PLAIN and not any(map(ends, results)):
+        reason, gap = allowance(right, task.fault, kind)
     broken = [one.id for one in results if breaks(one)]
     kit = [one.cause for one in results if one.verdict is Verdict.KIT_ERROR]
     outcome = "kit-error" if kit else "killed" if broken else "allowed" if reason else "survived"

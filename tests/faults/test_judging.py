@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from allowed import FINE, REASONS, allowance
+from allowed import FINE, REASONS, allowance, kind_of_change
 from instrument import SITES, Fault, Site, Visits, copy_of
 from judging import Task, Tried, faults_at, judge, judged, tried
 from operators import Call
 from processes import in_children
 from record import Judged, grouped, kills, record, shares, text_of
-from trial import ANY, DRAWS, NUMBERS, START, Right
+from trial import ANY, DRAWS, ERRORS, NUMBERS, START, Right
 
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.model import BigramLanguageModel
@@ -71,8 +71,9 @@ def test_a_fault_that_changes_no_bit_is_equivalent(right: Right, trial: Tried) -
 
 
 def test_a_draw_that_nobody_uses_is_allowed_and_a_seed_is_not(right: Right, trial: Tried) -> None:
-    assert allowance(right, task(right, trial, "len(data)", "extra_draw").fault) == (DRAWS, "")
-    reason, gap = allowance(right, task(right, trial, "len(data)", "reseed").fault)
+    draws, seeds = (task(right, trial, "len(data)", one).fault for one in ("extra_draw", "reseed"))
+    assert allowance(right, draws, kind_of_change(right, draws)) == (DRAWS, "")
+    reason, gap = allowance(right, seeds, kind_of_change(right, seeds))
     assert not reason
     assert "seeds the stream" in gap
 
@@ -83,7 +84,7 @@ def test_a_clause_that_allows_something_is_a_choice_or_states_its_power() -> Non
     for kind, reason in REASONS.items():
         named = re.findall(r"[a-z]+\.[a-z-]+", reason)
         assert set(named) <= (powers if kind == FINE else choices)
-        assert named or kind in {NUMBERS, START, ANY}
+        assert named or kind in {NUMBERS, START, ERRORS, ANY}
 
 
 def test_faults_that_change_no_number_are_left_out() -> None:

@@ -26,7 +26,15 @@ from reference.spec.cases import (
 )
 from reference.spec.causes import causal as causes
 from reference.spec.clause import CAUSAL, CHOICE, SHOULD, clause
-from reference.spec.expect import Broken, Cause, expect_close, expect_graded, expect_law, kind_of
+from reference.spec.expect import (
+    Broken,
+    Cause,
+    expect,
+    expect_close,
+    expect_graded,
+    expect_law,
+    kind_of,
+)
 from reference.spec.measures import (
     ALARM,
     LONGEST,
@@ -218,10 +226,15 @@ def logits_with_targets(subject: Subject, case: ContextLossCase) -> None:
     """
     model, idx = wide_model(subject, case.C, case.table), case.tensor()
     logits = logits_of(model, idx)
-    seen = own_logits(model(idx, case.target_tensor()).logits, case)
-    if seen is not None:
-        near, cause = rounding_of_sums(model, logits), "with targets, forward computes other scores"
-        expect_close(seen, logits, tolerance=near, what="logits with targets", cause=cause)
+    given = model(idx, case.target_tensor()).logits
+    B, T, C = logits.shape
+    what, cause = "logits with targets", "with targets, forward computes other scores"
+    expected, seen = f"{(B, T, C)} or {(B * T, C)}", f"{tuple(given.shape)}"
+    expect(given.numel() == logits.numel(), what=what, expected=expected, seen=seen, cause=cause)
+    own = own_logits(given, case)
+    if own is not None:  # they may lie otherwise, as (B, C, T)
+        near = rounding_of_sums(model, logits)
+        expect_close(own, logits, tolerance=near, what=what, cause=cause)
 
 
 @clause("causal.loss.training", (Part.LOSS,), ONLY, level=SHOULD, needs=("causal.loss",))
