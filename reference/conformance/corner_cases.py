@@ -396,14 +396,18 @@ CASES: dict[type[c.Case], Cases] = {
     ),
     c.TrainingCase: Cases(
         corners=(
+            _training(2, 0, ((2, 2), (3, 2), (1, 2))),
+            _training(5, 1, ((2, 4), (3, 4), (1, 4))),
             # Shapes that come again, as one kept from an earlier step would fit.
-            _training(2, 0, ((2, 2), (3, 2), (1, 2), (2, 2))),
-            _training(5, 1, ((2, 4), (3, 4), (1, 4), (2, 4), (3, 4))),
             _training(3, 2, ((1, 2), (1, 2), (6, 1), (6, 1), (1, 70), (1, 70))),
+            _training(5, 1, ((2, 4), (3, 4), (1, 4), (2, 4), (3, 4))),
             _training(65, 3, ((1, 8), (1, 8), (8, 1))),
             _training(3, 5, ((6, 3), (6, 3))),
-            # A size that comes again, as what is kept from one model to the next would fit.
+            # Sizes that come first, and a C that comes again, as what is kept from one model to the
+            # next would fit.
             _training(2, 4, ((2, 2), (1, 2))),
+            _training(3, 6, ((6, 1), (2, 3))),
+            _training(3, 7, ((1, 70), (2, 3))),
         ),
     ),
 }

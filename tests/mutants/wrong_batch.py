@@ -154,12 +154,12 @@ def narrow_targets(data: Tensor, T: int, B: int) -> Batch:
     return x, y.to(torch.uint8).long()
 
 
-@mutant("batch.window", "takes token 0 for padding, and leaves it out of the text")
+@mutant("batch.zero", "takes token 0 for padding, and leaves it out of the text")
 def no_zeros(data: Tensor, T: int, B: int) -> Batch:
     return drawn(data[data != 0], T, B)
 
 
-@mutant("batch.shift", "takes token 0 for padding, and masks targets that are it")
+@mutant("batch.zero", "takes token 0 for padding, and masks targets that are it")
 def masked_zeros(data: Tensor, T: int, B: int) -> Batch:
     x, y = drawn(data, T, B)
     return x, y.masked_fill(y == 0, -100)
@@ -265,7 +265,7 @@ def first_length() -> TorchSubject:
     return subject_of(batch)
 
 
-@mutant("batch.too-short", "needs a token more for more than four rows")
+@mutant("batch.offset-law", "needs a token more for more than four rows")
 def one_too_few_of_many(data: Tensor, T: int, B: int) -> Batch:
     return cut(data, T, torch.randint(len(data) - T - 1 - int(B > 4), (B,)))
 

@@ -310,19 +310,19 @@ class Counting(Chars):
         return self.asked > 1
 
 
-@mutant("vocabulary.size", "counts a character more when it is asked again")
+@mutant("vocabulary.repeatable", "counts a character more when it is asked again")
 class Longer(Counting):
     def __len__(self) -> int:
         return super().__len__() + self.before()
 
 
-@mutant("vocabulary.one-per-character", "puts token 0 in front of the second text that it encodes")
+@mutant("vocabulary.repeatable", "puts token 0 in front of the second text that it encodes")
 class ZeroLater(Counting):
     def encode(self, text: str) -> list[int]:
         return [0] * self.before() + super().encode(text)
 
 
-@mutant("vocabulary.round-trip", "goes on from the first text when it decodes a second")
+@mutant("vocabulary.repeatable", "goes on from the first text when it decodes a second")
 class Appends(Counting):
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -333,7 +333,7 @@ class Appends(Counting):
         return self.decoded
 
 
-@mutant("vocabulary.sorted-unique", "numbers the characters backwards from its second text on")
+@mutant("vocabulary.repeatable", "numbers the characters backwards from its second text on")
 class BackwardsLater(Counting):
     def encode(self, text: str) -> list[int]:
         ids = super().encode(text)
@@ -345,7 +345,7 @@ class BackwardsLater(Counting):
         return super().decode(ids)
 
 
-@mutant("vocabulary.unknown-character", "refuses an unknown character once, and then knows it")
+@mutant("vocabulary.repeatable", "refuses an unknown character once, and then knows it")
 class Learns(Counting):
     def encode(self, text: str) -> list[int]:
         ids = [self.stoi.setdefault(c, 0) for c in text]
@@ -354,7 +354,7 @@ class Learns(Counting):
         return ids
 
 
-@mutant("vocabulary.unknown-id", "refuses unknown ids at first, and leaves them out later")
+@mutant("vocabulary.repeatable", "refuses unknown ids at first, and leaves them out later")
 class SkipsLater(Counting):
     def decode(self, ids: Sequence[int]) -> str:
         if set(ids) <= self.itos.keys():
@@ -364,7 +364,7 @@ class SkipsLater(Counting):
         return super().decode([i for i in ids if i in self.itos])
 
 
-@mutant("vocabulary.stream", "draws a number when its length is asked")
+@mutant("vocabulary.repeatable", "draws a number when its length is asked")
 class DrawsLength(Chars):
     def __len__(self) -> int:
         torch.rand(1)

@@ -88,17 +88,6 @@ def window(subject: Subject, case: BatchCase) -> None:
     want = case.pieces(start[inside], case.block_size)
     cause = "a row of x is not one contiguous piece of the text"
     expect_equal(rows, want, what="x against the text from its first token on", cause=cause)
-    expect_zeros(subject, case, 0)
-
-
-def expect_zeros(subject: Subject, case: BatchCase, half: int) -> None:
-    """Raise Broken unless x (0) or y (1) of a text of nothing but token 0 holds nothing else."""
-    zeros = torch.zeros(case.N, dtype=torch.int64)
-    seen = subject.get_batch(zeros, case.block_size, case.batch_size)[half]
-    want = zeros.new_zeros(case.batch_size, case.block_size)
-    what = f"{'xy'[half]} of a text of nothing but token 0"
-    cause = "token 0 is taken for padding, or left out: it is a token like any other"
-    expect_equal(seen, want, what=what, cause=cause)
 
 
 @clause("batch.shift", GET_BATCH, PROFILES, needs=("batch.window",))
@@ -120,7 +109,21 @@ def shift(subject: Subject, case: BatchCase) -> None:
         return causes.narrowed(subject, 1, wrong) or causes.other_targets(subject)
 
     expect_equal(y[inside], want, what=what, cause=cause)
-    expect_zeros(subject, case, 1)
+
+
+@clause("batch.zero", GET_BATCH, PROFILES, needs=("batch.shift",))
+def zero(subject: Subject, case: BatchCase) -> None:
+    """Token 0 is a token like any other: a text of nothing else gives batches of nothing else.
+
+    Source: x = torch.stack([data[i : i + block_size] for i in ix])
+    """
+    zeros = torch.zeros(case.N, dtype=torch.int64)
+    want = zeros.new_zeros(case.batch_size, case.block_size)
+    cause = "token 0 is taken for padding, or left out"
+    batch = subject.get_batch(zeros, case.block_size, case.batch_size)
+    for name, seen in zip("xy", batch, strict=True):
+        what = f"{name} of a text of nothing but token 0"
+        expect_equal(seen, want, what=what, cause=cause)
 
 
 @clause("batch.offset-range", GET_BATCH, PROFILES, needs=("batch.shift",))
@@ -161,9 +164,8 @@ def too_short(subject: Subject, case: BatchCase) -> None:
         less = BatchCase(N=short, block_size=T, batch_size=case.batch_size)
         what = f"windows of {T} from {short} tokens"
         expect_refused(partial(draw, subject, less), what=what, cause=cause)
-    enough = BatchCase(N=T + 2, block_size=T, batch_size=case.batch_size)
-    batches, refusal = attempts(subject, enough, 4)
-    what, seen = f"windows of {T} from {T + 2} tokens", refusal or "a batch"
+    batches, refusal = attempts(subject, BatchCase(N=T + 2, block_size=T, batch_size=1))
+    what, seen = f"a window of {T} from {T + 2} tokens", refusal or "a batch"
     cause = "a text that is just long enough is refused: the bound is one too low"
     expect(bool(batches), what=what, expected="a batch", seen=seen, cause=cause)
 
@@ -325,6 +327,7 @@ def offset_law(subject: Subject, case: Nothing) -> None:
     million, that the first and the last 500 are never drawn, or only two places in three.
     Source: ix = torch.randint(len(data) - block_size - 1, (batch_size,))
     """
+    drawn_offsets(subject, OffsetCase(N=6, block_size=4, batch_size=8), 4)  # just long enough
     for places, T, B, batches in FEW_PLACES:
         short = OffsetCase(N=T + places, block_size=T, batch_size=B)
         start = drawn_offsets(subject, short, batches)

@@ -1,20 +1,18 @@
 """The vocabulary: each distinct character of a text has a number, and the text comes back."""
 
 import re
+from collections.abc import Callable
 from functools import partial
-from itertools import product
 
 from reference.notes import Figures
 from reference.spec.cases import Nothing, StrangerCase, TextCase, notes_corpus
 from reference.spec.causes import vocabulary as causes
 from reference.spec.clause import CHOICE, PROFILES, SHOULD, clause
-from reference.spec.expect import expect, expect_equal, expect_refused
+from reference.spec.expect import expect, expect_equal, expect_refused, observe
 from reference.spec.measures import expect_no_draws
-from reference.spec.subject import Part, Subject
+from reference.spec.subject import Part, Subject, SubjectError
 
 VOCABULARY = (Part.VOCABULARY,)
-AGAIN = ", asked a second time"
-"""Said of a question that the same vocabulary has answered before."""
 
 
 @clause("vocabulary.size", VOCABULARY, PROFILES)
@@ -24,12 +22,9 @@ def size(subject: Subject, case: TextCase) -> None:
     Formula: C = |{characters of the text}|.
     Source: vocab_size > num_ids > 65 unique ids
     """
-    two = [subject.vocabulary(case.text) for _ in range(2)]
-    what = f"vocab_size of {case.text!r}"
-    for vocabulary, time in product(two, ("", AGAIN)):
-        seen = len(vocabulary)
-        cause = partial(causes.other_size, seen, case.text)
-        expect_equal(seen, len(set(case.text)), what=what + time, cause=cause)
+    seen, what = len(subject.vocabulary(case.text)), f"vocab_size of {case.text!r}"
+    cause = partial(causes.other_size, seen, case.text)
+    expect_equal(seen, len(set(case.text)), what=what, cause=cause)
 
 
 @clause("vocabulary.one-per-character", VOCABULARY, PROFILES, needs=("vocabulary.size",))
@@ -39,14 +34,13 @@ def one_per_character(subject: Subject, case: TextCase) -> None:
     Source: (B, T) > indices > indexes > token
     Erratum: the notes' prose says "words"; the tokens of their data are characters.
     """
-    vocabulary, C = subject.vocabulary(case.text), len(set(case.text))
-    for time in ("", AGAIN):
-        ids, of = vocabulary.encode(case.text), f"ids of {case.text!r}{time}"
-        cause = partial(causes.other_count, ids, case.text)
-        expect_equal(len(ids), len(case.text), what=f"number of {of}", cause=cause)
-        kept = all(0 <= number < C for number in ids)
-        cause = partial(causes.out_of_range, ids, case.text)
-        expect(kept, what=of, expected=f"each in 0 to {C - 1}", seen=ids, cause=cause)
+    ids = subject.vocabulary(case.text).encode(case.text)
+    what, cause = f"number of ids of {case.text!r}", partial(causes.other_count, ids, case.text)
+    expect_equal(len(ids), len(case.text), what=what, cause=cause)
+    C = len(set(case.text))
+    kept = all(0 <= number < C for number in ids)
+    what, cause = f"ids of {case.text!r}", partial(causes.out_of_range, ids, case.text)
+    expect(kept, what=what, expected=f"each in 0 to {C - 1}", seen=ids, cause=cause)
 
 
 @clause("vocabulary.round-trip", VOCABULARY, PROFILES, needs=("vocabulary.one-per-character",))
@@ -57,10 +51,9 @@ def round_trip(subject: Subject, case: TextCase) -> None:
     Source: print(decode(m.generate(
     """
     vocabulary = subject.vocabulary(case.text)
+    decoded = vocabulary.decode(vocabulary.encode(case.text))
     cause = "encode or decode changes, drops or moves characters, or puts some in between"
-    for time in ("", AGAIN):
-        decoded = vocabulary.decode(vocabulary.encode(case.text))
-        expect_equal(decoded, case.text, what=f"decode(encode(text)){time}", cause=cause)
+    expect_equal(decoded, case.text, what="decode(encode(text))", cause=cause)
 
 
 @clause("vocabulary.stream", VOCABULARY, PROFILES, level=SHOULD, needs=("vocabulary.round-trip",))
@@ -70,11 +63,9 @@ def stream(subject: Subject, case: TextCase) -> None:
     Source: set the seed for generating random numbers
     """
 
-    def there_and_back() -> None:
+    def there_and_back() -> str:
         vocabulary = subject.vocabulary(case.text)
-        for _ in range(2):
-            vocabulary.decode(vocabulary.encode(case.text))
-            len(vocabulary)
+        return vocabulary.decode(vocabulary.encode(case.text))
 
     expect_no_draws(there_and_back, what="encoding and decoding a text")
 
@@ -87,11 +78,12 @@ def sorted_unique(subject: Subject, case: TextCase) -> None:
     Source: vocab_size > num_ids > 65 unique ids
     """
     characters = "".join(sorted(set(case.text)))
-    vocabulary, numbers = subject.vocabulary(case.text), list(range(len(characters)))
-    cause = "the characters are not numbered in sorted order, so ids differ between programs"
-    for time in ("", AGAIN):
-        ids = list(vocabulary.encode(characters))
-        expect_equal(ids, numbers, what=f"ids of {characters!r}{time}", cause=cause)
+    expect_equal(
+        list(subject.vocabulary(case.text).encode(characters)),
+        list(range(len(characters))),
+        what=f"ids of {characters!r}",
+        cause="the characters are not numbered in sorted order, so ids differ between programs",
+    )
 
 
 @clause("vocabulary.unknown-character", VOCABULARY, PROFILES, needs=("vocabulary.round-trip",))
@@ -111,12 +103,12 @@ def unknown_character(subject: Subject, case: StrangerCase) -> None:
 
 
 def refusal(subject: Subject, case: StrangerCase) -> str:
-    """Return the message of the second error for the character that the vocabulary lacks."""
-    encode = partial(subject.vocabulary(case.text).encode, case.other)
-    what = f"encode({case.other!r}) over {case.text!r}"
-    cause = "a character that the vocabulary lacks is dropped or replaced without a word"
-    expect_refused(encode, what=what, cause=cause)
-    return expect_refused(encode, what=what + AGAIN, cause=cause)
+    """Return the message of the error for the character that the vocabulary lacks."""
+    return expect_refused(
+        partial(subject.vocabulary(case.text).encode, case.other),
+        what=f"encode({case.other!r}) over {case.text!r}",
+        cause="a character that the vocabulary lacks is dropped or replaced without a word",
+    )
 
 
 def names(message: str, character: str) -> bool:
@@ -149,20 +141,58 @@ def unknown_id(subject: Subject, case: TextCase) -> None:
     """
     vocabulary = subject.vocabulary(case.text)
     C = len(set(case.text))
-    causes_by_id = {
-        C: "an id past the end of the vocabulary is decoded all the same",
-        -1: "an id below 0 is counted from the end, as list[-1] is, or decoded some other way",
-    }
-    for time in ("", AGAIN):
-        for number, cause in causes_by_id.items():
-            what = f"decode([{number}]) with {C} characters{time}"
-            expect_refused(partial(vocabulary.decode, [number]), what=what, cause=cause)
-        expect_equal(
-            sorted(vocabulary.decode(list(range(C)))),
-            sorted(set(case.text)),
-            what=f"the characters of the ids 0 to {C - 1}{time}",
-            cause="ids of the vocabulary are not decoded",
-        )
+    for number, cause in (
+        (C, "an id past the end of the vocabulary is decoded all the same"),
+        (-1, "an id below 0 is counted from the end, as list[-1] is, or decoded some other way"),
+    ):
+        what = f"decode([{number}]) with {C} characters"
+        expect_refused(partial(vocabulary.decode, [number]), what=what, cause=cause)
+    expect_equal(
+        sorted(vocabulary.decode(list(range(C)))),
+        sorted(set(case.text)),
+        what=f"the characters of the ids 0 to {C - 1}",
+        cause="ids of the vocabulary are not decoded",
+    )
+
+
+@clause(
+    "vocabulary.repeatable",
+    VOCABULARY,
+    PROFILES,
+    needs=(
+        "vocabulary.sorted-unique",
+        "vocabulary.unknown-character",
+        "vocabulary.unknown-id",
+        "vocabulary.stream",
+    ),
+)
+def repeatable(subject: Subject, case: StrangerCase) -> None:
+    """Asked again, a vocabulary answers as before, and draws nothing at random.
+
+    Source: vocab_size > num_ids > 65 unique ids
+    """
+    C = len(set(case.text))
+    for vocabulary in [subject.vocabulary(case.text) for _ in range(2)]:
+        questions: dict[str, Callable[[], object]] = {
+            "its size": partial(len, vocabulary),
+            f"encode({case.text!r})": partial(vocabulary.encode, case.text),
+            f"decode({list(range(C))})": partial(vocabulary.decode, list(range(C))),
+            f"encode({case.other!r})": partial(vocabulary.encode, case.other),
+            f"decode([{C}])": partial(vocabulary.decode, [C]),
+            "decode([-1])": partial(vocabulary.decode, [-1]),
+        }
+        for what, ask in questions.items():
+            first, again = _answer(ask), _answer(ask)
+            cause = "a vocabulary remembers what it was asked, and answers otherwise the next time"
+            expect_equal(again, first, what=f"{what}, asked a second time", cause=cause)
+        every = partial(list, map(_answer, questions.values()))
+        expect_no_draws(every, what="asking a vocabulary")
+
+
+def _answer(ask: Callable[[], object]) -> object:
+    """Return an answer, or "an error"."""
+    answer = observe(ask)
+    return "an error" if isinstance(answer, SubjectError) else answer
 
 
 @clause("vocabulary.documented", VOCABULARY, PROFILES, needs=("vocabulary.sorted-unique",))
