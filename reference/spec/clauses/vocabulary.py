@@ -185,7 +185,7 @@ def repeatable(subject: Subject, case: StrangerCase) -> None:
             first, again = _answer(ask), _answer(ask)
             cause = "a vocabulary remembers what it was asked, and answers otherwise the next time"
             expect_equal(again, first, what=f"{what}, asked a second time", cause=cause)
-        every = partial(list, map(_answer, questions.values()))
+        every: Callable[[], object] = partial(list, map(_answer, questions.values()))
         expect_no_draws(every, what="asking a vocabulary")
 
 
