@@ -106,6 +106,8 @@ REPEATED = c.IndexCase(C=3, table=1, idx=((2, 2, 2, 0, 2),))
 REPEATED_PAIRS = c.LossCase(C=3, table=1, idx=((2, 2, 2, 0, 2),), targets=((1, 1, 0, 2, 1),))
 UNROUNDED = ((2, 1, 1, "contiguous"), (5, 2, 3, "contiguous"))
 """Of tables in which it shows if scores are rounded."""
+SMALL_NUMBERS = ((5, 2, 3, "contiguous"), (65, 2, 2, "contiguous"))
+"""Of tables in which it shows if scores near 0 are taken for 0, or kept away from it."""
 LONG_SIZES = (
     (2, 1, 9, "contiguous"),
     (3, 2, 17, "contiguous"),
@@ -263,6 +265,7 @@ CASES: dict[type[c.Case], Cases] = {
             *corners(c.IndexCase, table=0),
             REPEATED,
             *corners(c.IndexCase, sizes=UNROUNDED, table=c.FULL),
+            *corners(c.IndexCase, sizes=SMALL_NUMBERS, table=c.TINY),
         ),
         more=token_case(c.IndexCase, table=TABLE),
     ),
@@ -271,6 +274,7 @@ CASES: dict[type[c.Case], Cases] = {
             *corners(c.LossCase, targets=True, table=0),
             REPEATED_PAIRS,
             *corners(c.LossCase, sizes=UNROUNDED, targets=True, table=c.FULL),
+            *corners(c.LossCase, sizes=SMALL_NUMBERS, targets=True, table=c.TINY),
         ),
         more=token_case(c.LossCase, targets=True, table=TABLE),
     ),
@@ -302,6 +306,7 @@ CASES: dict[type[c.Case], Cases] = {
         corners=(
             *corners(c.PromptCase, table=0, n=1),
             c.PromptCase(C=3, table=0, idx=((0, 2),), n=5),
+            c.PromptCase(C=300, table=0, idx=((7,),), n=32),
             *corners(c.PromptCase, sizes=LONG_SIZES, table=0, n=32),
         ),
         more=token_case(c.PromptCase, table=TABLE, n=st.integers(1, 12)),
@@ -402,7 +407,7 @@ CASES: dict[type[c.Case], Cases] = {
             _training(3, 2, ((1, 2), (1, 2), (6, 1), (6, 1), (1, 70), (1, 70))),
             _training(5, 1, ((2, 4), (3, 4), (1, 4), (2, 4), (3, 4))),
             _training(65, 3, ((1, 8), (1, 8), (8, 1))),
-            _training(3, 5, ((6, 3), (6, 3))),
+            _training(5, 5, ((6, 3), (6, 4))),
             # Sizes that come first, and a C that comes again, as what is kept from one model to the
             # next would fit.
             _training(2, 4, ((2, 2), (1, 2))),

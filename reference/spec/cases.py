@@ -4,7 +4,7 @@ A case that is read back is checked: one that contradicts itself would be taken 
 fault, and one that is too large would never end.
 
 Tables are given by a seed; their entries have three decimals, from -3 to 3, in no order. Those of
-seeds from FULL on have all the digits that float32 holds.
+seeds from FULL on have all the digits that float32 holds; from TINY on, they lie near 0.
 """
 
 import math
@@ -77,6 +77,8 @@ class CaseError(BigramError, ValueError):
 
 FULL = 1000
 """Seed from which on a table's entries are not round numbers, which would hide that they are."""
+TINY = 2 * FULL
+"""Seed from which on they are besides a thousand times as small, which hides no small error."""
 
 
 def table_of(C: int, seed: int) -> Table:
@@ -88,6 +90,8 @@ def table_of(C: int, seed: int) -> Table:
     numbers = drawn.integers(-3000, 3001, (C, C)) / 1000
     if seed >= FULL:
         numbers += drawn.integers(1, 10_000, (C, C)) / 10_000_000
+    if seed >= TINY:
+        numbers /= 1000
     return torch.tensor(numbers, dtype=torch.float32)
 
 

@@ -225,16 +225,20 @@ def logits_with_targets(subject: Subject, case: ContextLossCase) -> None:
     Source: logits = logits.view(B * T, C) > ( 4 * 8 , 65 ) = ( 32* 65 )
     """
     model, idx = wide_model(subject, case.C, case.table), case.tensor()
-    logits = logits_of(model, idx)
-    given = model(idx, case.target_tensor()).logits
-    B, T, C = logits.shape
-    what, cause = "logits with targets", "with targets, forward computes other scores"
-    expected, seen = f"{(B, T, C)} or {(B * T, C)}", f"{tuple(given.shape)}"
-    expect(given.numel() == logits.numel(), what=what, expected=expected, seen=seen, cause=cause)
-    own = own_logits(given, case)
-    if own is not None:  # they may lie otherwise, as (B, C, T)
-        near = rounding_of_sums(model, logits)
-        expect_close(own, logits, tolerance=near, what=what, cause=cause)
+    cause = "with targets, forward computes other scores"
+    for what in ("logits with targets", "logits with targets, in training"):
+        logits = logits_of(model, idx)
+        given = model(idx, case.target_tensor()).logits
+        B, T, C = logits.shape
+        expected, seen = f"{(B, T, C)} or {(B * T, C)}", f"{tuple(given.shape)}"
+        expect(
+            given.numel() == logits.numel(), what=what, expected=expected, seen=seen, cause=cause
+        )
+        own = own_logits(given, case)
+        if own is not None:  # they may lie otherwise, as (B, C, T)
+            near = rounding_of_sums(model, logits)
+            expect_close(own, logits, tolerance=near, what=what, cause=cause)
+        try_training(model, idx)
 
 
 @clause("causal.loss.training", (Part.LOSS,), ONLY, level=SHOULD, needs=("causal.loss",))
