@@ -50,7 +50,7 @@ class TestProcess:
         done = without_calls(tmp_path, "bigram", "check", RIGHT, "--clause", "loss.scalar")
         assert (done.returncode, done.stderr) == (0, "")
         assert UNPROTECTED in " ".join(done.stdout.split())
-        assert "2 planned, 2 ran, 0 skipped, 0 blocked: kept, with 2 of 132" in done.stdout
+        assert "2 planned, 2 ran, 0 skipped, 0 blocked: kept, with 2 of 134" in done.stdout
 
     def test_the_plugin_judges_the_clauses(self, tmp_path: Path) -> None:
         (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
