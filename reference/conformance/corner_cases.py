@@ -77,11 +77,10 @@ SMALL = (
     (3, 2, 3, "contiguous"),
     (3, 33, 2, "contiguous"),
     (65, 4, 8, "contiguous"),
-    (5, 2, 70, "contiguous"),
     (300, 1, 2, "contiguous"),
 )
 """C, B, T and layout: one of each, few of each, a batch and a vocabulary like the notes', more
-positions than 64, more tokens than a byte holds."""
+tokens than a byte holds."""
 ODD = ((2, 2, 2, "transposed"), (3, 2, 3, "transposed"), (4, 3, 2, "strided"))
 
 
@@ -113,6 +112,7 @@ LONG_SIZES = (
     (3, 2, 17, "contiguous"),
     (5, 1, 33, "contiguous"),
     (2, 1, 257, "contiguous"),
+    (5, 2, 70, "contiguous"),
 )
 """Beyond the block sizes that models have: 8, 16, 32, 256."""
 BULK_SIZES = ((3, 3, 23, "contiguous"), (2, 5, 13, "contiguous"))
@@ -277,6 +277,16 @@ CASES: dict[type[c.Case], Cases] = {
             *corners(c.LossCase, sizes=SMALL_NUMBERS, targets=True, table=c.TINY),
         ),
         more=token_case(c.LossCase, targets=True, table=TABLE),
+    ),
+    c.FlatCase: Cases(
+        corners=(
+            *corners(c.FlatCase, targets=True, table=0),
+            c.FlatCase(**vars(REPEATED_PAIRS)),
+            *corners(c.FlatCase, sizes=UNROUNDED, targets=True, table=c.FULL),
+            *corners(c.FlatCase, sizes=SMALL_NUMBERS, targets=True, table=c.TINY),
+            *corners(c.FlatCase, sizes=((5, 2, 70, "contiguous"),), targets=True, table=0),
+        ),
+        more=token_case(c.FlatCase, targets=True, table=TABLE),
     ),
     c.LayoutCase: Cases(
         corners=corners(c.LayoutCase, sizes=ODD, targets=True, table=0),

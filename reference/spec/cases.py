@@ -296,6 +296,11 @@ class LayoutCase(LossCase):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FlatCase(LossCase):
+    """The same, and long sequences."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LongCase(LossCase):
     """Sequences longer than the notes' block_size of 8."""
 

@@ -359,7 +359,7 @@ class SkipsLater(Counting):
     def decode(self, ids: Sequence[int]) -> str:
         if set(ids) <= self.itos.keys():
             return super().decode(ids)
-        if not self.before():
+        if not self.before() or self.asked == 2:  # one past the end, one below 0
             raise IndexError(ids)
         return super().decode([i for i in ids if i in self.itos])
 

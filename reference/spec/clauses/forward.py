@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from reference.spec.cases import IndexCase, LayoutCase, LossCase, tokens
+from reference.spec.cases import FlatCase, IndexCase, LayoutCase, LossCase, tokens
 from reference.spec.causes import forward as causes
 from reference.spec.clause import PROFILES, SHOULD, clause
 from reference.spec.expect import (
@@ -310,7 +310,7 @@ def pure_table(subject: Subject, case: LossCase) -> None:
 
 
 @clause("forward.logits.flattened", LOSS, needs=("forward.repeatable", "loss.scalar"))
-def logits_flattened(subject: Subject, case: LossCase) -> None:
+def logits_flattened(subject: Subject, case: FlatCase) -> None:
     """With targets the logits are the same numbers as (B*T, C), sequence after sequence.
 
     Formula: flat[b*T + t, :] = logits[b, t, :].
