@@ -551,7 +551,7 @@ class LawCase(Case):
 
     def code(self) -> str:
         """Give the sizes."""
-        mode = "\nm.train()" if self.training else ""
+        mode = ", in training mode" if self.training else ""
         return f"vocab_size = {self.C}  # {self.draws:,} draws{mode}"
 
 

@@ -205,9 +205,9 @@ def test_a_saved_case_is_text() -> None:
 
 
 def test_a_saved_case_too_long_for_a_model_of_the_profile_is_refused() -> None:
-    long = {"C": 3, "idx": [[0] * 65], "table": 0, "layout": "contiguous"}
+    long = {"C": 3, "idx": [[0] * 129], "table": 0, "layout": "contiguous"}
     case = json.dumps({"id": "causal.prefix", "case": long})
-    with pytest.raises(ReplayError, match="needs a sequence of 65 tokens.* must be 64 or fewer"):
+    with pytest.raises(ReplayError, match="needs a sequence of 129 tokens.* must be 128 or fewer"):
         check(BigramLanguageModel, profile=CAUSAL, replay=case)
 
 

@@ -320,7 +320,7 @@ def test_each_profile_has_clauses_of_its_own_and_in_common() -> None:
     every = catalogue(None)
     assert {clause.id for clause in every} == bigram | causal
     alone = [clause for clause in every if clause.profiles == (CAUSAL,)]
-    assert sum(clause.level is not Level.CHOICE for clause in alone) == 10
+    assert sum(clause.level is not Level.CHOICE for clause in alone) == 14
     assert all(set(clause.profiles) <= set(PROFILES) and clause.profiles for clause in every)
 
 

@@ -357,7 +357,9 @@ def power_of(clause: Clause) -> Power:
 
 def digest(clause: Clause) -> str:
     """Digest what the figures follow from: the clause's cases, and its code without comments."""
-    whole = hashlib.sha256(json.dumps(list(map(to_json, CASES[clause.case].corners))).encode())
+    cases = [to_json(case) for case in CASES[clause.case].corners]
+    told = [{k: v for k, v in case.items() if v is not False} for case in cases]
+    whole = hashlib.sha256(json.dumps(told).encode())
     for check in (clause.check, expect_law, expect_graded, expect_independent, graded_law):
         tree = ast.parse(inspect.getsource(inspect.unwrap(check)))
         for part in ast.walk(tree):

@@ -444,8 +444,8 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
     """Every new token is drawn from the law of all before it, the new ones among them.
 
     Formula: P(out[:, t] = j) = softmax(m(out[:, :t]).logits[:, -1])[j], at every t >= T.
-    Alarm: at most 1e-9 a run, by Agrawal's bound: of each of two cases half for its steps and half
-    for pairs of them.
+    Alarm: at most 1e-9 a run, by Agrawal's bound: of each of three cases half for its steps and
+    half for pairs of them.
     Power: if likelier tokens come first, the draws are spread evenly over eight parts of their law;
     a cache that keeps a wrong position, or nothing, spreads later draws differently.
     Source: for _ in range(max_new_tokens) > self(idx) > torch.cat((idx, idx_next), dim=1)
@@ -461,7 +461,7 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
         expect_law(
             share[:, step].sum(axis=0),
             np.full(BINS, 1 / BINS),
-            alarm=ALARM / 4 / n,
+            alarm=ALARM / 6 / n,
             what=f"new token {step}, sorted by how likely it was, in eight parts",
             cause=f"new token {step} is not drawn from the law of all tokens before it"
             + (": a cache that is not what the tokens so far would give" if step else ""),
@@ -474,7 +474,7 @@ def chain(subject: Subject, case: ChainLawCase) -> None:
     expect_law(
         pairs.ravel(),
         np.full((BINS // 2) ** 2, (2 / BINS) ** 2),
-        alarm=ALARM / 4,
+        alarm=ALARM / 6,
         what="each two new tokens in a row, sorted likewise, in four parts",
         cause="tokens of one call depend on each other beyond the chain: a draw is used twice",
     )
