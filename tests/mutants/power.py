@@ -45,6 +45,8 @@ TRIAL = 20
 """Runs for each strength while the weakest is searched for; here too, one may miss the fault."""
 EACH = 2
 """Runs for each top_k but the greatest."""
+MOST_TOKENS = 65
+"""C of the clauses that have no cases, but tables of their own."""
 FEW = 4096
 """Prompts of which each is scored once, however often it occurs in a batch."""
 
@@ -332,7 +334,7 @@ def weakest(clause: Clause, strengths: tuple[float, ...], plant: Plant) -> str:
 
 def greatest_k(clause: Clause, plant: Plant, case: Case) -> str:
     """Return the greatest top_k of which it and all below are noticed on one case."""
-    C = getattr(case, "C", 3)
+    C = getattr(case, "C", MOST_TOKENS)
     for k in range(C - 1, 0, -1):
         if is_sure(clause, plant(k), (case,), SEEDS):
             below = itertools.product(range(1, k), range(EACH))

@@ -15,7 +15,7 @@ from reference.conformance.vectors.machine import rows
 from reference.conformance.vectors.making.recording import AtRandomError
 from reference.conformance.vectors.making.sensitivity import Judged, Unrecordable, recorded
 from reference.conformance.vectors.vector import Vector, compact, id_of
-from reference.spec.cases import LAYOUTS, BatchCase, Case, PromptCase
+from reference.spec.cases import LAYOUTS, TINY, BatchCase, Case, FlatCase, PromptCase
 from reference.spec.clause import Clause, Level
 from reference.spec.subject import Part
 
@@ -34,6 +34,9 @@ BYTE = 256
 CONTIGUOUS = LAYOUTS[0]
 FEW = 5
 """Tokens of one whose table is written out for a second vector of the same case."""
+
+POSITIONS = 64
+"""Tokens of a row whose scores are written out twice."""
 
 WHOLE = 2.0**53
 """Below it every whole number is a float64."""
@@ -104,6 +107,10 @@ def cases_of(clause: Clause) -> Iterator[Case]:
     for case in CASES[clause.case].corners:
         if isinstance(case, BatchCase) and case.N > LONGEST:
             yield replace(case, N=2 * case.block_size + 13)
+        elif getattr(case, "table", 0) >= TINY and getattr(case, "C", 0) > FEW:
+            continue  # a table of so many digits takes much room
+        elif isinstance(case, FlatCase) and len(case.idx[0]) > POSITIONS:
+            continue  # so do the scores of so many positions: see index.any-length
         elif getattr(case, "layout", CONTIGUOUS) == CONTIGUOUS:
             yield case
 
