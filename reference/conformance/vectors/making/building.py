@@ -15,7 +15,15 @@ from reference.conformance.vectors.machine import rows
 from reference.conformance.vectors.making.recording import AtRandomError
 from reference.conformance.vectors.making.sensitivity import Judged, Unrecordable, recorded
 from reference.conformance.vectors.vector import Vector, compact, id_of
-from reference.spec.cases import LAYOUTS, TINY, BatchCase, Case, FlatCase, PromptCase
+from reference.spec.cases import (
+    LAYOUTS,
+    TINY,
+    BatchCase,
+    Case,
+    PromptCase,
+    TokensCase,
+    TrainingCase,
+)
 from reference.spec.clause import Clause, Level
 from reference.spec.subject import Part
 
@@ -35,8 +43,11 @@ CONTIGUOUS = LAYOUTS[0]
 FEW = 5
 """Tokens of one whose table is written out for a second vector of the same case."""
 
-POSITIONS = 64
-"""Tokens of a row whose scores are written out twice."""
+POSITIONS, COINS = 64, 2
+"""Longest rows that are written out, but for those of the smallest vocabularies."""
+
+STEPS = 3
+"""Fewest batches of a case that is written out."""
 
 WHOLE = 2.0**53
 """Below it every whole number is a float64."""
@@ -107,10 +118,12 @@ def cases_of(clause: Clause) -> Iterator[Case]:
     for case in CASES[clause.case].corners:
         if isinstance(case, BatchCase) and case.N > LONGEST:
             yield replace(case, N=2 * case.block_size + 13)
-        elif getattr(case, "table", 0) >= TINY and getattr(case, "C", 0) > FEW:
-            continue  # a table of so many digits takes much room
-        elif isinstance(case, FlatCase) and len(case.idx[0]) > POSITIONS:
-            continue  # so do the scores of so many positions: see index.any-length
+        elif getattr(case, "table", 0) >= TINY:
+            continue  # numbers of so many digits take much room
+        elif isinstance(case, TokensCase) and len(case.idx[0]) > POSITIONS and case.C > COINS:
+            continue  # so do scores of so many positions
+        elif isinstance(case, TrainingCase) and len(case.batches) < STEPS:
+            continue  # the longer ones show as much
         elif getattr(case, "layout", CONTIGUOUS) == CONTIGUOUS:
             yield case
 
