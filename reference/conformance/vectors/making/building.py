@@ -122,7 +122,7 @@ def cases_of(clause: Clause) -> Iterator[Case]:
             continue  # numbers of so many digits take much room
         elif isinstance(case, TokensCase) and len(case.idx[0]) > POSITIONS and case.C > COINS:
             continue  # so do scores of so many positions
-        elif isinstance(case, TrainingCase) and len(case.batches) < STEPS:
+        elif isinstance(case, TrainingCase) and len(case.batches) < STEPS and case.C > COINS:
             continue  # the longer ones show as much
         elif getattr(case, "layout", CONTIGUOUS) == CONTIGUOUS:
             yield case
