@@ -284,7 +284,7 @@ CASES: dict[type[c.Case], Cases] = {
             c.FlatCase(**vars(REPEATED_PAIRS)),
             *corners(c.FlatCase, sizes=UNROUNDED, targets=True, table=c.FULL),
             *corners(c.FlatCase, sizes=SMALL_NUMBERS, targets=True, table=c.TINY),
-            *corners(c.FlatCase, sizes=((5, 2, 70, "contiguous"),), targets=True, table=0),
+            *corners(c.FlatCase, sizes=((5, 2, 70, "contiguous"),), targets=True, table=c.FULL),
         ),
         more=token_case(c.FlatCase, targets=True, table=TABLE),
     ),

@@ -297,7 +297,7 @@ class LayoutCase(LossCase):
 
 @dataclass(frozen=True, kw_only=True)
 class FlatCase(LossCase):
-    """The same, and long sequences."""
+    """A table, tokens and targets, of few positions or of more than 64."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,14 @@ import torch
 from gpt import GPT
 from torch import Tensor
 
-from reference.conformance.corner_cases import CASES
+from reference.conformance.corner_cases import cases_of
 from reference.conformance.runner import isolated_streams, try_case
 from reference.conformance.subjects.own import reference_subject
 from reference.conformance.subjects.torch_models import TorchSubject
 from reference.spec.catalogue import catalogue
 from reference.spec.clause import CAUSAL, Clause
 from reference.spec.expect import Broken
+from reference.spec.measures import longest
 
 AT_ONCE = 25
 """Seeds between two lines of progress."""
@@ -56,7 +57,8 @@ def alarms(seed: int) -> list[str]:
     warnings.simplefilter("ignore")
     raised = []
     for subject, clause in by_chance():
-        for case in CASES[clause.case].corners:
+        most = longest(subject) if subject.factory is Drawing else None
+        for case in cases_of(clause.case, longest=most).corners:
             with isolated_streams():
                 answer = try_case(clause, subject, case, seed)
             if isinstance(answer, Broken):
