@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from reference.conformance.loading import Loaded, factory_of, load, parse_definition
 from reference.conformance.loading.errors import FactoryError
+from reference.conformance.loading.factory import Loaded, factory_of
+from reference.conformance.loading.load import load, parse_definition
 from reference.conformance.pipe.piped import PipeSubject
 from reference.conformance.pipe.smoke import opened
 from reference.conformance.subjects.build import subject_of

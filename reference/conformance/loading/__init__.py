@@ -3,8 +3,3 @@
 A lecture's script reads its text, trains and prints as soon as it is imported. Here only the
 statements run that the wanted names need.
 """
-
-from reference.conformance.loading.factory import Loaded, factory_of
-from reference.conformance.loading.load import load, parse_definition
-
-__all__ = ["Loaded", "factory_of", "load", "parse_definition"]
