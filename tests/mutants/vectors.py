@@ -1,11 +1,14 @@
-"""Which wrong implementations each vector catches: the specimens of its clause play it.
+"""What the shipped vectors catch of the specimens, and whether they are those made anew.
 
-`python tests/mutants/vectors.py` says which specimens no vector catches; with `--write` it also
-writes what each vector catches to `kills.json` in `reference/conformance/vectors/making/`, from
-where the export takes it.
+`python tests/mutants/vectors.py` has the specimens of each clause play its vectors, and makes all
+vectors anew. With `--write` it writes what each vector catches to `kills.json` in
+`reference/conformance/vectors/making/`, from where the export takes it, and makes none.
 
 A specimen that nothing catches must be one that no questions and answers can show: its clause's own
-check does not see it either where all goes through the pipe's protocol.
+check does not see it either if all goes through the pipe's protocol.
+
+All this follows from files: a run in which nothing is amiss notes their digest. With
+`--unless-seen` nothing is done if they are as noted.
 """
 
 import json
@@ -14,9 +17,10 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,6 +28,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import torch  # noqa: E402  after the path
+from digest import digest  # noqa: E402  likewise
 from zoo import Specimen, specimens  # noqa: E402  likewise
 
 from reference.conformance.pipe.messages import RefusalError  # noqa: E402  likewise
@@ -32,9 +37,14 @@ from reference.conformance.pipe.pool import Pool  # noqa: E402  likewise
 from reference.conformance.pipe.protocol import Answer, line, parsed  # noqa: E402  likewise
 from reference.conformance.pipe.wire import Wire  # noqa: E402  likewise
 from reference.conformance.runner import isolated_streams, try_case  # noqa: E402  likewise
-from reference.conformance.vectors.files import SHIPPED, read  # noqa: E402  likewise
+from reference.conformance.vectors.files import (  # noqa: E402  likewise
+    MANIFEST,
+    SHIPPED,
+    read,
+    shipped as shipped_files,
+)
 from reference.conformance.vectors.making.building import cases_of  # noqa: E402  likewise
-from reference.conformance.vectors.making.make import KILLS  # noqa: E402  likewise
+from reference.conformance.vectors.making.make import KILLS, made  # noqa: E402  likewise
 from reference.conformance.vectors.making.recording import HELLO  # noqa: E402  likewise
 from reference.conformance.vectors.players import SubjectPlayer  # noqa: E402  likewise
 from reference.conformance.vectors.vector import Vector  # noqa: E402  likewise
@@ -43,6 +53,8 @@ from reference.spec.catalogue import catalogue  # noqa: E402  likewise
 from reference.spec.clause import BIGRAM  # noqa: E402  likewise
 from reference.spec.expect import Broken  # noqa: E402  likewise
 from reference.spec.subject import SubjectError  # noqa: E402  likewise
+
+SEEN = HERE / "vectors.sha256"
 
 
 class Carrier(Wire):
@@ -131,8 +143,15 @@ def shipped() -> tuple[Vector, ...]:
     return read(SHIPPED).vectors
 
 
-def main() -> int:
-    """Judge all specimens of the clauses that have vectors; give the exit code."""
+def inputs() -> str:
+    """Return the digest of what a run follows from: our files, and what is shipped."""
+    whole = sha256(digest().encode())
+    whole.update((SHIPPED / MANIFEST).read_bytes() + KILLS.read_bytes())
+    return whole.hexdigest()
+
+
+def caught() -> tuple[dict[str, list[str]], list[Specimen]]:
+    """Return the specimens that each vector catches, by its id, and those that none catches."""
     begin = time.perf_counter()
     numbers = judged_by(vector.clause for vector in shipped())
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -146,19 +165,63 @@ def main() -> int:
                 catches[name].append(specimen.name)
             if not ids:
                 missed.append(specimen)
-    wrong = [specimen for specimen in missed if seen_through_the_pipe(specimen)]
-    for specimen in missed:
-        mark = "! no vector catches" if specimen in wrong else "no transcript shows"
-        print(f"{mark} {specimen.breaks}: {specimen.name}")
-    text = json.dumps({name: sorted(catches[name]) for name in sorted(catches)}, indent=1) + "\n"
     took = time.perf_counter() - begin
     print(f"{len(numbers)} specimens, {len(numbers) - len(missed)} caught, in {took:.0f} s")
+    return catches, missed
+
+
+def unseen(missed: Iterable[Specimen]) -> Iterator[str]:
+    """Yield the specimens that no vector catches, although questions and answers show them."""
+    for specimen in missed:
+        if seen_through_the_pipe(specimen):
+            yield f"no vector catches {specimen.breaks}: {specimen.name}"
+        else:
+            print(f"no transcript shows {specimen.breaks}: {specimen.name}")
+
+
+def complaints(made_now: Mapping[str, bytes]) -> Iterator[str]:
+    """Say how the files that are shipped differ from those made now."""
+    old = shipped_files()
+    ids = [
+        {one for said in json.loads(raw[MANIFEST])["files"].values() for one in said["ids"]}
+        for raw in (old, made_now)
+    ]
+    for name in sorted(ids[0] - ids[1]):
+        yield (
+            f"{name} is shipped and no longer made; an id stands for ever: bring its steps back, "
+            "or raise VERSION in reference/conformance/vectors/vector.py"
+        )
+    for name in sorted(ids[1] - ids[0]):
+        yield (
+            f"{name} is made and not shipped yet: "
+            f"bigram vectors export {SHIPPED.relative_to(HERE.parents[1])} --anew"
+        )
+    if ids[0] == ids[1]:
+        for name in sorted({*old, *made_now}):
+            if old.get(name) != made_now.get(name):
+                yield f"{name}: the same ids, other bytes; export again"
+
+
+def main() -> int:
+    """Judge all specimens of the clauses that have vectors; return the exit code."""
+    now = inputs()  # before more is imported
+    if "--unless-seen" in sys.argv and SEEN.exists() and SEEN.read_text().strip() == now:
+        print("nothing has changed since the vectors were judged, and made anew")
+        return 0
+    catches, missed = caught()
+    said = list(unseen(missed))
+    text = json.dumps({name: sorted(catches[name]) for name in sorted(catches)}, indent=1) + "\n"
     if "--write" in sys.argv:
         KILLS.write_text(text, encoding="utf-8")
-    elif KILLS.read_text(encoding="utf-8") != text:
-        print(f"! {KILLS.name} is not what this run saw; write it with --write")
-        return 1
-    return 1 if wrong else 0
+    else:
+        if KILLS.read_text(encoding="utf-8") != text:
+            said.append(f"{KILLS.name} is not what this run saw; write it with --write")
+        said += complaints(made(lambda _how_far: None))
+        if not said:
+            SEEN.write_text(f"{now}\n")
+    for one in said:
+        print("!", one)
+    return 1 if said else 0
 
 
 if __name__ == "__main__":
