@@ -14,7 +14,6 @@ import json
 import sys
 import time
 import warnings
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -42,7 +41,7 @@ SEEDS = 200
 SHARE = 100
 """One run in this many may miss the fault."""
 TRIAL = 20
-"""Runs for each strength while the weakest is searched for; here too, one may miss the fault."""
+"""Runs for each strength to begin with; here too, one may miss the fault."""
 EACH = 2
 """Runs for each top_k but the greatest."""
 MOST_TOKENS = 65
@@ -181,9 +180,11 @@ def of_the_notes(fault: Fault) -> TorchSubject:
     """Return the reference's model, which draws by the notes' own lines from a faulted law."""
 
     def generate(model: BigramLanguageModel, idx: Tensor, max_new_tokens: int) -> Tensor:
+        table = model.token_embedding_table.weight.detach()
         for _ in range(max_new_tokens):
-            scores = model.token_embedding_table.weight.detach()[idx[:, -1]]
-            P = torch.from_numpy(fault(scores.double().numpy(), idx.numpy())).float()
+            prompts, which = _told_apart(idx, len(table))
+            law = fault(_last_row(table, prompts).double().numpy(), prompts.numpy())
+            P = torch.from_numpy(law).float()[torch.from_numpy(which)]
             idx = torch.cat([idx, torch.multinomial(P, num_samples=1)], dim=1)
         return idx
 
@@ -321,13 +322,11 @@ def is_sure(clause: Clause, subject: TorchSubject, cases: Iterable[Case], seeds:
 
 
 def weakest(clause: Clause, strengths: tuple[float, ...], plant: Plant) -> str:
-    """Return the weakest fault that is noticed, or "none" if even the strongest is not."""
+    """Return the weakest fault that is noticed, or "none" if there is none."""
     cases = CASES[clause.case].corners
-    count = bisect_left(
-        strengths, 1, key=lambda one: not is_sure(clause, plant(one), cases, TRIAL)
-    )  # of those that show in most runs
-    for strength in reversed(strengths[:count]):
-        if is_sure(clause, plant(strength), cases, SEEDS):
+    for strength in reversed(strengths):
+        planted = plant(strength)
+        if all(is_sure(clause, planted, cases, seeds) for seeds in (TRIAL, SEEDS)):
             return f"{strength:g}"
     return "none"
 
@@ -350,7 +349,9 @@ def power_of(clause: Clause) -> Power:
         for name, (strengths, law) in LAWS.items():
             rows[name].append(weakest(clause, strengths, _planted(make, law)))
         top_k = _planted(make, _top_k)
-        rows["top_k"].append(", ".join(greatest_k(clause, top_k, case) for case in corners))
+        greatest = [greatest_k(clause, top_k, case) for case in corners]
+        if greatest != ["none"]:
+            rows["top_k"].append(", ".join(greatest))
     for name, (strengths, plant) in OTHERS.get(clause.id, {}).items():
         rows[name].append(weakest(clause, strengths, plant))
     columns = list(MODELS.get(clause.id, {"the reference": None}))
