@@ -36,6 +36,8 @@ def check_ours(vectors: Iterable[Vector]) -> Iterator[Vector]:
                         f"{vector.id} does not hold of {name}: at step {said.step}, "
                         f"{said.operation}, it expects {said.expected}, which gave {said.seen}"
                     )
+                if outcome.skipped:
+                    raise WrongVectorError(f"{vector.id} says nothing of {name}: {outcome.skipped}")
             yield vector
 
 
