@@ -171,7 +171,7 @@ def test_what_a_vector_cannot_catch_is_told_from_what_it_should(mutants: ModuleT
     assert not mutants.killed(specimens[HIDDEN], shipped().vectors)
 
 
-def test_other_ids_or_other_bytes_than_are_made_anew_are_told(mutants: ModuleType) -> None:
+def test_shipped_files_that_differ_from_those_made_are_reported(mutants: ModuleType) -> None:
     made = {name: (files.SHIPPED / name).read_bytes() for name in files.shipped()}
     assert not list(mutants.complaints(made))
     manifest = json.loads(made[files.MANIFEST])
@@ -506,7 +506,7 @@ def test_the_command_says_what_is_wrong_and_its_exit_code_too(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [sys.executable, "-m", "reference", "vectors", "verify", str(folder), "--json"]
-    # Each is held against exact arithmetic, the oracle and the reference, without shape checks.
+    # It checks each by exact arithmetic, the oracle and the reference, without shape checks.
     ended = subprocess.run(command, check=True, capture_output=True)  # noqa: S603  our own command
     said = json.loads(ended.stdout)
     assert said == {"ok": True, "vectors": 650, "contract": shipped().manifest.contract}

@@ -1,14 +1,14 @@
-"""What the shipped vectors catch of the specimens, and whether they are those made anew.
+"""Which specimens the shipped vectors catch, and whether making them again gives the same.
 
 `python tests/mutants/vectors.py` has the specimens of each clause play its vectors, and makes all
-vectors anew. With `--write` it writes what each vector catches to `kills.json` in
+vectors again. With `--write` it writes what each vector catches to `kills.json` in
 `reference/conformance/vectors/making/`, from where the export takes it, and makes none.
 
 A specimen that nothing catches must be one that no questions and answers can show: its clause's own
 check does not see it either if all goes through the pipe's protocol.
 
-All this follows from files: a run in which nothing is amiss notes their digest. With
-`--unless-seen` nothing is done if they are as noted.
+All this follows from files: a run that finds no fault records their digest. With `--unless-seen`
+nothing is done if that digest is still the same.
 """
 
 import json
@@ -206,7 +206,7 @@ def main() -> int:
     """Judge all specimens of the clauses that have vectors; return the exit code."""
     now = inputs()  # before more is imported
     if "--unless-seen" in sys.argv and SEEN.exists() and SEEN.read_text().strip() == now:
-        print("nothing has changed since the vectors were judged, and made anew")
+        print("nothing has changed since the vectors were last judged and made")
         return 0
     catches, missed = caught()
     said = list(unseen(missed))
